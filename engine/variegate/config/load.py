@@ -1,0 +1,227 @@
+"""YAML files to config models, with errors that name file, field, what was found, what was expected and what to do.
+
+A run file names its task and model (a bundled name, a path) or holds them inline; `--set a.b=c` overrides single fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from variegate.config.model import ModelConfig
+from variegate.config.resources import asset, bundled, data_root
+from variegate.config.run import RunConfig
+from variegate.config.task import TaskConfig
+from variegate.errors import ConfigError, UsageError, nearest
+
+_FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs"}
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises ConfigError with the line where it does not parse."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(value).__name__}")
+    return value
+
+
+def find_config(kind: str, name: str, base: Path) -> Path:
+    """The file of a task, model or run given as a path (relative to `base`, then the working directory) or a bundled name."""
+    for candidate in (base / name, Path(name)):
+        if candidate.is_file():
+            return candidate
+    known = bundled(_FOLDER_OF[kind])
+    if name in known:
+        return known[name]
+    raise ConfigError(f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known)} Bundled: {', '.join(known) or 'none'}")
+
+
+def _field_names(model: Any, path: tuple[Any, ...]) -> list[str]:
+    """Names allowed beside the unknown key at `path`, found by walking the models' fields."""
+    for part in path[:-1]:
+        candidates = [model] if isinstance(model, type) and issubclass(model, BaseModel) else []
+        found = None
+        for candidate in candidates:
+            if part in candidate.model_fields:
+                found = candidate.model_fields[part].annotation
+        if found is None:  # a union's tag, a dict's key or a list's index: stay, or step into its models
+            members = _models_in(model)
+            tagged = [m for m in members if part in _tags(m)]
+            found = tagged[0] if tagged else (members[0] if len(members) == 1 else model)
+        model = found
+    return sorted({name for member in _models_in(model) for name in member.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    kind = model.model_fields.get("kind")
+    return get_args(kind.annotation) if kind else ()
+
+
+def explain(error: ValidationError, model: Any, where: str) -> str:
+    """One line per problem: field, problem, what was found, the nearest known name."""
+    lines = []
+    for each in error.errors():
+        path = tuple(each["loc"])
+        field = ".".join(str(part) for part in path if part not in ("zero_shot", "few_shot")) or "(top level)"
+        if each["type"] == "extra_forbidden":
+            names = _field_names(model, path)
+            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
+        elif each["type"] == "missing":
+            lines.append(f"{where}: {field} is missing: add it")
+        else:
+            found = each.get("input")
+            shown = "" if isinstance(found, Mapping | list | BaseModel) else f" (got {found!r})"
+            lines.append(f"{where}: {field}: {each['msg'].removeprefix('Value error, ')}{shown}")
+    return "\n".join(lines)
+
+
+def _validate(model: Any, value: Any, where: str) -> Any:
+    try:
+        return TypeAdapter(model).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, where)) from error
+
+
+def _resolve_task(value: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Make the data paths of a task absolute: beside the task file, else under VARIEGATE_DATA, else as they stand."""
+    data = value.get("data")
+    if not isinstance(data, dict):
+        return value
+    data = dict(data)
+    for split in ("train", "dev", "test"):
+        if isinstance(data.get(split), str):
+            roots = [base, *([root] if (root := data_root()) else [])]
+            found = [root / data[split] for root in roots if (root / data[split]).is_file()]
+            if found:
+                data[split] = str(found[0].resolve())
+    return {**value, "data": data}
+
+
+def _resolve_model(value: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Make a local model folder absolute. `asset:NAME` is an embedded model; what is no folder stays a hub id."""
+    value = dict(value)
+    for field in ("path", "tokenizer"):
+        given = value.get(field)
+        if isinstance(given, str):
+            if given.startswith("asset:"):
+                value[field] = str(asset(given.removeprefix("asset:")))
+            elif (base / given).is_dir():
+                value[field] = str((base / given).resolve())
+    return value
+
+
+def load_task(name: str, base: Path | None = None) -> TaskConfig:
+    """A task by bundled name or path. Raises ConfigError."""
+    path = find_config("task", name, base or Path())
+    return _validate(TaskConfig, _resolve_task(read_yaml(path), path.parent), str(path))
+
+
+def load_model(name: str, base: Path | None = None) -> ModelConfig:
+    """A model by bundled name, YAML path, model folder or hub id. Raises ConfigError."""
+    base = base or Path()
+    return _validate(ModelConfig, *_model_value(name, base))
+
+
+def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
+    for folder in (base / name, Path(name)):
+        if folder.is_dir():
+            return {"name": folder.resolve().name, "path": str(folder.resolve())}, f"model {name!r}"
+    looks_like_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith((".yaml", ".yml"))
+    if looks_like_hub_id and not (base / name).exists():
+        return {"name": name.replace("/", "--"), "path": name}, f"model {name!r}"
+    if "/" in name and not name.endswith((".yaml", ".yml")):
+        raise ConfigError(f"model {name!r}: no such folder. Give a folder with config.json, a model YAML file, a hub id (owner/name), or a bundled name: {', '.join(bundled('models'))}")
+    path = find_config("model", name, base)
+    return _resolve_model(read_yaml(path), path.parent), str(path)
+
+
+def apply_overrides(value: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`a.b=c` assignments, values as YAML, onto a nested mapping; returns a new mapping."""
+    for assignment in overrides:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set decoding.temperature=1.3")
+        keys = path.split(".")
+        try:
+            new = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {assignment!r}: {text!r} is not a YAML value: {error}") from error
+        value = _with(value, keys, new, assignment)
+    return value
+
+
+def _with(value: Any, keys: list[str], new: Any, assignment: str) -> Any:
+    if not keys:
+        return new
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise UsageError(f"--set {assignment!r}: {keys[0]!r} cannot be set inside {value!r}")
+    return {**value, keys[0]: _with(value.get(keys[0]), keys[1:], new, assignment)}
+
+
+def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """A run file with its task and model resolved, after `overrides`. Raises ConfigError or UsageError."""
+    value = read_yaml(path)
+    base = path.parent
+    parts = {"task": load_part_task, "model": load_part_model}
+    deferred: list[str] = []  # overrides below a task or model that is given by name wait until it is read
+    for assignment in overrides:
+        head, _, _ = assignment.partition("=")
+        if head.split(".")[0] in parts and "." in head:
+            deferred.append(assignment)
+        else:
+            value = apply_overrides(value, [assignment])
+    for name, load_part in parts.items():
+        if name in value:
+            value[name] = load_part(value[name], base)
+    value = apply_overrides(value, deferred)
+    value.setdefault("output", f"runs/{path.stem}")
+    return _validate(RunConfig, value, str(path))
+
+
+def load_part_task(value: Any, base: Path) -> Any:
+    if isinstance(value, str):
+        path = find_config("task", value, base)
+        task = _resolve_task(read_yaml(path), path.parent)
+        _validate(TaskConfig, task, str(path))  # so that an error names the task's own file
+        return task
+    return _resolve_task(value, base) if isinstance(value, dict) else value
+
+
+def load_part_model(value: Any, base: Path) -> Any:
+    if isinstance(value, str):
+        model, where = _model_value(value, base)
+        _validate(ModelConfig, model, where)
+        return model
+    return _resolve_model(value, base) if isinstance(value, dict) else value

@@ -1,0 +1,55 @@
+"""Which language model, and how its engine is started."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from variegate.config.base import Closed, Name
+
+
+class EngineConfig(Closed):
+    """Arguments of the vLLM engine. None leaves vLLM's own default."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    quantization: str | None = None
+    """A vLLM quantization method, e.g. `bitsandbytes` (4-bit at load time) or `awq`."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    gpu_memory_utilization: float = Field(default=0.90, gt=0, le=1)
+    cpu_kv_cache_gib: int = Field(default=2, ge=1)
+    """Key-value cache of the CPU engine, in GiB (VLLM_CPU_KVCACHE_SPACE)."""
+    max_num_seqs: int = Field(default=256, ge=1)
+    """Requests decoded at once."""
+    max_num_batched_tokens: int | None = Field(default=None, ge=16)
+    enable_prefix_caching: bool = True
+    enforce_eager: bool = False
+    separate_process: bool = False
+    """Run the engine core in its own process. Faster on a GPU where the CPU is the bottleneck, but the order in which
+    requests enter a batch then depends on timing, so a resumed run need not be byte-identical."""
+    load_format: str = "auto"
+    """`dummy` starts with random weights, for speed tests."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of `vllm.LLM`, passed as they are."""
+
+
+class ModelConfig(Closed):
+    name: Name
+    path: str
+    """A local folder (relative to the model file) or a Hugging Face hub id."""
+    revision: str | None = None
+    tokenizer: str | None = None
+    """Another folder or hub id for the tokenizer; the model's own when absent."""
+    chat: bool = False
+    """Send messages through the tokenizer's chat template; plain text otherwise."""
+    licence: str | None = None
+    engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="after")
+    def _extra(self) -> ModelConfig:
+        taken = {"model", "revision", "tokenizer", "seed", "logits_processors", "worker_extension_cls"} | set(EngineConfig.model_fields)
+        clash = sorted(taken & set(self.engine.extra))
+        if clash:
+            raise ValueError(f"engine.extra may not set {', '.join(clash)}: Variegate sets it, or it has a field of its own")
+        return self

@@ -1,0 +1,29 @@
+"""Where the files that travel with Variegate lie: configs by name, embedded models, and the user's data folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def config_folder() -> Path:
+    """`configs/`: inside an installed wheel, or at the top of a checkout."""
+    installed = PACKAGE / "configs"
+    return installed if installed.is_dir() else PACKAGE.parent.parent / "configs"
+
+
+def asset(name: str) -> Path:
+    return PACKAGE / "assets" / name
+
+
+def bundled(kind: str) -> dict[str, Path]:
+    """name -> file of the tasks, models or runs that travel with Variegate."""
+    return {path.stem: path for path in sorted((config_folder() / kind).glob("*.yaml"))}
+
+
+def data_root() -> Path | None:
+    """The folder of real data sets (VARIEGATE_DATA), where a task's relative data paths are looked for second."""
+    named = os.environ.get("VARIEGATE_DATA")
+    return Path(named) if named else None

@@ -1,0 +1,108 @@
+"""One run: a task, a model, a strategy, how to decode, how much, and where to write."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from variegate.config.base import Closed
+from variegate.config.model import ModelConfig
+from variegate.config.strategy import StrategyConfig
+from variegate.config.task import TaskConfig
+
+
+class SuppressionConfig(Closed):
+    """Logit suppression: tokens already produced often are made less likely (METHODS: Chung et al. 2023, section 3.1).
+
+    bias_t = max(floor, scale * p_t), p_t = the token's share of all produced tokens of its group, in percent.
+    """
+
+    group: Literal["run", "label"] = "run"
+    """One table for the whole run (as the paper reads), or one per label."""
+    top_k: int | None = Field(default=100, ge=1)
+    """Only this many most frequent tokens are suppressed (100 was an API's limit). None: all of them."""
+    floor: float = Field(default=-7.5, le=0)
+    scale: float = Field(default=-7.5, le=0)
+    """Bias for each percent of share."""
+    exempt: list[str] = Field(default_factory=list)
+    """Further texts whose tokens are never suppressed."""
+    exempt_terminators: bool = True
+    """Never suppress stop strings, quotes, newlines and the end of sequence: they end an item."""
+    faithful: bool = False
+    """The paper's exact behaviour: one table, the 100 most frequent tokens, no token exempt."""
+
+    @model_validator(mode="after")
+    def _faithful(self) -> SuppressionConfig:
+        paper = {"group": "run", "top_k": 100, "floor": -7.5, "scale": -7.5, "exempt": [], "exempt_terminators": False}
+        if self.faithful:
+            wrong = [name for name in sorted(self.model_fields_set & set(paper)) if getattr(self, name) != paper[name]]
+            if wrong:
+                raise ValueError(f"faithful: true fixes {', '.join(wrong)}: leave it out, or set faithful: false")
+            for name, value in paper.items():
+                object.__setattr__(self, name, value)
+        return self
+
+
+class DecodingConfig(Closed):
+    temperature: float = Field(default=1.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    """0 is off."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=100, ge=1)
+    stop: list[str] | None = None
+    """Strings that end a text. None: a double quote for plain-text prompts, nothing for chat models."""
+    suppression: SuppressionConfig | None = None
+
+
+class TargetConfig(Closed):
+    per_label: int = Field(default=100, ge=1)
+    """Kept records wanted of each label."""
+    max_attempts: float = Field(default=3.0, ge=1)
+    """Requests made for a label before the run gives up on it, as a multiple of `per_label`."""
+
+
+class RoundsConfig(Closed):
+    min_requests: int = Field(default=1024, ge=1)
+    """A round holds whole cycles over the labels until it has this many requests. Bigger rounds keep the engine fuller;
+    smaller ones update the suppression table and the example pool more often and lose less when killed."""
+    calls: int | None = Field(default=None, ge=1)
+    """Exactly this many calls (one label each) a round instead; 1 updates after every call, as Chung et al. do."""
+
+
+class DuplicatesConfig(Closed):
+    exact: bool = True
+    """Drop a text equal to a kept one after Unicode, case and white-space folding."""
+    near: float | None = Field(default=0.9, gt=0, le=1)
+    """Drop a text whose word-trigram Jaccard similarity to a kept one is at least this; None keeps them."""
+    against_train: bool = True
+    """Also drop copies of the real examples that stand in the pool."""
+
+
+class RunConfig(Closed):
+    task: TaskConfig
+    model: ModelConfig
+    strategy: StrategyConfig
+    decoding: DecodingConfig = DecodingConfig()
+    target: TargetConfig = TargetConfig()
+    rounds: RoundsConfig = RoundsConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    backend: Literal["vllm", "transformers"] = "vllm"
+    backend_batch_size: int = Field(default=64, ge=1)
+    """Rows in a batch of the transformers backend; vLLM schedules by itself."""
+    logprobs: bool = False
+    """Store each text's log-probability under the model (before suppression and temperature)."""
+    seed: int = Field(default=0, ge=0)
+    output: str
+    """The run folder, relative to the working directory."""
+
+    @model_validator(mode="after")
+    def _few_shot_needs_data(self) -> RunConfig:
+        if self.strategy.kind == "few_shot" and self.strategy.seed_pool and not (self.task.data and self.task.data.train):
+            raise ValueError("strategy.seed_pool takes real examples, but the task has no data.train: name a file there, or set strategy.seed_pool: 0")
+        return self

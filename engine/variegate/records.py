@@ -1,0 +1,91 @@
+"""The three things that flow through a run: requests, completions and records. Frozen, JSON-able, engine-agnostic.
+
+Knows nothing of strategies, engines or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str  # "system", "user" or "assistant"
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How one completion is drawn. `temperature` 0 is greedy; `top_k` 0 and `min_p` 0 are off."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 100
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False  # for benchmarks: every completion has max_tokens tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt to be sent to a model.
+
+    `messages` has one user message for a plain-text model; a chat model's template is applied by the backend.
+    `group` names a row of the suppression table (None: not suppressed).
+    `parents` are the ids of the records whose texts stand in the prompt.
+    """
+
+    key: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    label: str
+    slot: int = 0  # position within the run's requests for this label, from 0
+    round: int = 0
+    group: str | None = None
+    parents: tuple[str, ...] = ()
+
+    @property
+    def prompt(self) -> str:
+        """The prompt of a plain-text model: the messages' contents, one after the other."""
+        return "".join(message.content for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back for the request of the same `key`."""
+
+    key: str
+    text: str  # without the stop string
+    token_ids: tuple[int, ...]
+    finish_reason: str  # "stop" (a stop string or end of sequence), "length" or "error"
+    num_prompt_tokens: int
+    num_cached_tokens: int = 0
+    logprob: float | None = None  # sum over token_ids, natural log, of the model's own distribution (before
+    # suppression, temperature and the rest); None unless asked for
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One kept text with its label and where it came from. `id` is its request's key."""
+
+    id: str
+    text: str
+    label: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    # origin: strategy, model, round, slot, seed, parents, temperature, suppression, finish_reason, num_tokens,
+    # logprob, alpha (None unless the strategy mixes classes)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Record:
+        return cls(id=row["id"], text=row["text"], label=row["label"], origin=row.get("origin", {}))

@@ -1,0 +1,75 @@
+"""Prompt templates: Jinja2 files beside this module, each of which a run file can override by name.
+
+Knows how a template becomes text; knows nothing of which strategy uses it or which model reads it.
+Templates are sandboxed and strict: an unknown variable is an error, never an empty string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from variegate.errors import ConfigError, nearest
+
+TEMPLATE_FOLDER = Path(__file__).parent / "templates"
+
+
+def template_names() -> list[str]:
+    """Names that a run file's `strategy.templates` may override."""
+    return sorted(path.stem for path in TEMPLATE_FOLDER.glob("*.j2"))
+
+
+def with_article(noun: str) -> str:
+    """`question` -> `a question`, `ordinary text` -> `an ordinary text`: by first letter, which suits the text types."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def sentence_case(noun: str) -> str:
+    """First letter in upper case, the rest as it stands (`FAQ entry` stays itself)."""
+    return noun[:1].upper() + noun[1:]
+
+
+def _environment() -> SandboxedEnvironment:
+    # autoescape stays off: the output is a prompt, not HTML.
+    environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=False, keep_trailing_newline=False)
+    environment.filters.update(with_article=with_article, sentence_case=sentence_case)
+    return environment
+
+
+class Prompts:
+    """The templates of one run: the built-in ones, with the run file's overrides in their place.
+
+    overrides: template name -> template text.
+    Raises ConfigError on an unknown name or a template that does not parse.
+    """
+
+    def __init__(self, overrides: Mapping[str, str] | None = None) -> None:
+        environment = _environment()
+        names = template_names()
+        sources = {name: (TEMPLATE_FOLDER / f"{name}.j2").read_text(encoding="utf-8") for name in names}
+        for name, text in (overrides or {}).items():
+            if name not in sources:
+                raise ConfigError(f"strategy.templates: unknown template {name!r}{nearest(name, names)} Known: {', '.join(names)}")
+            sources[name] = text
+        self._templates = {}
+        for name, text in sources.items():
+            try:
+                self._templates[name] = environment.from_string(text)
+            except TemplateError as error:
+                raise ConfigError(f"strategy.templates.{name}: not a Jinja2 template: {error}") from error
+
+    def render(self, name: str, **values: Any) -> str:
+        try:
+            return self._templates[name].render(**values)
+        except TemplateError as error:
+            raise ConfigError(f"strategy.templates.{name}: cannot be filled in: {error}. Known values: {', '.join(sorted(values))}") from error
+
+
+@lru_cache(maxsize=1)
+def builtin_prompts() -> Prompts:
+    return Prompts()
