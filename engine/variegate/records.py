@@ -29,6 +29,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     max_tokens: int = 100
     stop: tuple[str, ...] = ()
+    suppression_scale: float = 1.0  # multiplies the suppression bias; the temperature, where the bias acts after it
     ignore_eos: bool = False  # for benchmarks: every completion has max_tokens tokens
 
 

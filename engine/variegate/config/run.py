@@ -25,6 +25,8 @@ class SuppressionConfig(Closed):
     floor: float = Field(default=-7.5, le=0)
     scale: float = Field(default=-7.5, le=0)
     """Bias for each percent of share."""
+    order: Literal["before_temperature", "after_temperature"] = "before_temperature"
+    """Add the bias before logits are divided by the temperature (its effect is then bias / T), or after."""
     exempt: list[str] = Field(default_factory=list)
     """Further texts whose tokens are never suppressed."""
     exempt_terminators: bool = True
@@ -34,7 +36,7 @@ class SuppressionConfig(Closed):
 
     @model_validator(mode="after")
     def _faithful(self) -> SuppressionConfig:
-        paper = {"group": "run", "top_k": 100, "floor": -7.5, "scale": -7.5, "exempt": [], "exempt_terminators": False}
+        paper = {"group": "run", "top_k": 100, "floor": -7.5, "scale": -7.5, "order": "before_temperature", "exempt": [], "exempt_terminators": False}
         if self.faithful:
             wrong = [name for name in sorted(self.model_fields_set & set(paper)) if getattr(self, name) != paper[name]]
             if wrong:
@@ -95,6 +97,8 @@ class RunConfig(Closed):
     backend: Literal["vllm", "transformers"] = "vllm"
     backend_batch_size: int = Field(default=64, ge=1)
     """Rows in a batch of the transformers backend; vLLM schedules by itself."""
+    keep_unfinished: bool = False
+    """Keep texts that max_tokens cut off."""
     logprobs: bool = False
     """Store each text's log-probability under the model (before suppression and temperature)."""
     seed: int = Field(default=0, ge=0)

@@ -13,7 +13,7 @@ class _PromptConfig(Closed):
     templates: dict[str, str] = Field(default_factory=dict)
     """Jinja2 texts in place of the built-in templates, by name (`variegate plan` shows the filled-in prompts)."""
     completions_per_call: int = Field(default=20, ge=1)
-    """Completions asked of one prompt (Chung et al.: 20). Li's form asks one per chat, whatever stands here."""
+    """Completions asked of one prompt (Chung et al.: 20)."""
 
 
 class ZeroShotConfig(_PromptConfig):
@@ -24,7 +24,8 @@ class ZeroShotConfig(_PromptConfig):
     history: int = Field(default=4, ge=0)
     """Li's form: how many of a chat's last outputs its next prompt carries. 0 leaves the diversity prompt away."""
     chats_per_label: int = Field(default=20, ge=1)
-    """Li's form: chats that run side by side for each label; each gives one text a turn."""
+    """Li's form with a history: chats that run side by side for each label. A round is then one turn of every chat,
+    whatever `rounds` says."""
 
 
 class FewShotConfig(_PromptConfig):
@@ -42,6 +43,7 @@ class FewShotConfig(_PromptConfig):
     history: int = Field(default=0, ge=0)
     """Li's form: last outputs carried by the diversity prompt."""
     chats_per_label: int = Field(default=20, ge=1)
+    """As in zero_shot."""
 
     @model_validator(mode="after")
     def _source_of_examples(self) -> FewShotConfig:

@@ -1,0 +1,110 @@
+"""`variegate generate RUN.yaml`: generate a labelled data set."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from variegate.config import RunConfig
+    from variegate.pipeline.generate import RunSummary
+
+_RESUME_MODES = ("auto", "never", "always")
+
+
+def run_options(function: Any) -> Any:
+    """The options that every command on a run file takes."""
+    for option in (
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"),
+        click.option("-n", "--per-label", type=click.IntRange(min=1), help="Records wanted of each label (target.per_label)."),
+        click.option("-o", "--output", metavar="FOLDER", help="The run folder (output)."),
+        click.option("--seed", type=click.IntRange(min=0), help="The run's seed (seed)."),
+    ):
+        function = option(function)
+    return click.argument("run_file", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
+
+
+def read_run(run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None) -> RunConfig:
+    """The configuration of a run file, a bundled run's name or a run folder, with the command line's overrides on top."""
+    from variegate.config.load import find_config, load_run
+
+    named = {"target.per_label": per_label, "output": output, "seed": seed}
+    every = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
+    path = run_file / "run.yaml" if (run_file / "run.yaml").is_file() else find_config("run", str(run_file), Path())
+    return load_run(path, every)
+
+
+@click.command()
+@run_options
+@click.option("--resume", type=click.Choice(_RESUME_MODES), default="auto", show_default=True,
+              help="auto: go on, and after a change reuse every row that it left unchanged. never: start over. always: refuse unless the folder holds this very run.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None, resume: str, as_json: bool
+) -> None:
+    """Generate a labelled data set as RUN.yaml says.
+
+    RUN.yaml is a file, a bundled run's name, or a run folder. The run folder can be read while the run goes on; Ctrl-C
+    keeps all finished rounds, and the same command goes on from there.
+
+    Exit codes: 0 done, 1 failure, 2 wrong input, 3 finished short of the target, 130 interrupted.
+    """
+    generate_and_print(read_run(run_file, overrides, per_label, output, seed), resume, as_json=as_json)
+
+
+def generate_and_print(config: RunConfig, resume: str, *, as_json: bool) -> None:
+    """Run, print the summary, and exit with 3 when the target was missed."""
+    from variegate.cli.progress import make_progress
+    from variegate.errors import ShortfallError
+    from variegate.pipeline.generate import generate
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
+    progress = make_progress()
+    try:
+        summary = generate(config, resume=resume, progress=progress)  # type: ignore[arg-type]
+    finally:
+        progress.stop()
+    if as_json:
+        click.echo(json.dumps(summary_json(summary), indent=2))
+    else:
+        print_summary(summary)
+    if summary.shortfall:
+        missing = sum(summary.shortfall.values())
+        worst = sorted(summary.shortfall, key=lambda label: -summary.shortfall[label])[:5]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items(), key=lambda each: -each[1]))
+        raise ShortfallError(
+            f"{missing} records short of the target, most of all for {', '.join(worst)}. Dropped: {reasons or 'none'}. "
+            f"The records made are in {summary.folder}. Raise target.max_attempts, or change what causes the drops (`variegate show {summary.folder} --dropped`)"
+        )
+
+
+def summary_json(summary: RunSummary) -> dict[str, Any]:
+    return {
+        "folder": str(summary.folder),
+        "records": str(summary.folder / "records.jsonl"),
+        "report": str(summary.report),
+        "requested": summary.requested,
+        "kept": summary.kept,
+        "dropped": summary.dropped,
+        "shortfall": summary.shortfall,
+        "reused": summary.reused,
+        "tokens_per_second": summary.tokens_per_second,
+        "changes": summary.changes,
+    }
+
+
+def print_summary(summary: RunSummary) -> None:
+    if summary.changes:
+        click.echo(f"Changed since the last run: {'; '.join(summary.changes[:5])}{' ...' if len(summary.changes) > 5 else ''}")
+    if summary.reused:
+        click.echo(f"Reused {summary.reused} rows of earlier rounds.")
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items()))
+    click.echo(f"Kept {summary.kept} of {summary.requested} requested texts{f' (dropped: {dropped})' if dropped else ''}.")
+    if summary.tokens_per_second:
+        click.echo(f"Speed: {summary.tokens_per_second:,.0f} tokens/s.")
+    click.echo(f"Records: {summary.folder / 'records.jsonl'}")
+    click.echo(f"Report:  {summary.report}")

@@ -1,0 +1,65 @@
+"""The `variegate` command. Commands are imported only when called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from variegate import __version__
+from variegate.errors import VariegateError
+
+# command -> the line that `--help` shows for it. The command's code is `variegate.cli.<name>:command`.
+COMMANDS = {
+    "init": "Write a commented task file and run file from a CSV or JSONL file of examples.",
+    "plan": "Say what a run would do, without generating: counts, prompts, tokens, time, reuse.",
+    "generate": "Generate a labelled data set as a run file says.",
+    "show": "Show records by label in the terminal.",
+    "report": "Write the HTML report of a run folder.",
+    "export": "Write a run's records as JSONL, Parquet, CSV or a Hugging Face data set.",
+    "verify": "Check a run folder: hashes, ledger, keys.",
+    "doctor": "Check this machine: GPU, versions, conflicting packages, memory, a one-prompt test.",
+    "schema": "Print the JSON Schema of task, model and run files.",
+    "demo": "Generate a small data set with the embedded model.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"variegate.cli.{name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from variegate.errors import nearest
+
+            raise click.UsageError(f"no command {args[0]!r}{nearest(args[0], COMMANDS)}", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):  # click's own would import every command
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VariegateError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, "--version", prog_name="variegate")
+def main() -> None:
+    """Turn a local language model into a diverse, correctly labelled, measured text data set."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""`variegate schema`: the JSON Schema of a kind of file, for editors."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["task", "model", "run"]))
+def command(kind: str) -> None:
+    """Print the JSON Schema of task, model or run files.
+
+    A run file may name its task and model instead of holding them; the schema allows both.
+    """
+    from variegate.config.schema import json_schema
+
+    click.echo(json.dumps(json_schema(kind), indent=2))

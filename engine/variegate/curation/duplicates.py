@@ -1,0 +1,146 @@
+"""Exact and near duplicates among texts, found as they arrive, in memory that grows by some hundred bytes a text.
+
+Near duplicates: MinHash signatures (datasketch) of word trigrams, banded as in locality-sensitive hashing, so a text is
+compared only with those that share a band. Knows nothing of labels, requests or files.
+
+Reference: Broder, "On the resemblance and containment of documents", 1997.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+import numpy as np
+from datasketch import MinHash
+from jaxtyping import UInt32, UInt64
+
+NUM_PERMUTATIONS = 64
+BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 shares a band with probability 0.9998, one of 0.9 with 1 - 1e-7
+
+
+def fold(text: str) -> str:
+    """The text as compared for equality: NFKC, case folded, white space collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def shingles(text: str) -> list[bytes]:
+    """Word trigrams of the folded text without punctuation; the words themselves where there are fewer than three."""
+    words = "".join(char if char.isalnum() or char.isspace() else " " for char in fold(text)).split()
+    if len(words) < 3:
+        return [" ".join(words).encode()]
+    return [" ".join(words[place : place + 3]).encode() for place in range(len(words) - 2)]
+
+
+class ExactIndex:
+    """Folded texts seen so far, as 8-byte hashes (a false hit among 10^6 texts has probability 3e-8)."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def __contains__(self, text: str) -> bool:
+        return self._hash(text) in self._seen
+
+    def add(self, text: str) -> None:
+        self._seen.add(self._hash(text))
+
+    @staticmethod
+    def _hash(text: str) -> int:
+        return int.from_bytes(hashlib.blake2b(fold(text).encode(), digest_size=8).digest(), "little")
+
+
+class NearIndex:
+    """Texts whose estimated Jaccard similarity of word trigrams to an earlier one reaches `threshold`.
+
+    The estimate is the share of equal MinHash values: its standard error at similarity s is sqrt(s (1 - s) / 64),
+    0.04 at 0.9. Memory: 256 B of signature and 16 band keys a text. Cost: about 0.1 ms a text.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self._signatures: UInt32[np.ndarray, "capacity 64"] = np.empty((1024, NUM_PERMUTATIONS), dtype=np.uint32)
+        self._count = 0
+        self._sorted_keys: UInt64[np.ndarray, " keys"] = np.empty(0, dtype=np.uint64)  # band keys of settled texts, sorted
+        self._sorted_texts = np.empty(0, dtype=np.uint32)  # the text of each
+        self._recent: dict[int, list[int]] = {}  # band key -> texts, not yet settled into the arrays
+
+    def __len__(self) -> int:
+        return self._count
+
+    def find(self, signature: UInt32[np.ndarray, "64"]) -> int | None:
+        """Number of an earlier text at or above the threshold (the most similar found), or None."""
+        candidates: set[int] = set()
+        for key in self._band_keys(signature):
+            candidates.update(self._recent.get(int(key), ()))
+            left = np.searchsorted(self._sorted_keys, key, side="left")
+            right = np.searchsorted(self._sorted_keys, key, side="right")
+            candidates.update(self._sorted_texts[left:right].tolist())
+        if not candidates:
+            return None
+        places = np.array(sorted(candidates))
+        similarity = (self._signatures[places] == signature).mean(axis=1)
+        best = int(similarity.argmax())
+        return int(places[best]) if similarity[best] >= self.threshold else None
+
+    def add(self, signature: UInt32[np.ndarray, "64"]) -> None:
+        if self._count == len(self._signatures):
+            self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
+        self._signatures[self._count] = signature
+        for key in self._band_keys(signature):
+            self._recent.setdefault(int(key), []).append(self._count)
+        self._count += 1
+        if len(self._recent) > 1 << 16:
+            self._settle()
+
+    @staticmethod
+    def signature(text: str) -> UInt32[np.ndarray, "64"]:
+        sketch = MinHash(num_perm=NUM_PERMUTATIONS, seed=1)
+        sketch.update_batch(shingles(text))
+        return sketch.hashvalues.astype(np.uint32)
+
+    @staticmethod
+    def _band_keys(signature: UInt32[np.ndarray, "64"]) -> UInt64[np.ndarray, "16"]:
+        """One 64-bit key per band: an FNV-like mix of its four values and the band's number."""
+        bands = signature.reshape(-1, BAND_ROWS).astype(np.uint64)
+        keys = np.arange(len(bands), dtype=np.uint64) + np.uint64(0xCBF29CE484222325)
+        for column in range(BAND_ROWS):
+            keys = (keys ^ bands[:, column]) * np.uint64(0x100000001B3)
+            keys ^= keys >> np.uint64(29)
+        return keys
+
+    def _settle(self) -> None:
+        """Move the recent keys into the sorted arrays: 12 bytes a key instead of a dictionary entry."""
+        keys = np.concatenate([self._sorted_keys, np.array([key for key, texts in self._recent.items() for _ in texts], dtype=np.uint64)])
+        texts = np.concatenate([self._sorted_texts, np.array([text for each in self._recent.values() for text in each], dtype=np.uint32)])
+        order = np.argsort(keys, kind="stable")
+        self._sorted_keys, self._sorted_texts = keys[order], texts[order]
+        self._recent = {}
+
+
+class DuplicateFilter:
+    """Names the reason a text repeats an earlier one, or takes it in.
+
+    near: Jaccard threshold, or None. examples: real texts whose copies are refused.
+    """
+
+    def __init__(self, *, exact: bool, near: float | None, examples: tuple[str, ...] = ()) -> None:
+        self._examples, self._exact = ExactIndex(), ExactIndex()
+        self._check_exact = exact
+        self._near = NearIndex(near) if near is not None else None
+        for text in examples:
+            self._examples.add(text)
+
+    def check(self, text: str) -> str | None:
+        """"copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept."""
+        if text in self._examples:
+            return "copy_of_example"
+        if self._check_exact and text in self._exact:
+            return "duplicate"
+        if self._near is not None:
+            signature = self._near.signature(text)
+            # An exact copy would also be found here; with `exact` off it is the user's wish to keep it.
+            if not (not self._check_exact and text in self._exact) and self._near.find(signature) is not None:
+                return "near_duplicate"
+            self._near.add(signature)
+        self._exact.add(text)
+        return None

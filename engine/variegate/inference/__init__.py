@@ -1,0 +1,1 @@
+"""Inference: one protocol (`backend.py`), vLLM as the engine, Transformers for comparison."""

@@ -1,0 +1,58 @@
+"""Messages to token ids, the same way for every engine: a chat model's template, or plain text with its BOS token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from variegate.config import ModelConfig
+from variegate.errors import BackendError, UsageError
+from variegate.records import Message
+
+
+def load_tokenizer(model: ModelConfig) -> Any:
+    """The model's Hugging Face tokenizer, padding on the left. Raises BackendError."""
+    import transformers
+
+    place = model.tokenizer or model.path
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            place, revision=model.revision, padding_side="left", local_files_only=Path(place).is_dir()
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise BackendError(f"model {model.name!r}: no tokenizer could be loaded from {place}: {error}") from error
+
+
+class PromptEncoder:
+    """Encodes prompts; equal prompts (the completions of one call) are encoded once."""
+
+    def __init__(self, model: ModelConfig) -> None:
+        self.tokenizer = load_tokenizer(model)
+        self.chat = model.chat
+        if self.chat and not self.tokenizer.chat_template:
+            raise UsageError(f"model {model.name!r}: chat: true, but its tokenizer has no chat template: set chat: false")
+        self.encode = lru_cache(maxsize=4096)(self._encode)
+
+    def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        if not self.chat:
+            return tuple(self.tokenizer.encode("".join(message.content for message in messages)))
+        conversation = [{"role": message.role, "content": message.content} for message in messages]
+        text = self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        # The template writes the special tokens itself: adding them again would double BOS.
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> list[tuple[int, ...]]:
+        """Token ids of each choice as it continues the prompt; where a choice's first characters would merge with the
+        prompt's last token, the prompt's own tokens are kept, as in generation."""
+        if self.chat:
+            return [tuple(self.tokenizer.encode(choice, add_special_tokens=False)) for choice in choices]
+        prompt = list(self.encode(tuple(messages)))
+        text = "".join(message.content for message in messages)
+        out = []
+        for choice in choices:
+            whole = self.tokenizer.encode(text + choice)
+            fits = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
+            out.append(tuple(whole[len(prompt) :] if fits else self.tokenizer.encode(choice, add_special_tokens=False)))
+        return out

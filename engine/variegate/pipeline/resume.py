@@ -1,0 +1,70 @@
+"""What an existing run folder means for a run that is about to start: go on, reuse, set aside, or refuse."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+
+from variegate.config import RunConfig
+from variegate.errors import UsageError
+from variegate.seeding import digest
+from variegate.store.run_folder import RunFolder
+
+ResumeMode = Literal["auto", "never", "always"]
+
+
+def config_text(config: RunConfig) -> str:
+    """The resolved configuration as YAML. `load_run` reads it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def config_digest(value: dict[str, Any]) -> str:
+    """Hash of a configuration without its output folder, which does not change the data."""
+    return digest({name: part for name, part in value.items() if name != "output"}, length=64)
+
+
+def changed_fields(old: Any, new: Any, path: str = "") -> list[str]:
+    """`decoding.temperature: 1.0 -> 1.3` for every field that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = []
+        for name in sorted({*old, *new}):
+            lines += changed_fields(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+        return lines
+    if old == new:
+        return []
+
+    def short(value: Any) -> str:
+        text = repr(value)
+        return text if len(text) <= 60 else text[:57] + "..."
+
+    return [f"{path}: {short(old)} -> {short(new)}"]
+
+
+def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]:
+    """Make the folder ready for `config`; returns what changed since the run it held (empty: nothing, or no run yet).
+
+    always: the folder must hold a run of this very configuration. never: rounds that are there are set aside, unread.
+    auto: the run goes on, and after a change every row whose key is unchanged is reused.
+    Raises UsageError.
+    """
+    new = config.model_dump(mode="json")
+    path = folder.path / "run.yaml"
+    stored = None
+    if path.is_file():
+        try:
+            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path}: damaged ({error}): use --resume never to start over, or another folder") from error
+    changes = [line for line in changed_fields(stored, new) if not line.startswith("output:")] if isinstance(stored, dict) else []
+    if mode == "always" and stored is None:
+        raise UsageError(f"{folder.path}: --resume always, but there is no run here: leave --resume out to start one")
+    if mode == "always" and changes:
+        raise UsageError(f"{folder.path}: --resume always, but the configuration changed:\n  " + "\n  ".join(changes) + "\nUse --resume auto to reuse what is unchanged, or another folder with -o")
+    folder.clear_unfinished()
+    if mode == "never" and folder.round_folders():
+        folder.set_rounds_aside(0, reuse=False)
+        changes = []
+    if stored is None or changes or mode == "never":
+        folder.write_config(config_text(config))
+    return changes

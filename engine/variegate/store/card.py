@@ -1,0 +1,117 @@
+"""The README.md of an exported Hugging Face data set: what the texts are, how they were made, what they are not.
+
+Knows the run folder and the columns of the export; knows nothing of how a file is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from variegate.store.ledger import Ledger
+from variegate.store.run_folder import RunFolder
+from variegate.store.settings import decoding_in_words, labels_of, part, read_settings, strategy_in_words
+
+_PAPERS = {
+    "chung": "John Joon Young Chung, Ece Kamar, Saleema Amershi. *Increasing Diversity While Maintaining Accuracy: Text Data"
+    " Generation with Large Language Models and Human Interventions.* ACL 2023.",
+    "li": "Zhuoyan Li, Hangxiao Zhu, Zhuoran Lu, Ming Yin. *Synthetic Data Generation with Large Language Models for Text"
+    " Classification: Potential and Limitations.* EMNLP 2023.",
+}
+
+
+def dataset_card(folder: RunFolder, columns: Mapping[str, str]) -> str:
+    """Markdown with the YAML front matter that `datasets.load_dataset` reads.
+
+    columns: column -> type, as in the Parquet file. `label` is declared a ClassLabel: the file holds its names, and
+    `datasets` shows them as numbers with names.
+    """
+    settings = read_settings(folder)
+    ledger = Ledger.of(folder.rows())
+    manifest = folder.read_manifest()
+    front = {
+        "pretty_name": f"{settings['task'].get('name', 'synthetic')} (synthetic, Variegate)",
+        "license": "other",
+        "task_categories": ["text-classification"],
+        "tags": ["synthetic", "variegate"],
+        "size_categories": [_size(ledger.totals()["kept"])],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]}],
+        "dataset_info": {
+            "features": [_feature(name, kind, labels_of(settings)) for name, kind in columns.items()],
+            "splits": [{"name": "train", "num_examples": ledger.totals()["kept"]}],
+        },
+    }
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n\n{_body(settings, ledger, manifest)}"
+
+
+def _feature(name: str, kind: str, labels: list[str]) -> dict[str, Any]:
+    if name == "label":
+        return {"name": name, "dtype": {"class_label": {"names": {str(index): label for index, label in enumerate(labels)}}}}
+    return {"name": name, "list": "string"} if kind == "list" else {"name": name, "dtype": kind}
+
+
+def _size(kept: int) -> str:
+    bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    return next((name for bound, name in bounds if kept < bound), "1M<n<10M")
+
+
+def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, Any] | None) -> str:
+    task = settings["task"]
+    totals = ledger.to_json()
+    dropped = ", ".join(f"{count} {reason}" for reason, count in totals["dropped"].items()) or "none"
+    state = "" if manifest else "\n\n**The run had not ended when this was exported: the set is a part.**"
+    paper = _PAPERS.get(str(part(settings, "strategy", "form")))
+    cite = f"Please cite the paper of the method:\n\n- {paper}" if paper else "Please cite the paper of the method named above."
+    rows = "\n".join(f"| {_cell(label)} | {ledger.kept(label)} | {_cell(about.get('description', ''))} |" for label, about in sorted(task["labels"].items()))
+    return f"""# {_line(task.get("name"))}: synthetic texts
+
+{totals["kept"]} texts ({_line(task.get("text_type"))}), {len(task["labels"])} labels, written by a language model with
+[Variegate](https://pypi.org/project/variegate/) {(manifest or {}).get("variegate", "")}.{state}
+
+```python
+from datasets import load_dataset
+
+texts = load_dataset("PATH_OF_THIS_FOLDER", split="train")
+```
+
+## Limits
+
+Every text and every label is synthetic. **The labels are unverified**: a text carries the label it was asked for, and nobody has
+checked that it fits. The texts may repeat what the model has memorised, and its errors and biases. Look at them before use, and
+measure what you train on real data.
+
+## How they were made
+
+| | |
+|---|---|
+| model | {_cell(part(settings, "model", "name"))} |
+| strategy | {_cell(strategy_in_words(settings))} |
+| decoding | {_cell(decoding_in_words(settings))} |
+| seed | {settings.get("seed", "not stated")} |
+| ledger | {totals["requested"]} requested = {totals["kept"]} kept + {totals["requested"] - totals["kept"]} dropped ({dropped}) |
+
+| label | texts | description |
+|---|---|---|
+{rows}
+
+## Licence
+
+The texts come out of the model {_line(part(settings, "model", "name"))} (licence: {_line(part(settings, "model", "licence"))}): its licence
+and use policy hold for them. Real examples that stood in the prompts come from the task's own data (licence: {_line(task.get("licence"))};
+source: {_line(task.get("source"))}). State your own licence here before you share the set.
+
+## Citation
+
+{cite}
+"""
+
+
+def _line(value: Any) -> str:
+    return " ".join(str(value).split()) if value not in (None, "") else "not stated"
+
+
+def _cell(value: Any) -> str:
+    """Text inside a Markdown table: one line, no bar or markup that would end or change the cell."""
+    return _line(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

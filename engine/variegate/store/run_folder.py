@@ -1,0 +1,153 @@
+"""One run's folder: locking, committing rounds, reading them back, and the files written when a run ends.
+
+Knows files and rows; knows nothing of how a round is made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from variegate.errors import StoreError, UsageError
+from variegate.records import Record
+from variegate.store.files import commit_folder, make_folder, sha256_of, write_atomic
+from variegate.store.rows import KEPT, Row, dump_lines, parse_line, stored_record
+
+COMPLETIONS = "completions.jsonl"
+NOT_REUSED = "-not-reused"  # ends the name of a set-aside folder that `--resume never` made
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rounds_path = path / "rounds"
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """Raises UsageError when there is no run at `path`."""
+        if not (path / "run.yaml").is_file():
+            raise UsageError(f"{path}: not a run folder (it holds no run.yaml): give the folder that `variegate generate` wrote")
+        return cls(path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for this process. Raises StoreError when another process holds it."""
+        make_folder(self.path)
+        with open(self.path / "lock", "a+", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip()
+                raise StoreError(f"{self.path}: process {holder or '(unknown)'} is working in this run folder: wait for it, stop it, or choose another folder with -o") from None
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            yield  # the lock goes with the file, also when the process is killed
+
+    # -- rounds ------------------------------------------------------------------------------------------------
+
+    def round_folders(self) -> list[Path]:
+        """Committed rounds in order. Raises StoreError when one in between is missing."""
+        folders = sorted(path for path in self.rounds_path.glob("[0-9]*") if path.is_dir())
+        for index, folder in enumerate(folders):
+            if folder.name != f"{index:06d}":
+                raise StoreError(f"{self.rounds_path}: round {index:06d} is missing but {folder.name} is there: restore it, or delete the later rounds and run again")
+        return folders
+
+    def commit_round(self, index: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
+        """`facts` become round.json, with the hash of the completions added. Raises StoreError; the round is then not there."""
+        data = dump_lines([row.to_json() for row in rows])
+        facts = {**facts, "sha256": hashlib.sha256(data).hexdigest()}
+        commit_folder(
+            self.rounds_path / f"{index:06d}",
+            {COMPLETIONS: data, "round.json": orjson.dumps(facts, option=orjson.OPT_INDENT_2)},
+        )
+
+    def read_round(self, folder: Path) -> list[dict[str, Any]]:
+        path = folder / COMPLETIONS
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read: {error}") from error
+        return [parse_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        for folder in self.round_folders():
+            yield from self.read_round(folder)
+
+    def records(self) -> Iterator[Record]:
+        """Kept records in order, also of a run that has not ended."""
+        return (stored_record(row) for row in self.rows() if row["outcome"] == "kept")
+
+    def round_facts(self) -> list[dict[str, Any]]:
+        facts = []
+        for folder in self.round_folders():
+            path = folder / "round.json"
+            try:
+                facts.append(parse_line(path.read_bytes(), str(path)))
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be read: {error}") from error
+        return facts
+
+    def clear_unfinished(self) -> None:
+        """Remove what a killed process left of a round it was writing."""
+        for path in [*self.rounds_path.glob(".*.tmp"), *self.path.glob(".*.tmp")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def set_rounds_aside(self, first: int, *, reuse: bool = True) -> list[Path]:
+        """Move the rounds from number `first` on to a new folder under set-aside/; returns where they are now."""
+        aside = self.path / "set-aside"
+        target = aside / f"{len(list(aside.glob('*'))):03d}{'' if reuse else NOT_REUSED}"
+        target.mkdir(parents=True)
+        moved = []
+        for folder in reversed(self.round_folders()[first:]):  # last first: what stays is gapless at any instant
+            moved.append(target / folder.name)
+            os.rename(folder, moved[-1])
+        return moved
+
+    def aside_folders(self) -> list[Path]:
+        """Set-aside rounds whose rows may be reused."""
+        return sorted(path for path in (self.path / "set-aside").glob("*/[0-9]*") if path.is_dir() and not path.parent.name.endswith(NOT_REUSED))
+
+    # -- whole-run files ---------------------------------------------------------------------------------------
+
+    def write_config(self, text: str) -> None:
+        write_atomic(self.path / "run.yaml", text.encode())
+
+    def record_lines(self) -> Iterator[bytes]:
+        """records.jsonl, line by line, from the rounds."""
+        return (dump_lines([record.to_json()]) for record in self.records())
+
+    def dropped_lines(self) -> Iterator[bytes]:
+        """dropped.jsonl, line by line, from the rounds."""
+        for row in self.rows():
+            if row["outcome"] != KEPT:
+                yield dump_lines(
+                    [{"id": row["key"], "label": row["label"], "reason": row["outcome"], "text": row["raw"], "error": row["error"]}]
+                )
+
+    def write_results(self) -> dict[str, str]:
+        """Write records.jsonl and dropped.jsonl from the rounds; returns file name -> sha256."""
+        write_atomic(self.path / "records.jsonl", self.record_lines())
+        write_atomic(self.path / "dropped.jsonl", self.dropped_lines())
+        return {name: sha256_of(self.path / name) for name in ("records.jsonl", "dropped.jsonl")}
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        write_atomic(self.path / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """None while the run has not ended."""
+        path = self.path / "manifest.json"
+        if not path.is_file():
+            return None
+        return parse_line(path.read_bytes(), str(path))

@@ -1,0 +1,79 @@
+"""Both of vLLM's model runners and Transformers, for real, on one tiny random Llama: the same greedy tokens from all three.
+
+V2 needs Triton; on the CPU it runs with interpreted kernels behind a fake backend (fake_triton/). About 90 s on two cores.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SCRIPT = HERE / "v2_engine_script.py"
+ROOTS = [str(HERE.parents[2] / "engine"), str(HERE.parents[2] / "kernels")]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
+    pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Model Runner V2 needs Triton; install it"),
+]
+
+
+def run(engine: str, model: Path, *, multiprocessing: bool = False) -> dict[str, Any]:
+    fake = engine == "v2"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE / "fake_triton")] * fake + ROOTS),
+        "FAKE_TRITON": str(int(fake)),
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": str(int(multiprocessing)),
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    environment.pop("TRITON_INTERPRET", None)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), engine, str(model)], capture_output=True, text=True, env=environment, timeout=600, cwd=model.parent
+    )  # fmt: skip
+    results = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert (done.returncode, len(results)) == (0, 1), f"{engine}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+    return json.loads(results[0])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engine") / "tiny-llama"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(ROOTS)}
+    subprocess.run([sys.executable, str(SCRIPT), "make", str(folder)], check=True, env=environment, timeout=300)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(model: Path) -> dict[str, Any]:
+    return run("transformers", model)
+
+
+def test_the_reference_shows_suppression_at_work(reference: dict[str, Any]) -> None:
+    plain, counted, forced = (reference["rounds"][name] for name in ("plain", "counted", "forced"))
+    assert len(plain) == 8
+    for i, tokens in enumerate(plain):
+        if i % 3 == 0:  # no group: as if the tables were not there
+            assert counted[i] == forced[i] == tokens
+        else:
+            assert counted[i] != tokens
+            assert forced[i] == [{1: 100, 2: 200}[i % 3]] * len(tokens)
+
+
+@pytest.mark.parametrize(("engine", "multiprocessing"), [("v1", False), ("v1", True), ("v2", False)])
+def test_a_real_engine_says_the_same(engine: str, multiprocessing: bool, model: Path, reference: dict[str, Any]) -> None:
+    result = run(engine, model, multiprocessing=multiprocessing)
+    assert result["runner"] == engine
+    assert result["rounds"] == reference["rounds"]

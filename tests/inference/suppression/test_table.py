@@ -1,0 +1,173 @@
+"""The suppression table against hand-worked cases (METHODS section 8) and identities."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
+
+TOKENS = st.lists(st.integers(0, 19), max_size=60)
+
+
+def make_table(num_tokens: int = 20, top_k: int | None = None, exempt: frozenset[int] = frozenset(), **other: float) -> SuppressionTable:
+    return SuppressionTable(num_tokens, top_k=top_k, floor=other.get("floor", -7.5), scale=other.get("scale", -7.5), exempt=exempt)
+
+
+def test_shares_of_two_one_and_a_fifth_of_a_percent() -> None:
+    table = make_table(1000, top_k=100)
+    table.add("run", [0] * 20 + [1] * 10 + [2] * 2)
+    table.add("run", list(range(4, 972)))  # 968 tokens of 0.1 % each: 1,000 in all; token 3 never
+    bias = table.bias("run")
+    assert bias.dtype == np.float32
+    assert bias[:4].tolist() == [-7.5, -7.5, -1.5, 0.0]
+    assert bias[4] == np.float32(-0.75)
+    assert np.count_nonzero(bias) == 100  # three above, and the 97 lowest ids of the tied ones
+    assert np.flatnonzero(bias).tolist() == [0, 1, 2, *range(4, 101)]
+
+
+def test_the_cut_among_ties_takes_the_lower_ids_whatever_the_order() -> None:
+    tokens = [5, 3, 9, 3, 7, 5, 1]
+    for seed in range(10):
+        table = make_table(top_k=3)
+        table.add("run", random.Random(seed).sample(tokens, len(tokens)))
+        assert np.flatnonzero(table.bias("run")).tolist() == [1, 3, 5]  # 3 and 5 twice each, then 1 before 7 and 9
+
+
+def test_exempt_tokens_are_untouched_count_in_the_sum_and_take_no_place() -> None:
+    tokens = [0] * 500 + [1] * 490 + [2] * 8 + [3] * 2
+    table = make_table(top_k=2, exempt=frozenset({0, 7}))
+    table.add("run", tokens)
+    assert table.bias("run")[:4].tolist() == [0.0, -7.5, -6.0, 0.0]  # 0.8 % of all 1,000; token 3 is third
+    everything = make_table(top_k=2)
+    everything.add("run", tokens)
+    assert everything.bias("run")[:4].tolist() == [-7.5, -7.5, 0.0, 0.0]
+
+
+def test_groups_are_apart_and_an_unknown_one_has_no_bias() -> None:
+    table = make_table()
+    table.add("b", [1, 1])
+    table.add("a", [2])
+    table.add("empty", [])
+    assert table.groups() == ["a", "b", "empty"]
+    assert np.flatnonzero(table.bias("a")).tolist() == [2]
+    assert np.flatnonzero(table.bias("b")).tolist() == [1]
+    assert table.digest("empty") == table.digest("never seen") == make_table(top_k=3).digest("x")
+    assert "never seen" not in table.groups()
+    assert table.counts("b")[1] == 2
+
+
+def test_counts_and_bias_are_copies() -> None:
+    table = make_table()
+    table.add("run", [1])
+    table.counts("run")[:] = 9
+    table.bias("run")[:] = 9
+    assert table.counts("run").sum() == 1
+    assert table.bias("run")[1] == -7.5
+
+
+def test_top_reports_exempt_tokens_too() -> None:
+    table = make_table(exempt=frozenset({4}))
+    table.add("run", [4, 4, 2, 4])
+    assert table.top("run", 10) == [(4, 75.0, 0.0), (2, 25.0, -7.5)]
+    assert table.top("run", 1) == [(4, 75.0, 0.0)]
+    assert table.top("other", 5) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_tokens": 0}, "num_tokens"),
+        ({"top_k": 0}, "top_k"),
+        ({"floor": 1.0}, "floor"),
+        ({"scale": float("nan")}, "scale"),
+        ({"exempt": frozenset({20})}, "exempt: token id 20"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_table(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tokens", [[20], [3, -1]])
+def test_a_token_outside_the_vocabulary_changes_nothing(tokens: list[int]) -> None:
+    table = make_table()
+    with pytest.raises(ValueError, match="outside the vocabulary"):
+        table.add("run", tokens)
+    assert table.counts("run").sum() == 0
+
+
+@given(tokens=TOKENS, top_k=st.none() | st.integers(1, 25), exempt=st.frozensets(st.integers(0, 19), max_size=5), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_properties(tokens: list[int], top_k: int | None, exempt: frozenset[int], data: st.DataObject) -> None:
+    floor = data.draw(st.floats(-20, 0))
+    scale = data.draw(st.floats(-20, 0))
+    table = make_table(top_k=top_k, exempt=exempt, floor=floor, scale=scale)
+    table.add("run", tokens)
+    bias = table.bias("run")
+    assert (bias >= np.float32(floor)).all()
+    assert (bias <= 0).all()
+    assert not np.signbit(bias[bias == 0]).any()
+    assert not bias[sorted(exempt)].any()
+
+    # The definition, written with dictionaries.
+    counts = Counter(tokens)
+    allowed = sorted((token for token in counts if token not in exempt), key=lambda token: (-counts[token], token))[:top_k]
+    expected = [max(floor, scale * 100.0 * counts[t] / len(tokens)) if t in allowed else 0.0 for t in range(20)]
+    np.testing.assert_allclose(bias, expected, rtol=1e-6, atol=1e-30)
+
+    shuffled = make_table(top_k=top_k, exempt=exempt, floor=floor, scale=scale)
+    cut = data.draw(st.integers(0, len(tokens)))
+    permuted = data.draw(st.permutations(tokens))
+    shuffled.add("run", permuted[:cut])
+    shuffled.add("run", permuted[cut:])
+    assert np.array_equal(shuffled.bias("run"), bias)
+    assert shuffled.digest("run") == table.digest("run")
+
+
+@given(first=TOKENS, second=TOKENS)
+@settings(max_examples=150, deadline=None)
+def test_digests_are_equal_exactly_when_the_biases_are(first: list[int], second: list[int]) -> None:
+    table = make_table(top_k=4)
+    table.add("a", first)
+    table.add("b", second)
+    assert (table.digest("a") == table.digest("b")) == np.array_equal(table.bias("a"), table.bias("b"))
+
+
+def test_digest_is_stable_across_versions() -> None:
+    """Request keys hold it: a change here would make every old run be generated again."""
+    table = make_table(4)
+    table.add("run", [1, 1, 2])
+    assert table.digest("run") == "577cd10b2a9a7235"  # sha256 of the little-endian floats 0, -7.5, -7.5, 0
+
+
+VOCABULARY = ["<s>", "</s>", "a", '"', ' "', "\u201cthe", "\n", "END", " of", "###", "b\r", " list", "x###y", "'", "."]
+
+
+def encode(text: str) -> list[int]:
+    ids = []
+    while text:
+        token = max((i for i, piece in enumerate(VOCABULARY) if text.startswith(piece)), key=lambda i: len(VOCABULARY[i]))
+        ids.append(token)
+        text = text[len(VOCABULARY[token]) :]
+    return ids
+
+
+def test_exempt_tokens() -> None:
+    def exempt(stop: list[str], extra: list[str], terminators: bool = True) -> set[str]:
+        found = exempt_token_ids(VOCABULARY.__getitem__, len(VOCABULARY), stop, extra, [0, 1, 999], encode, terminators=terminators)
+        return {VOCABULARY[token] for token in found}
+
+    always = {"<s>", "</s>", '"', ' "', "\u201cthe", "\n", "b\r"}
+    assert exempt([], []) == always
+    assert exempt(['"'], ["a."]) == always | {"a", "."}
+    assert exempt(["###"], []) == always | {"###", "x###y"}
+    assert exempt(["END of list"], []) == always | {"END", " of", " list"}  # no token contains it: its own tokens
+    assert exempt(["###"], ["a"], terminators=False) == {"a"}
+    with pytest.raises(ValueError, match="empty string"):
+        exempt([""], [])
