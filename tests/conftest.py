@@ -44,7 +44,9 @@ def make_row(label: str = "joy", slot: int = 0, *, text: str | None = None, outc
         error="the engine stopped" if outcome == "engine_error" else None,
     )
     origin = {"strategy": "few_shot", "form": "chung", "model": "nano-llama", "suppression": "run"}
-    return Row(request=request, completion=completion, outcome=outcome, text="" if outcome in ("empty", "engine_error") else text, origin=origin)
+    return Row(
+        request=request, completion=completion, outcome=outcome, text="" if outcome in ("empty", "engine_error") else text, origin=origin
+    )
 
 
 def make_settings(labels: Sequence[str] = LABELS, per_label: int = 10) -> dict[str, Any]:
@@ -119,7 +121,14 @@ def write_run(
                 "seed": 0,
                 "model": {"name": "nano-llama", "path": "/nowhere/nano-llama", "sha256": "a" * 64},
                 "tokenizer_sha256": "b" * 64,
-                "engine": {"name": "vllm", "version": "0.32.0", "device": "CPU (2 cores)", "runner": "v1", "dtype": "float32", "max_model_len": 512},
+                "engine": {
+                    "name": "vllm",
+                    "version": "0.32.0",
+                    "device": "CPU (2 cores)",
+                    "runner": "v1",
+                    "dtype": "float32",
+                    "max_model_len": 512,
+                },
                 "versions": {"torch": "2.13.0", "vllm": "0.32.0"},
                 "ledger": ledger.to_json(),
                 "shortfall": shortfall or {},
@@ -130,7 +139,9 @@ def write_run(
                 "reused": 0,
                 "files": files,
                 "rounds": {each.name: sha256_of(each / "completions.jsonl") for each in folder.round_folders()},
-                "suppression": {"run": [{"token": " so", "share_percent": 4.2, "bias": -7.5}, {"token": "<b>", "share_percent": 0.4, "bias": -3.0}]},
+                "suppression": {
+                    "run": [{"token": " so", "share_percent": 4.2, "bias": -7.5}, {"token": "<b>", "share_percent": 0.4, "bias": -3.0}]
+                },
             }
         )
     return folder

@@ -46,6 +46,6 @@ class Interrupted(VariegateError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as `; did you mean 'temperature'?`, or the empty string when nothing is near."""
+    """The end of a sentence on an unknown name: `; did you mean 'temperature'?`, or a full stop when nothing is near."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f"; did you mean {found[0]!r}?" if found else "."

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -107,7 +108,8 @@ def test_an_empty_batch() -> None:
         ({"impl": "cuda"}, "impl: got 'cuda'"),
     ],
 )
-def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments_are_named(change: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # under its hook, ours would not be reached
     arguments = {"logits": torch.zeros(3, 4), "table": torch.zeros(2, 4), "rows": torch.zeros(3, dtype=torch.int64), "scale": None}
     with pytest.raises(ValueError, match=message):
         apply_bias(**{**arguments, **change})

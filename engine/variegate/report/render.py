@@ -88,6 +88,8 @@ def number(value: Any) -> str:
 
 
 def percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
 
 
@@ -112,7 +114,11 @@ def _state(manifest: Mapping[str, Any] | None, counts: Counts, labels: list[str]
     if not isinstance(stated, Mapping):
         stated = {label: target - counts.ledger.kept(label) for label in labels if target and counts.ledger.kept(label) < target}
     missing = {label: number for label, number in stated.items() if number}
-    return {"ended": manifest is not None, "missing": sorted(missing.items(), key=lambda item: (-item[1], item[0])), "total": sum(missing.values())}
+    return {
+        "ended": manifest is not None,
+        "missing": sorted(missing.items(), key=lambda item: (-item[1], item[0])),
+        "total": sum(missing.values()),
+    }
 
 
 def _headline(manifest: Mapping[str, Any], facts: list[dict[str, Any]], counts: Counts, labels: list[str]) -> dict[str, Any]:
@@ -203,7 +209,9 @@ def _kept_plots(counts: Counts, labels: list[str]) -> list[str]:
         return [svg.horizontal_bars("Kept texts by label", data, top=top)]
     size = -(-len(data) // 3)
     return [
-        svg.horizontal_bars(f"Kept texts by label, column {start // size + 1}", data[start : start + size], top=top, width=290, label_width=165)
+        svg.horizontal_bars(
+            f"Kept texts by label, column {start // size + 1}", data[start : start + size], top=top, width=290, label_width=165
+        )
         for start in range(0, len(data), size)
     ]
 
@@ -220,7 +228,10 @@ def _lengths(counts: Counts) -> dict[str, Any] | None:
     first, last = min(bins), max(bins)
     named = [(str(slot) if width == 1 else f"{slot * width}–{slot * width + width - 1}", bins[slot]) for slot in range(first, last + 1)]
     mean = sum(length * number_of for length, number_of in lengths.items()) / lengths.total()
-    table = [("shortest", min(lengths)), *((f"{share:.0%} at most".replace("%", " %"), quantile(lengths, share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95))]
+    table = [
+        ("shortest", min(lengths)),
+        *((f"{share:.0%} at most".replace("%", " %"), quantile(lengths, share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)),
+    ]
     return {
         "plot": svg.histogram("Length of the kept texts", named, x_label="words (split at white space)"),
         "table": [*table, ("longest", longest), ("mean", mean)],
@@ -243,7 +254,11 @@ def _repetition(counts: Counts) -> dict[str, Any]:
 
 def _throughput(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Tokens a second of each round that took time; a round that was only reused says nothing of speed."""
-    points = [(float(each.get("round", index)), each["num_tokens"] / each["seconds"]) for index, each in enumerate(facts) if each.get("seconds") and each.get("num_tokens")]
+    points = [
+        (float(each.get("round", index)), each["num_tokens"] / each["seconds"])
+        for index, each in enumerate(facts)
+        if each.get("seconds") and each.get("num_tokens")
+    ]
     return {
         "num_rounds": len(facts),
         "reused": sum(each.get("reused") or 0 for each in facts),

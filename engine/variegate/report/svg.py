@@ -41,7 +41,7 @@ def nice_ticks(top: float, count: int = 4) -> list[float]:
     """Round numbers from 0 up to at least `top`, in steps of 1, 2, 2.5 or 5 times a power of ten; at most `count` + 1 steps."""
     if top <= 0:
         return [0.0, 1.0]
-    step = 10.0 ** -9
+    step = 10.0**-9
     while True:
         for factor in (1, 2, 2.5, 5):
             if factor * step * count >= top:
@@ -51,7 +51,9 @@ def nice_ticks(top: float, count: int = 4) -> list[float]:
         step *= 10
 
 
-def horizontal_bars(title: str, data: Sequence[tuple[str, float]], *, width: int = WIDTH, top: float | None = None, label_width: int = 190) -> str:
+def horizontal_bars(
+    title: str, data: Sequence[tuple[str, float]], *, width: int = WIDTH, top: float | None = None, label_width: int = 190
+) -> str:
     """One bar a row, its value behind it. `top`: the value of a full bar, so that several plots share one scale."""
     top = top or max((value for _, value in data), default=0) or 1
     room = width - label_width - 56
@@ -65,7 +67,9 @@ def horizontal_bars(title: str, data: Sequence[tuple[str, float]], *, width: int
     return _svg(title, width, max(len(data), 1) * _ROW + 4, "".join(rows), "bars")
 
 
-def stacked_bar(title: str, parts: Sequence[tuple[str, float, str]], *, width: int = WIDTH, height: int = 34, total: float | None = None) -> str:
+def stacked_bar(
+    title: str, parts: Sequence[tuple[str, float, str]], *, width: int = WIDTH, height: int = 34, total: float | None = None
+) -> str:
     """One bar of (label, value, class) parts side by side; a part carries its value where there is room for it.
 
     total: the value of the whole width (default: the parts' sum).

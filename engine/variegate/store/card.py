@@ -64,7 +64,10 @@ def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, An
     state = "" if manifest else "\n\n**The run had not ended when this was exported: the set is a part.**"
     paper = _PAPERS.get(str(part(settings, "strategy", "form")))
     cite = f"Please cite the paper of the method:\n\n- {paper}" if paper else "Please cite the paper of the method named above."
-    rows = "\n".join(f"| {_cell(label)} | {ledger.kept(label)} | {_cell(about.get('description', ''))} |" for label, about in sorted(task["labels"].items()))
+    rows = "\n".join(
+        f"| {_cell(label)} | {ledger.kept(label)} | {_cell(about.get('description', ''))} |"
+        for label, about in sorted(task["labels"].items())
+    )
     return f"""# {_line(task.get("name"))}: synthetic texts
 
 {totals["kept"]} texts ({_line(task.get("text_type"))}), {len(task["labels"])} labels, written by a language model with

@@ -92,7 +92,9 @@ def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool)
             raise UsageError(f"{target}: is a file, and hf is written to a folder: choose another target with -o")
         foreign = sorted(str(path.relative_to(target)) for path in target.rglob("*") if str(path.relative_to(target)) not in _HF_FILES)
         if foreign:
-            raise UsageError(f"{target}: holds {foreign[0]!r}, which is no part of an earlier export: it is not overwritten. Choose another folder")
+            raise UsageError(
+                f"{target}: holds {foreign[0]!r}, which is no part of an earlier export: it is not overwritten. Choose another folder"
+            )
 
 
 def _not_empty(folder: RunFolder) -> Iterator[Record]:
@@ -185,5 +187,8 @@ def _parquet(records: Iterator[Record]) -> Iterator[bytes]:
 
 
 def _write_hf(folder: RunFolder, records: Iterator[Record], target: Path) -> None:
-    files = {"README.md": dataset_card(folder, COLUMNS).encode(), "data/train.parquet": _parquet(records)}
+    files: dict[str, bytes | Iterable[bytes]] = {
+        "README.md": dataset_card(folder, COLUMNS).encode(),
+        "data/train.parquet": _parquet(records),
+    }
     commit_folder(target, files, replace=True)  # what is there is an earlier export: see _check_target

@@ -1,0 +1,100 @@
+"""`variegate init`: a commented task file and run file from a file of examples."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("examples", type=click.Path(path_type=Path))
+@click.option("--name", help="The task's name; the file's name when absent.")
+@click.option("--text-field", default="text", show_default=True, help="The column or key that holds the text.")
+@click.option("--label-field", default="label", show_default=True, help="The column or key that holds the label.")
+@click.option("--text-type", default="text", show_default=True, help="What one text is, as a noun: `movie review`.")
+@click.option("--model", default="nano-llama", show_default=True, help="A bundled model, a model folder, a model file or a hub id.")
+@click.option("--output", "-o", "folder", type=click.Path(path_type=Path), default=Path(), help="The folder to write to; here when absent.")
+def command(examples: Path, name: str | None, text_field: str, label_field: str, text_type: str, model: str, folder: Path) -> None:
+    """Write NAME.task.yaml and NAME.run.yaml for the labelled EXAMPLES (.csv or .jsonl).
+
+    Both can be used at once and are commented; the labels' descriptions want improving by hand. A CSV file is copied to
+    NAME.train.jsonl, because a task's data are JSONL. Prints the paths that were written.
+    """
+    from variegate.config.examples import data_lines, default_name, read_examples, warnings
+    from variegate.config.load import load_model, load_run, load_task
+    from variegate.config.starter import starter_run, starter_task
+    from variegate.errors import UsageError
+    from variegate.store.files import write_atomic
+
+    read = read_examples(examples, text_field, label_field)
+    name = _checked_name(name or default_name(examples))
+    if not text_type.strip():
+        raise UsageError("--text-type is empty: say what one text is, as a noun, e.g. 'movie review'")
+    load_model(model)  # refuse an unknown model before anything is written
+    if Path(model).exists():
+        model = str(Path(model).resolve())  # the run file may stand elsewhere
+
+    task_path, run_path, data_path = (folder / f"{name}.{ending}" for ending in ("task.yaml", "run.yaml", "train.jsonl"))
+    written = [task_path, run_path, *([] if read.as_they_stand else [data_path])]
+    for path in written:
+        if path.exists():
+            raise UsageError(f"{path}: exists already: choose another --name or another folder with -o, or delete it")
+
+    schemas = _write_schemas(folder)
+    train = data_path.name if not read.as_they_stand else _relative(examples, folder)
+    if not read.as_they_stand:
+        write_atomic(data_path, data_lines(read, text_field, label_field))
+    task = starter_task(
+        name, read, text_type=text_type.strip(), train=train, text_field=text_field, label_field=label_field, schema=schemas.get("task")
+    )
+    write_atomic(task_path, task.encode())
+    write_atomic(run_path, starter_run(name, task_path.name, model, len(read.rows), schemas.get("run")).encode())
+    load_task(str(task_path))
+    load_run(run_path)
+
+    for path in written:
+        click.echo(path)
+    for warning in warnings(read):
+        click.echo(f"Warning: {warning}", err=True)
+    if not read.as_they_stand:
+        click.echo(f"A task's data are JSONL: {examples} was copied to {data_path}.", err=True)
+    click.echo(f"{len(read.rows)} examples, {len(read.label_counts)} labels. Next:", err=True)
+    click.echo(f"  1. improve the descriptions in {task_path}", err=True)
+    click.echo(f"  2. variegate plan {run_path}", err=True)
+    click.echo(f"  3. variegate generate {run_path}", err=True)
+
+
+def _checked_name(name: str) -> str:
+    from pydantic import TypeAdapter, ValidationError
+
+    from variegate.config.base import Name
+    from variegate.errors import UsageError
+
+    try:
+        return str(TypeAdapter(Name).validate_python(name))
+    except ValidationError:
+        raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes and underscores, a letter or digit first") from None
+
+
+def _relative(examples: Path, folder: Path) -> str:
+    """The examples as seen from the task file: a relative path within its folder, else an absolute one."""
+    place, home = examples.resolve(), folder.resolve()
+    return os.path.relpath(place, home) if place.is_relative_to(home) else str(place)
+
+
+def _write_schemas(folder: Path) -> dict[str, str]:
+    """kind -> the JSON Schema's path as seen from the files, for editors. A foreign file of that name is left alone."""
+    from variegate.config.schema import json_schema
+    from variegate.store.files import write_atomic
+
+    schemas = {}
+    for kind in ("task", "run"):
+        path = folder / "schema" / f"{kind}.schema.json"
+        if path.exists() and b'"title": "Variegate' not in path.read_bytes()[:400]:
+            continue
+        write_atomic(path, (json.dumps(json_schema(kind), indent=2) + "\n").encode())
+        schemas[kind] = f"schema/{path.name}"
+    return schemas

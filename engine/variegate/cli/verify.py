@@ -1,0 +1,39 @@
+"""`variegate verify`: is a run folder what it says it is?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
+    """Check the run in FOLDER: hashes, ledger sums, keys, labels, and the result files against the rounds.
+
+    Exit code 1 when a check fails. Of a run that has not ended, what is there is checked.
+    """
+    from variegate.store.run_folder import RunFolder
+    from variegate.store.verify import verify
+
+    result = verify(RunFolder.existing(folder))
+    if as_json:
+        value = {"folder": str(folder), "ok": result.ok, "finished": result.finished, "shortfall": result.shortfall}
+        click.echo(json.dumps(value | {"checks": [asdict(check) for check in result.checks]}, indent=2, ensure_ascii=False))
+    else:
+        width = max(len(check.name) for check in result.checks)
+        for check in result.checks:
+            click.echo(f"{check.status:8}{check.name:{width + 2}}{check.detail}".rstrip())
+        if not result.finished:
+            click.echo("This run is unfinished: only what is there was checked. Run `variegate generate` again to go on.", err=True)
+        elif result.shortfall:
+            missing = ", ".join(f"{label} ({number})" for label, number in sorted(result.shortfall.items()))
+            click.echo(f"The run ended short of its target: {missing}.", err=True)
+    if not result.ok:
+        click.echo(f"Error: {folder}: {sum(check.status == 'FAILED' for check in result.checks)} checks failed", err=True)
+        ctx.exit(1)

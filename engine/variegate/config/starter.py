@@ -1,0 +1,122 @@
+"""A first task file and run file out of labelled examples: valid at once, commented where a person knows better.
+
+Makes texts; writes nothing. The files it makes are read back by `load_task` and `load_run` unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import yaml
+
+from variegate.config.examples import Examples
+
+
+def scalar(value: str) -> str:
+    """`value` as YAML on one line: quoted where it would otherwise be read as something else (yes, 1, null, a: b)."""
+    for style in (None, '"'):
+        written = (
+            yaml.safe_dump([value], default_style=style, allow_unicode=True, width=10**9, default_flow_style=False)
+            .removeprefix("- ")
+            .rstrip("\n")
+        )
+        if "\n" not in written:
+            return written
+    raise AssertionError("a double-quoted YAML scalar stands on one line")
+
+
+def starter_task(
+    name: str, examples: Examples, *, text_type: str, train: str, text_field: str, label_field: str, schema: str | None
+) -> str:
+    """The task file. Descriptions are the label's name in words: a placeholder that a person should better."""
+    counts = examples.label_counts
+    plain = Counter(_in_words(label) for label in counts)
+    lines = [
+        *_schema_line(schema),
+        f"# The task {name}: what is classified. Written by `variegate init`; please read it through.",
+        "kind: classification",
+        f"name: {scalar(name)}",
+        "",
+        "# What one text is: a singular noun without article, e.g. movie review, question to a help desk.",
+        f"text_type: {scalar(text_type)}",
+        "",
+        "# One sentence that puts the model into the domain. Improve it: who writes such texts, to whom, where?",
+        f"context: {scalar(f'You are a person who writes texts of the type: {text_type}.')}",
+        "",
+        "# How the texts should be written, and the longest text in words. Both may be left out.",
+        "# style: short and informal",
+        f"word_limit: {_word_limit(examples)}",
+        "",
+        "# Every label with a phrase (what such a text is about) and a description (a sentence that tells it from its",
+        "# neighbours). The two below are only the label's name in words: IMPROVE THEM. The model knows nothing else.",
+        "labels:",
+    ]
+    for label in sorted(counts):
+        words = _in_words(label)
+        lines += [
+            f"  {scalar(label)}:  # {counts[label]} example{'' if counts[label] == 1 else 's'}",
+            f"    phrase: {scalar(words)}",
+            f"    description: {scalar(f'The text belongs to the label {words}.')}",
+        ]
+        if plain[words] > 1:
+            lines.append(f"    title: {scalar(label)}  # another label would be written alike")
+    lines += [
+        "",
+        "# The real examples. Paths are relative to this file. Keep test rows out of `train`: name them under `test`.",
+        "data:",
+        f"  train: {scalar(train)}",
+        f"  text_field: {scalar(text_field)}",
+        f"  label_field: {scalar(label_field)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def starter_run(name: str, task_file: str, model: str, num_examples: int, schema: str | None) -> str:
+    """The run file, with the settings that matter most spelled out."""
+    lines = [
+        *_schema_line(schema),
+        f"# A run: {name} generated with {model}. Try it with `variegate plan` before `variegate generate`.",
+        f"task: {scalar(task_file)}",
+        "",
+        "# A bundled model's name, a model folder, a model file (YAML) or a hub id.",
+        f"model: {scalar(model)}",
+        "",
+        "# How prompts are made. few_shot shows real examples to the model; zero_shot only the descriptions.",
+        "strategy:",
+        "  kind: few_shot",
+        "  form: chung",
+        f"  seed_pool: {min(18, num_examples)}  # real examples at the start, balanced over the labels",
+        "  grow_pool: true  # generated texts join the pool",
+        "",
+        "# A higher temperature gives more varied texts and more wrong labels.",
+        "decoding:",
+        "  temperature: 1.0",
+        f"  max_tokens: {100}",
+        "  # Make tokens less likely that were written often already; take the # away to switch it on.",
+        "  # suppression: {group: label}",
+        "",
+        "# Texts to keep of each label, and how many times that may be asked for.",
+        "target:",
+        "  per_label: 100",
+        "  max_attempts: 3",
+        "",
+        "seed: 0",
+        f"output: {scalar(f'runs/{name}')}  # the run folder, relative to where you call variegate",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _schema_line(schema: str | None) -> list[str]:
+    return [f"# yaml-language-server: $schema={schema}"] if schema else []
+
+
+def _in_words(label: str) -> str:
+    return " ".join(label.replace("_", " ").split()) or label
+
+
+def _word_limit(examples: Examples) -> int:
+    """A round number of words that 95 % of the examples do not exceed."""
+    lengths = sorted(len(text.split()) for text, _ in examples.rows)
+    length = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
+    step = 5 if length <= 50 else 50
+    return max(step, -(-length // step) * step)
