@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,10 +85,7 @@ def write_run(
     shortfall: dict[str, int] | None = None,
 ) -> RunFolder:
     """A run folder written through RunFolder itself, its manifest as the pipeline writes it."""
-    import hashlib
-
     from variegate.store.files import sha256_of
-    from variegate.store.rows import dump_lines
 
     folder = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -100,11 +99,11 @@ def write_run(
             "kept": totals[KEPT],
             "dropped": {reason: number for reason, number in totals.items() if reason != KEPT},
             "num_tokens": sum(len(row.completion.token_ids) for row in rows),
+            "num_generated_tokens": sum(len(row.completion.token_ids) for row in rows),
             "num_prompt_tokens": 12 * len(rows),
             "num_cached_tokens": 4 * len(rows),
             "seconds": 0.5 + 0.1 * (index % 3),
             "reused": 0,
-            "sha256": hashlib.sha256(dump_lines([row.to_json() for row in rows])).hexdigest(),
         }
         folder.commit_round(index, rows, facts)
     if finished:
@@ -175,3 +174,36 @@ def run_folder(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def unfinished_run_folder(tmp_path: Path) -> RunFolder:
     return write_run(tmp_path / "unfinished", small_rounds(), finished=False)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 256 KiB. Skips where it cannot be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system (root)")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture(scope="session")
+def nano_vllm() -> Iterator[Any]:
+    """The one vLLM engine of a test session, on nano-llama in float32; tests leave its suppression table empty."""
+    from variegate.config import load_model
+    from variegate.inference.backend import start_backend
+
+    backend = start_backend("vllm", load_model("nano-llama"))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def nano_transformers() -> Iterator[Any]:
+    from variegate.config import load_model
+    from variegate.inference.backend import start_backend
+
+    backend = start_backend("transformers", load_model("nano-llama"), batch_size=16)
+    yield backend
+    backend.close()

@@ -61,11 +61,12 @@ def generate_and_print(config: RunConfig, resume: str, *, as_json: bool) -> None
     from variegate.cli.progress import make_progress
     from variegate.errors import ShortfallError
     from variegate.pipeline.generate import generate
+    from variegate.report import write_report
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
     progress = make_progress()
     try:
-        summary = generate(config, resume=resume, progress=progress)  # type: ignore[arg-type]
+        summary = generate(config, resume=resume, progress=progress, report=write_report)  # type: ignore[arg-type]
     finally:
         progress.stop()
     if as_json:

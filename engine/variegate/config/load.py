@@ -57,7 +57,7 @@ def find_config(kind: str, name: str, base: Path) -> Path:
     known = bundled(_FOLDER_OF[kind])
     if name in known:
         return known[name]
-    raise ConfigError(f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known)} Bundled: {', '.join(known) or 'none'}")
+    raise ConfigError(f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known) or '.'} Bundled: {', '.join(known) or 'none'}")
 
 
 def _field_names(model: Any, path: tuple[Any, ...]) -> list[str]:
@@ -95,7 +95,7 @@ def explain(error: ValidationError, model: Any, where: str) -> str:
         field = ".".join(str(part) for part in path if part not in ("zero_shot", "few_shot")) or "(top level)"
         if each["type"] == "extra_forbidden":
             names = _field_names(model, path)
-            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
+            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names) or '.'} Known here: {', '.join(names)}")
         elif each["type"] == "missing":
             lines.append(f"{where}: {field} is missing: add it")
         else:

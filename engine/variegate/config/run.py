@@ -61,6 +61,15 @@ class DecodingConfig(Closed):
     """Strings that end a text. None: a double quote for plain-text prompts, nothing for chat models."""
     suppression: SuppressionConfig | None = None
 
+    @model_validator(mode="after")
+    def _one_order(self) -> DecodingConfig:
+        if self.suppression is not None and self.repetition_penalty != 1.0:
+            raise ValueError(
+                "repetition_penalty and suppression do not commute, and vLLM's two model runners apply them in opposite orders: "
+                "use frequency_penalty or presence_penalty, or leave one of the two out"
+            )
+        return self
+
 
 class TargetConfig(Closed):
     per_label: int = Field(default=100, ge=1)

@@ -48,7 +48,7 @@ def starter_task(
         f"word_limit: {_word_limit(examples)}",
         "",
         "# Every label with a phrase (what such a text is about) and a description (a sentence that tells it from its",
-        "# neighbours). The two below are only the label's name in words: IMPROVE THEM. The model knows nothing else.",
+        "# neighbours). What stands here is only the label's name in words: IMPROVE IT. The model knows nothing else.",
         "labels:",
     ]
     for label in sorted(counts):
@@ -119,4 +119,4 @@ def _word_limit(examples: Examples) -> int:
     lengths = sorted(len(text.split()) for text, _ in examples.rows)
     length = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
     step = 5 if length <= 50 else 50
-    return max(step, -(-length // step) * step)
+    return max(10, -(-length // step) * step)

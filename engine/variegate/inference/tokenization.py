@@ -25,6 +25,17 @@ def load_tokenizer(model: ModelConfig) -> Any:
         raise BackendError(f"model {model.name!r}: no tokenizer could be loaded from {place}: {error}") from error
 
 
+def load_vocab_size(model: ModelConfig) -> int:
+    """Width v of the model's logits, from its configuration. Raises BackendError."""
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(model.path, revision=model.revision, local_files_only=Path(model.path).is_dir())
+    except (OSError, ValueError) as error:
+        raise BackendError(f"model {model.name!r}: no configuration could be loaded from {model.path}: {error}") from error
+    return int(config.vocab_size)
+
+
 class PromptEncoder:
     """Encodes prompts; equal prompts (the completions of one call) are encoded once."""
 

@@ -12,14 +12,13 @@ from variegate.config import RunConfig
 from variegate.errors import Interrupted
 from variegate.inference.backend import Backend, check_model_path, start_backend
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
-from variegate.inference.tokenization import load_tokenizer
+from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.fingerprint import Fingerprint, fingerprint
 from variegate.pipeline.manifest import make_manifest, top_suppressed
 from variegate.pipeline.resume import ResumeMode, prepare
 from variegate.pipeline.reuse import Reuse
 from variegate.pipeline.rounds import RunState
 from variegate.records import Completion, Request
-from variegate.report.render import write_report
 from variegate.store.rows import Row, stored_completion
 from variegate.store.run_folder import RunFolder
 
@@ -53,7 +52,7 @@ class Silent:
 @dataclass(slots=True)
 class RunSummary:
     folder: Path
-    report: Path
+    report: Path | None  # None where the caller wanted none
     requested: int
     kept: int
     dropped: dict[str, int]
@@ -68,19 +67,18 @@ def make_table(config: RunConfig) -> SuppressionTable | None:
     suppression = config.decoding.suppression
     if suppression is None:
         return None
-    import transformers
-
     tokenizer = load_tokenizer(config.model)
-    vocab_size = transformers.AutoConfig.from_pretrained(config.model.path, revision=config.model.revision).vocab_size
+    vocab_size = load_vocab_size(config.model)
     exempt: frozenset[int] = frozenset()
     if suppression.exempt_terminators or suppression.exempt:
         exempt = exempt_token_ids(
             tokenizer.decode,
             min(vocab_size, len(tokenizer)),
-            stop=(config.decoding.stop or ()) if suppression.exempt_terminators else (),
+            stop=config.decoding.stop or (),
             extra=suppression.exempt,
             special_ids=tokenizer.all_special_ids,
             encode=lambda text: tokenizer.encode(text, add_special_tokens=False),
+            terminators=suppression.exempt_terminators,
         )
     return SuppressionTable(vocab_size, top_k=suppression.top_k, floor=suppression.floor, scale=suppression.scale, exempt=exempt)
 
@@ -180,10 +178,12 @@ def generate(
     resume: ResumeMode = "auto",
     progress: Progress | None = None,
     start: Callable[[RunConfig], Backend] | None = None,
+    report: Callable[[RunFolder], Path] | None = None,
 ) -> RunSummary:
-    """Run `config` to its target and write records.jsonl, dropped.jsonl, manifest.json and report.html.
+    """Run `config` to its target and write records.jsonl, dropped.jsonl and manifest.json.
 
     start: makes the engine, in place of `start_backend`; it is then the caller's to close.
+    report: writes the report of the finished folder, still under its lock, and returns its path.
     Raises UsageError, BackendError, StoreError; Interrupted on Ctrl-C, with all finished rounds on disk.
     """
     progress = progress or Silent()
@@ -222,11 +222,10 @@ def generate(
         finally:
             if run.backend is not None and start is None:
                 run.backend.close()
-        report = write_report(folder)
         manifest = folder.read_manifest() or {}
         return RunSummary(
             folder=folder.path,
-            report=report,
+            report=report(folder) if report else None,
             requested=totals["requested"],
             kept=totals["kept"],
             dropped=totals["dropped"],

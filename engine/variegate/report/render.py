@@ -56,7 +56,7 @@ def _context(folder: RunFolder) -> dict[str, Any]:
     target = part(settings, "target", "per_label")
     return {
         "settings": settings,
-        "manifest": manifest or {},
+        "manifest": {name: value for name, value in (manifest or {}).items() if value is not None},
         "part": part,
         "state": _state(manifest, counts, labels, target),
         "folder_name": folder.path.resolve().name,
@@ -125,7 +125,7 @@ def _headline(manifest: Mapping[str, Any], facts: list[dict[str, Any]], counts: 
     """The figures at the top. While no manifest states the speed, it is that of the rounds so far."""
     totals = counts.ledger.to_json()
     seconds = sum(each.get("seconds") or 0 for each in facts)
-    tokens = sum(each.get("num_tokens") or 0 for each in facts)
+    tokens = sum(_fresh_tokens(each) for each in facts)
     return {
         "requested": totals["requested"],
         "kept": totals["kept"],
@@ -252,12 +252,17 @@ def _repetition(counts: Counts) -> dict[str, Any]:
     }
 
 
+def _fresh_tokens(facts: Mapping[str, Any]) -> int:
+    """Tokens that the round generated itself: those of reused rows cost no time."""
+    return facts.get("num_generated_tokens", facts.get("num_tokens")) or 0
+
+
 def _throughput(facts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Tokens a second of each round that took time; a round that was only reused says nothing of speed."""
+    """Tokens a second of each round that generated some; one that was only reused says nothing of speed."""
     points = [
-        (float(each.get("round", index)), each["num_tokens"] / each["seconds"])
+        (float(each.get("round", index)), _fresh_tokens(each) / each["seconds"])
         for index, each in enumerate(facts)
-        if each.get("seconds") and each.get("num_tokens")
+        if each.get("seconds") and _fresh_tokens(each)
     ]
     return {
         "num_rounds": len(facts),

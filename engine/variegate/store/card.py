@@ -71,7 +71,7 @@ def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, An
     return f"""# {_line(task.get("name"))}: synthetic texts
 
 {totals["kept"]} texts ({_line(task.get("text_type"))}), {len(task["labels"])} labels, written by a language model with
-[Variegate](https://pypi.org/project/variegate/) {(manifest or {}).get("variegate", "")}.{state}
+Variegate {(manifest or {}).get("variegate", "")}.{state}
 
 ```python
 from datasets import load_dataset

@@ -129,7 +129,8 @@ def guarded(cell: Any) -> Any:
 
 def _csv(records: Iterator[Record], formula_guard: bool) -> Iterator[bytes]:
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    # "\r\n" (RFC 4180): Python up to 3.12 quotes a lone carriage return only where it is part of the line end
+    writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for rows in _chunks(records):
         for row in rows:

@@ -15,7 +15,7 @@ from variegate.errors import StoreError
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn an operating-system error into one that says what to do."""
     try:
         yield
@@ -26,6 +26,7 @@ def _explained(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only: choose another folder with `output:` or -o",
             errno.EACCES: "no permission to write there: choose another folder with `output:` or -o",
             errno.EPERM: "not permitted: choose another folder with `output:` or -o",
+            errno.EEXIST: "a file stands where a folder is needed: choose another folder with `output:` or -o",
             errno.ENOTDIR: "a part of this path is a file: choose another folder with `output:` or -o",
         }
         raise StoreError(f"{path}: {hints.get(error.errno or 0, f'cannot be written: {error}')}") from error
@@ -53,7 +54,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     Raises StoreError when the disk is full, read-only or forbidden; the old file then stands.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(temporary, [data] if isinstance(data, bytes) else data)
@@ -70,7 +71,7 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
     replace: a folder that is there already goes, but only when the new one is complete beside it.
     """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with _explained(folder):
+    with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.mkdir()
@@ -93,7 +94,7 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
 
 
 def make_folder(path: Path) -> None:
-    with _explained(path):
+    with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -18,7 +18,7 @@ import orjson
 
 from variegate.errors import StoreError, UsageError
 from variegate.records import Record
-from variegate.store.files import commit_folder, make_folder, sha256_of, write_atomic
+from variegate.store.files import commit_folder, explained, make_folder, sha256_of, write_atomic
 from variegate.store.rows import KEPT, Row, dump_lines, parse_line, stored_record
 
 COMPLETIONS = "completions.jsonl"
@@ -41,17 +41,23 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process. Raises StoreError when another process holds it."""
         make_folder(self.path)
-        with open(self.path / "lock", "a+", encoding="ascii") as file:
+        path = self.path / "lock"
+        with explained(path):
+            file = path.open("a+b", buffering=0)  # unbuffered: closing it cannot fail on a full disk
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                holder = file.read().strip()
-                raise StoreError(f"{self.path}: process {holder or '(unknown)'} is working in this run folder: wait for it, stop it, or choose another folder with -o") from None
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+                holder = file.read().decode("ascii", "replace").strip()
+                raise StoreError(
+                    f"{self.path}: process {holder or '(unknown)'} is working in this run folder: wait for it, stop it, or choose"
+                    " another folder with -o"
+                ) from None
+            with explained(path):
+                file.seek(0)
+                file.truncate()
+                file.write(str(os.getpid()).encode())
             yield  # the lock goes with the file, also when the process is killed
 
     # -- rounds ------------------------------------------------------------------------------------------------
@@ -108,11 +114,12 @@ class RunFolder:
         """Move the rounds from number `first` on to a new folder under set-aside/; returns where they are now."""
         aside = self.path / "set-aside"
         target = aside / f"{len(list(aside.glob('*'))):03d}{'' if reuse else NOT_REUSED}"
-        target.mkdir(parents=True)
         moved = []
-        for folder in reversed(self.round_folders()[first:]):  # last first: what stays is gapless at any instant
-            moved.append(target / folder.name)
-            os.rename(folder, moved[-1])
+        with explained(target):
+            target.mkdir(parents=True)
+            for folder in reversed(self.round_folders()[first:]):  # last first: what stays is gapless at any instant
+                moved.append(target / folder.name)
+                folder.rename(moved[-1])
         return moved
 
     def aside_folders(self) -> list[Path]:

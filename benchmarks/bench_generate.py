@@ -1,0 +1,258 @@
+"""How fast Variegate generates, against the engine alone and against its alternatives, in one process and one run.
+
+    python benchmarks/bench_generate.py [--only NAME ...] [--gpu]
+
+Writes benchmarks/results/generate-{cpu,gpu}.json. Sections:
+  end_to_end   `variegate generate` against a bare LLM.generate on the same prompts and sampling parameters, and without seeds
+  suppression  the logits processor with 8 groups and batch 256, against none and against per-request logit_bias dicts
+  transformers records/s of 64 new tokens against the transformers backend at its best batch size
+  memory       resident memory from 1,000 to 50,000 records
+With --gpu the model has the shape of Llama-2-7B and random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import psutil
+
+from variegate.config import ModelConfig, RunConfig, load_model, load_task
+from variegate.inference.backend import start_backend
+from variegate.inference.suppression import ARGUMENT
+from variegate.inference.vllm_backend import VllmBackend
+from variegate.pipeline.generate import Silent, generate
+from variegate.records import Completion, Message, Request, Sampling
+
+SECTIONS = ("end_to_end", "suppression", "transformers", "memory")
+
+
+def llama_7b(folder: Path) -> ModelConfig:
+    """The shape of Llama-2-7B with random weights and nano-llama's tokenizer."""
+    import transformers
+
+    nano = load_model("nano-llama")
+    shutil.copytree(nano.path, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    transformers.LlamaConfig(vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
+                             num_key_value_heads=32, max_position_embeddings=4096, architectures=["LlamaForCausalLM"], dtype="bfloat16").save_pretrained(folder)  # fmt: skip
+    return ModelConfig.model_validate(
+        {"name": "llama-2-7b-dummy", "path": str(folder), "engine": {"dtype": "bfloat16", "load_format": "dummy", "max_model_len": 2048}}
+    )
+
+
+class Recording:
+    """A started backend that remembers the requests it was asked for; `generate` must not close it."""
+
+    def __init__(self, backend: VllmBackend) -> None:
+        self._backend = backend
+        self.info, self.prompts = backend.info, backend.prompts
+        self.set_bias, self.score = backend.set_bias, backend.score
+        self.requests: list[Request] = []
+        self.num_tokens = 0
+
+    def generate(self, requests: Sequence[Request], **options: Any) -> list[Completion]:
+        completions = self._backend.generate(requests, **options)
+        self.requests += requests
+        self.num_tokens += sum(len(each.token_ids) for each in completions)
+        return completions
+
+    def close(self) -> None:
+        pass
+
+
+def run_config(model: ModelConfig, output: Path, per_label: int, **decoding: Any) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "task": load_task("clinc150").model_dump(),
+            "model": model.model_dump(),
+            "strategy": {"kind": "zero_shot", "form": "chung"},
+            "decoding": {"temperature": 1.0, "max_tokens": 40, **decoding},
+            "target": {"per_label": per_label},
+            "output": str(output),
+        }
+    )
+
+
+def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: int) -> dict[str, Any]:
+    """tokens/s of a whole run on a started engine (prompts, parsing, duplicates, commits, manifest and all) and of the bare engine."""
+    recorded: list[Request] = []
+    turn = 0
+
+    def ours() -> float:
+        nonlocal turn, recorded
+        turn += 1
+        config = run_config(model, folder / f"run{turn}", per_label=20)
+        recording = Recording(backend)
+        _, seconds = harness.timed(lambda: generate(config, progress=Silent(), start=lambda _: recording))
+        recorded = recording.requests
+        return recording.num_tokens / seconds
+
+    def bare(*, seeds: bool) -> float:
+        prompts = [{"prompt_token_ids": list(backend.prompts.encode(each.messages))} for each in recorded]
+        requests = recorded if seeds else [dataclasses.replace(each) for each in recorded]
+        parameters = [backend._parameters(each, False) for each in requests]
+        if not seeds:
+            for each in parameters:
+                each.seed = None
+        backend._llm.reset_prefix_cache()
+        outputs, seconds = harness.timed(lambda: backend._llm.generate(prompts, parameters, use_tqdm=False))
+        return sum(len(each.outputs[0].token_ids) for each in outputs) / seconds
+
+    figures = harness.interleave({"variegate": ours, "bare": lambda: bare(seeds=True), "bare_without_seeds": lambda: bare(seeds=False)}, repeats)
+    return {
+        "requests": len(recorded),
+        "tokens_per_second": {name: harness.summarize(values) for name, values in figures.items()},
+        "variegate_over_bare": harness.ratio(figures, "variegate", "bare"),
+        "seeds_over_no_seeds": harness.ratio(figures, "bare", "bare_without_seeds"),
+    }
+
+
+def fixed_requests(count: int, *, max_tokens: int, groups: int = 0) -> list[Request]:
+    """Requests whose completions all have `max_tokens` tokens; request i is of group i mod `groups`."""
+    task = load_task("clinc150")
+    sampling = Sampling(temperature=1.0, max_tokens=max_tokens, ignore_eos=True)
+    labels = list(task.labels.values())
+    out = []
+    for i in range(count):
+        text = f"Write a {task.text_type} that covers the element below.\nElement: {labels[i % len(labels)].phrase}\n"
+        group = f"group{i % groups}" if groups else None
+        out.append(Request(key=str(i), messages=(Message("user", text),), sampling=sampling, seed=i, label="", group=group))
+    return out
+
+
+def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
+    """tokens/s at batch 256 with the same biases given four ways."""
+    vocab, rng = backend.info.vocab_size, np.random.default_rng(0)
+    requests = fixed_requests(256, max_tokens=64, groups=8)
+    unlimited = {f"group{i}": -7.5 * rng.random(vocab, dtype=np.float32) for i in range(8)}
+    top100 = {}
+    for name, bias in unlimited.items():
+        top100[name] = np.zeros_like(bias)
+        places = rng.choice(vocab, size=100, replace=False)
+        top100[name][places] = bias[places]
+    prompts = [{"prompt_token_ids": list(backend.prompts.encode(each.messages))} for each in requests]
+
+    def run(parameters: list[Any]) -> float:
+        backend._llm.reset_prefix_cache()
+        outputs, seconds = harness.timed(lambda: backend._llm.generate(prompts, parameters, use_tqdm=False))
+        return sum(len(each.outputs[0].token_ids) for each in outputs) / seconds
+
+    def with_table(bias: dict[str, Any]) -> float:
+        backend.set_bias(bias)
+        return run([backend._parameters(each, False) for each in requests])
+
+    def with_dicts(bias: dict[str, Any]) -> float:
+        backend.set_bias({})
+        parameters = [backend._parameters(each, False) for each in requests]
+        for each, request in zip(parameters, requests, strict=True):
+            row = bias[request.group or ""]
+            each.logit_bias = {int(token): float(row[token]) for token in np.flatnonzero(row)}
+            assert not each.extra_args or ARGUMENT not in each.extra_args
+        return run(parameters)
+
+    figures = harness.interleave(
+        {
+            "none": lambda: with_table({}),
+            "table_top_100": lambda: with_table(top100),
+            "table_unlimited": lambda: with_table(unlimited),
+            "logit_bias_top_100": lambda: with_dicts(top100),
+            "logit_bias_unlimited": lambda: with_dicts(unlimited),
+        },
+        repeats,
+    )
+    backend.set_bias({})
+    return {
+        "batch": 256,
+        "groups": 8,
+        "vocab": vocab,
+        "tokens_per_second": {name: harness.summarize(values) for name, values in figures.items()},
+        "table_top_100_over_none": harness.ratio(figures, "table_top_100", "none"),
+        "table_unlimited_over_none": harness.ratio(figures, "table_unlimited", "none"),
+        "table_over_logit_bias_top_100": harness.ratio(figures, "table_top_100", "logit_bias_top_100"),
+        "table_over_logit_bias_unlimited": harness.ratio(figures, "table_unlimited", "logit_bias_unlimited"),
+    }
+
+
+def against_transformers(backend: VllmBackend, model: ModelConfig, repeats: int, sizes: Sequence[int]) -> dict[str, Any]:
+    """records/s of 64 new tokens, the transformers backend at each batch size; its best counts."""
+    requests = fixed_requests(512, max_tokens=64)
+    others = {size: start_backend("transformers", model, batch_size=size) for size in sizes}
+
+    def rate(engine: Any) -> float:
+        _, seconds = harness.timed(lambda: engine.generate(requests))
+        return len(requests) / seconds
+
+    sides = {"vllm": lambda: rate(backend), **{f"transformers_{size}": (lambda size=size: rate(others[size])) for size in sizes}}
+    figures = harness.interleave(sides, repeats)
+    best = max(sizes, key=lambda size: harness.summarize(figures[f"transformers_{size}"])["median"])
+    return {
+        "records_per_second": {name: harness.summarize(values) for name, values in figures.items()},
+        "best_transformers_batch": best,
+        "vllm_over_best_transformers": harness.ratio(figures, "vllm", f"transformers_{best}"),
+    }
+
+
+def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int) -> dict[str, Any]:
+    """Resident memory of the process after each round of one long run, all duplicate checks on."""
+    process = psutil.Process()
+    samples: list[dict[str, float]] = []
+    kept = 0
+
+    class Watch(Silent):
+        def round_done(self, *, kept: int, dropped: int, tokens: int, seconds: float) -> None:
+            total = (samples[-1]["records"] if samples else 0) + kept
+            samples.append({"records": total, "rss_mib": process.memory_info().rss / 2**20})
+
+    config = run_config(model, folder / "memory", per_label=-(-target // 150), temperature=1.3, max_tokens=16)
+    config = config.model_copy(update={"keep_unfinished": True})
+    recording = Recording(backend)
+    summary, seconds = harness.timed(lambda: generate(config, progress=Watch(), start=lambda _: recording))
+    at_1000 = next(each for each in samples if each["records"] >= 1000)
+    step = max(1, len(samples) // 12)
+    return {
+        "kept": summary.kept,
+        "requested": summary.requested,
+        "seconds": seconds,
+        "rss_mib_after_1000": at_1000["rss_mib"],
+        "rss_mib_at_end": samples[-1]["rss_mib"],
+        "growth_mib": samples[-1]["rss_mib"] - at_1000["rss_mib"],
+        "growth_bytes_per_record": (samples[-1]["rss_mib"] - at_1000["rss_mib"]) * 2**20 / (samples[-1]["records"] - at_1000["records"]),
+        "samples": samples[::step],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--records", type=int, default=50_000, help="of the memory section")
+    parser.add_argument("--gpu", action="store_true")
+    args = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = llama_7b(folder / "llama-2-7b") if args.gpu else load_model("nano-llama")
+        backend = start_backend("vllm", model)
+        assert isinstance(backend, VllmBackend)
+        sizes = (64, 128, 256) if args.gpu else (32, 64, 128, 256)
+        sections = {
+            "end_to_end": lambda: end_to_end(backend, model, folder, args.repeats),
+            "suppression": lambda: suppression(backend, args.repeats),
+            "transformers": lambda: against_transformers(backend, model, args.repeats, sizes),
+            "memory": lambda: memory(backend, model, folder, args.records),
+        }
+        for section in args.only:
+            results[section] = sections[section]()
+            print(section, results[section], flush=True)
+            print(harness.save("generate-gpu" if args.gpu else "generate-cpu", results), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What benchmarks share: paired runs, medians, and a description of the machine. Knows nothing of what is measured."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from variegate.pipeline.manifest import versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def describe_machine() -> dict[str, Any]:
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0] if names else cpu
+    gpu = None
+    try:
+        gpu = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    environment = {name: os.environ[name] for name in ("KMP_BLOCKTIME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS") if name in os.environ}
+    return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "versions": versions(), "environment": environment}
+
+
+def interleave(sides: dict[str, Callable[[], float]], repeats: int, *, warmup: int = 1) -> dict[str, list[float]]:
+    """Run every side in turn, `repeats` times after `warmup` uncounted turns: A B A B ..., so that drift hits all alike.
+
+    A side returns its own figure (say tokens/s).
+    """
+    out: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(warmup + repeats):
+        for name, run in sides.items():
+            value = run()
+            if turn >= warmup:
+                out[name].append(value)
+    return out
+
+
+def summarize(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
+
+
+def ratio(figures: dict[str, list[float]], over: str, under: str) -> dict[str, float]:
+    """The median of the turn-by-turn ratios, with their range."""
+    return summarize([a / b for a, b in zip(figures[over], figures[under], strict=True)])
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    value = function()
+    return value, time.perf_counter() - start
+
+
+def save(name: str, results: dict[str, Any]) -> Path:
+    """Write benchmarks/results/NAME.json with the machine, the date and the command."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    command = "python " + " ".join([str(Path(sys.argv[0]).relative_to(Path.cwd())) if Path(sys.argv[0]).is_absolute() else sys.argv[0], *sys.argv[1:]])
+    whole = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "command": command, "machine": describe_machine(), "results": results}
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return path

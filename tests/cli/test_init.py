@@ -1,0 +1,125 @@
+"""`variegate init`: from a file of examples to files that load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from variegate.cli.main import main
+from variegate.config.load import load_run, load_task
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    return tmp_path / "model"
+
+
+def init(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["init", *map(str, arguments)])
+
+
+def test_from_csv(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "My answers.csv").write_text('answer,kind\n"yes, please",yes\nnever,no\n')
+    result = init(
+        tmp_path / "My answers.csv", "--text-field", "answer", "--label-field", "kind", "--text-type", "short reply",
+        "--model", model, "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    written = [tmp_path / "out" / name for name in ("my-answers.task.yaml", "my-answers.run.yaml", "my-answers.train.jsonl")]
+    assert result.stdout.splitlines() == list(map(str, written))
+    assert "was copied to" in result.stderr
+    assert f"variegate plan {written[1]}" in result.stderr
+
+    task = load_task(str(written[0]))
+    assert list(task.labels) == ["no", "yes"]
+    assert task.text_type == "short reply"
+    assert task.data is not None
+    assert task.data.train == str(written[2])
+    assert [json.loads(line) for line in written[2].read_text().splitlines()] == [
+        {"answer": "yes, please", "kind": "yes"},
+        {"answer": "never", "kind": "no"},
+    ]
+    assert load_run(written[1]).model.path == str(model)
+
+
+def test_from_jsonl_the_file_itself_is_the_data(tmp_path: Path, model: Path) -> None:
+    data = tmp_path / "data" / "a.jsonl"
+    data.parent.mkdir()
+    data.write_text('{"text": "t", "label": "x"}\n{"text": "u", "label": "y"}\n')
+    assert init(data, "--model", model, "--name", "beside", "-o", tmp_path).exit_code == 0
+    assert "train: data/a.jsonl" in (tmp_path / "beside.task.yaml").read_text()
+    assert init(data, "--model", model, "--name", "far", "-o", tmp_path / "elsewhere").exit_code == 0
+    task = load_task(str(tmp_path / "elsewhere" / "far.task.yaml"))
+    assert task.data is not None
+    assert task.data.train == str(data)
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["far.run.yaml", "far.task.yaml", "schema"]
+
+
+def test_the_schema_line_points_to_a_schema(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "t", "label": "x"}\n')
+    init(tmp_path / "a.jsonl", "--model", model, "-o", tmp_path)
+    for kind in ("task", "run"):
+        first = (tmp_path / f"a.{kind}.yaml").read_text().splitlines()[0]
+        assert first == f"# yaml-language-server: $schema=schema/{kind}.schema.json"
+        assert json.loads((tmp_path / "schema" / f"{kind}.schema.json").read_text())["title"] == f"Variegate {kind} file"
+
+
+def test_a_foreign_schema_is_left_alone(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "schema").mkdir()
+    (tmp_path / "schema" / "task.schema.json").write_text('{"title": "somebody else\'s"}')
+    (tmp_path / "a.jsonl").write_text('{"text": "t", "label": "x"}\n')
+    assert init(tmp_path / "a.jsonl", "--model", model, "-o", tmp_path).exit_code == 0
+    assert "somebody" in (tmp_path / "schema" / "task.schema.json").read_text()
+    assert "$schema" not in (tmp_path / "a.task.yaml").read_text()
+
+
+def test_nothing_is_overwritten(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nt,x\n")
+    assert init(tmp_path / "a.csv", "--model", model, "-o", tmp_path).exit_code == 0
+    for name in ("a.task.yaml", "a.run.yaml", "a.train.jsonl"):
+        (tmp_path / name).write_text("improved by hand")
+        result = init(tmp_path / "a.csv", "--model", model, "-o", tmp_path)
+        assert result.exit_code == 2
+        assert "exists already" in result.stderr
+        assert (tmp_path / name).read_text() == "improved by hand"
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "words"),
+    [
+        ("", [], "holds no examples"),
+        ("text,label\n,x\n", [], "a.csv:2: field 'text' is empty"),
+        ("text,label\nt,x\n", ["--name", "../evil"], "--name '../evil'"),
+        ("text,label\nt,x\n", ["--model", "nano-lama"], "did you mean 'nano-llama'?"),
+        ("text,label\nt,x\n", ["--text-type", " "], "--text-type is empty"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_written(tmp_path: Path, content: str, flags: list[str], words: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    result = init(tmp_path / "a.csv", "-o", tmp_path / "out", *flags)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_embedded_model_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nt,x\nu,y\n")
+    assert init(tmp_path / "a.csv", "-o", tmp_path).exit_code == 0
+    assert load_run(tmp_path / "a.run.yaml").model.name == "nano-llama"
+
+
+def test_a_read_only_place(tmp_path: Path, model: Path, tiny_disk: Path) -> None:
+    import subprocess
+
+    (tmp_path / "a.csv").write_text("text,label\nt,x\n")
+    if shutil.which("mount") is None or subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=False).returncode:
+        pytest.skip("cannot remount read-only")
+    result = init(tmp_path / "a.csv", "--model", model, "-o", tiny_disk)
+    assert result.exit_code == 1
+    assert "read-only" in result.stderr

@@ -1,0 +1,181 @@
+"""The contract of `inference/backend.py`, kept by both engines on nano-llama: the same tests run against each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from variegate.records import Message, Request, Sampling
+
+pytestmark = pytest.mark.slow
+
+PROMPTS = [
+    'Write a request to a voice assistant that covers the element below.\nElement: asking what time it is\nRequest to a voice assistant: "',
+    'Write a text message that covers the element below.\nElement: an unwanted advertisement\nText message: "',
+    "Category:",
+    'Write a request to a voice assistant for the category "yes". Gives a positive answer.\nRequest to a voice assistant: "',
+]
+
+
+def ask(text: str, *, seed: int = 1, group: str | None = None, **sampling: Any) -> Request:
+    options = {"temperature": 0.0, "max_tokens": 12, **sampling}
+    return Request(key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", group=group)
+
+
+@pytest.fixture(params=["vllm", "transformers"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    engine = request.getfixturevalue(f"nano_{request.param}")
+    yield engine
+    engine.set_bias({})
+
+
+def texts(backend: Any, requests: list[Request]) -> list[str]:
+    return [each.text for each in backend.generate(requests)]
+
+
+def test_info_tells_the_engine(backend: Any) -> None:
+    assert backend.info.vocab_size == 4096
+    assert backend.info.max_model_len == 1024
+    assert backend.info.dtype == "float32"
+    assert backend.info.runner == ("v1" if backend.info.name == "vllm" and backend.info.device == "cpu" else backend.info.runner)
+
+
+def test_completions_come_in_the_order_of_requests(backend: Any) -> None:
+    requests = [ask(PROMPTS[i % 4], seed=i, temperature=1.0, max_tokens=1 + i % 7) for i in range(20)]
+    completions = backend.generate(requests)
+    assert [each.key for each in completions] == [each.key for each in requests]
+    for request, completion in zip(requests, completions, strict=True):
+        assert 1 <= len(completion.token_ids) <= request.sampling.max_tokens
+        assert completion.num_prompt_tokens == len(backend.prompts.encode(request.messages))
+
+
+def test_a_seed_gives_the_same_text_in_any_batch(backend: Any) -> None:
+    requests = [ask(PROMPTS[i % 4], seed=i, temperature=1.0, top_p=0.95, max_tokens=10) for i in range(24)]
+    together = texts(backend, requests)
+    alone = [texts(backend, [request])[0] for request in requests[:3]]
+    assert alone == together[:3]
+    assert texts(backend, requests[::-1])[::-1] == together
+    assert len(set(together)) > 12  # and different seeds give different texts
+
+
+def test_stop_string_ends_the_text_and_is_cut(backend: Any) -> None:
+    free = backend.generate([ask(PROMPTS[0], max_tokens=30)])[0]
+    stopped = backend.generate([ask(PROMPTS[0], max_tokens=30, stop=('"',))])[0]
+    assert stopped.finish_reason == "stop"
+    assert '"' not in stopped.text
+    assert free.text.startswith(stopped.text)
+
+
+def test_max_tokens_gives_finish_reason_length(backend: Any) -> None:
+    completion = backend.generate([ask(PROMPTS[0], max_tokens=2, ignore_eos=True)])[0]
+    assert (completion.finish_reason, len(completion.token_ids)) == ("length", 2)
+
+
+def test_a_prompt_too_long_is_an_error_of_its_own(backend: Any) -> None:
+    good = texts(backend, [ask(PROMPTS[0])])[0]
+    completions = backend.generate([ask(PROMPTS[0]), ask("word " * 1500, seed=9), ask(PROMPTS[0])])
+    assert [each.finish_reason for each in completions][1] == "error"
+    assert "max_model_len 1024" in (completions[1].error or "")
+    assert completions[0].text == completions[2].text == good
+
+
+def test_logprob_is_the_models_own_under_temperature_and_suppression(backend: Any) -> None:
+    """Against a plain forward pass of Transformers over prompt and completion."""
+    import transformers
+
+    from variegate.config import load_model
+
+    bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
+    bias[: 2000] = -3.0
+    backend.set_bias({"g": bias})
+    requests = [ask(PROMPTS[i], seed=i, temperature=0.8, group="g") for i in range(2)]
+    model = transformers.AutoModelForCausalLM.from_pretrained(load_model("nano-llama").path, dtype=torch.float32)
+    for request, completion in zip(requests, backend.generate(requests, logprobs=True), strict=True):
+        prompt = backend.prompts.encode(request.messages)
+        whole = torch.tensor([[*prompt, *completion.token_ids]])
+        with torch.inference_mode():
+            logits = torch.log_softmax(model(whole).logits[0], dim=-1)
+        expected = sum(float(logits[len(prompt) - 1 + place, token]) for place, token in enumerate(completion.token_ids))
+        assert completion.logprob == pytest.approx(expected, abs=0.02)
+
+
+def test_suppression_bias_reaches_only_its_group(backend: Any) -> None:
+    plain = backend.generate([ask(PROMPTS[0])])[0]
+    bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
+    bias[list(plain.token_ids)] = -100.0
+    backend.set_bias({"joy": bias})
+    suppressed, other, none = backend.generate([ask(PROMPTS[0], group="joy"), ask(PROMPTS[0], group="unknown"), ask(PROMPTS[0])])
+    assert not set(plain.token_ids) & set(suppressed.token_ids)
+    assert other.text == none.text == plain.text
+
+
+def test_score_equals_a_forward_pass(backend: Any) -> None:
+    import transformers
+
+    from variegate.config import load_model
+
+    choices = [" card arrival", " card arrival late", " card", " exchange rate", " pin blocked"]
+    prompt = (Message("user", 'Message to a bank\'s customer support: "where is my card"\nCategory:'),)
+    scores = backend.score([prompt, prompt], choices)
+    assert scores.shape == (2, 5)
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
+    tokenizer = backend.prompts.tokenizer
+    model = transformers.AutoModelForCausalLM.from_pretrained(load_model("nano-llama").path, dtype=torch.float32)
+    for choice, score in zip(choices, scores[0], strict=True):
+        start = tokenizer.encode(prompt[0].content)
+        rest = tokenizer.encode(choice, add_special_tokens=False)
+        if any(other != choice and other.startswith(choice) for other in choices):
+            rest = [*rest, tokenizer.eos_token_id]  # " card" as a whole label, not as the beginning of another
+        with torch.inference_mode():
+            logits = torch.log_softmax(model(torch.tensor([[*start, *rest]])).logits[0], dim=-1)
+        expected = sum(float(logits[len(start) - 1 + place, token]) for place, token in enumerate(rest))
+        assert score == pytest.approx(expected, abs=0.02)
+
+
+def test_constrained_scores_are_probabilities_over_the_choices(backend: Any) -> None:
+    scores = backend.score([(Message("user", PROMPTS[0]),), (Message("user", PROMPTS[1]),)], [" card arrival", " card", " exchange rate"], constrained=True)
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_penalties_and_truncation_change_what_they_should(backend: Any) -> None:
+    free = backend.generate([ask(PROMPTS[2], max_tokens=40, ignore_eos=True)])[0]
+    penalised = backend.generate([ask(PROMPTS[2], max_tokens=40, ignore_eos=True, frequency_penalty=2.0)])[0]
+    assert len(set(penalised.token_ids)) > len(set(free.token_ids))
+    greedy = texts(backend, [ask(PROMPTS[0])])
+    for narrow in ({"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}):
+        assert texts(backend, [ask(PROMPTS[0], temperature=1.3, **narrow)]) == greedy
+
+
+def test_greedy_text_is_equal_between_the_engines(nano_vllm: Any, nano_transformers: Any) -> None:
+    rng = np.random.default_rng(0)
+    bias = np.minimum(0, rng.normal(-1.0, 2.0, size=4096)).astype(np.float32)
+    requests = [
+        ask(prompt, seed=i, max_tokens=24, group=group, **penalty)
+        for i, prompt in enumerate(PROMPTS)
+        for group in (None, "g")
+        for penalty in ({}, {"frequency_penalty": 0.5, "presence_penalty": 0.25})
+    ]
+    results = []
+    for engine in (nano_vllm, nano_transformers):
+        engine.set_bias({"g": bias})
+        results.append([(each.text, each.finish_reason, each.token_ids) for each in engine.generate(requests)])
+        engine.set_bias({})
+    assert results[0] == results[1]
+    assert results[0][0] != results[0][2]  # the bias did something
+
+
+def test_bias_after_temperature_is_scaled_by_it(nano_transformers: Any) -> None:
+    """logits / T + bias == (logits + T * bias) / T: with scale T, the draw equals one from a bias of T times the size."""
+    bias = np.linspace(-2, 0, 4096, dtype=np.float32)
+    request = ask(PROMPTS[0], temperature=2.0, group="g", suppression_scale=2.0)
+    nano_transformers.set_bias({"g": bias})
+    scaled = texts(nano_transformers, [request])
+    nano_transformers.set_bias({"g": 2 * bias})
+    doubled = texts(nano_transformers, [dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, suppression_scale=1.0))])
+    nano_transformers.set_bias({})
+    assert scaled == doubled

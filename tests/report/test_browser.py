@@ -1,0 +1,57 @@
+"""The report in a real browser, where there is one."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from variegate.report import write_report
+from variegate.store.run_folder import RunFolder
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
+
+
+def browse(page: Path, home: Path, *flags: str) -> str:
+    command = [
+        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={home}",
+        *flags, page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pixels(path: Path) -> tuple[int, int, int]:
+    """(width, height, number of different bytes in the image data) of a PNG."""
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])
+    body, position = b"", 8
+    while position < len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        if data[position + 4 : position + 8] == b"IDAT":
+            body += data[position + 8 : position + 8 + length]
+        position += length + 12
+    return width, height, len(set(zlib.decompress(body)))
+
+
+def test_it_renders(run_folder: RunFolder, tmp_path: Path) -> None:
+    page = write_report(run_folder)
+    dom = browse(page, tmp_path / "profile", "--dump-dom")
+    for shown in ("32 requested = 24 kept + 8 dropped", "I am so full of joy today, number 0", "</svg>", "␣so"):
+        assert shown in dom
+
+
+@pytest.mark.parametrize("flags", [(), ("--blink-settings=preferredColorScheme=0",)], ids=["light", "dark"])
+def test_it_is_not_blank(run_folder: RunFolder, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    picture = tmp_path / "report.png"
+    browse(write_report(run_folder), tmp_path / "profile", f"--screenshot={picture}", "--window-size=1000,2000", *flags)
+    width, height, different = pixels(picture)
+    assert (width, height) == (1000, 2000)
+    assert different > 50
