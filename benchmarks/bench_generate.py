@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 
 from variegate.config import ModelConfig, RunConfig, load_model, load_task
-from variegate.inference.backend import start_backend
+from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.vllm_backend import VllmBackend
 from variegate.pipeline.generate import Silent, generate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -192,7 +193,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def nano_vllm() -> Iterator[Any]:
     """The one vLLM engine of a test session, on nano-llama in float32; tests leave its suppression table empty."""
     from variegate.config import load_model
-    from variegate.inference.backend import start_backend
+    from variegate.inference.start import start_backend
 
     backend = start_backend("vllm", load_model("nano-llama"))
     yield backend
@@ -202,8 +203,20 @@ def nano_vllm() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def nano_transformers() -> Iterator[Any]:
     from variegate.config import load_model
-    from variegate.inference.backend import start_backend
+    from variegate.inference.start import start_backend
 
     backend = start_backend("transformers", load_model("nano-llama"), batch_size=16)
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def fill_disk(tiny_disk: Path) -> Callable[[], None]:
+    """Call it, and `tiny_disk` is full."""
+
+    def fill() -> None:
+        with contextlib.suppress(OSError), (tiny_disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    return fill

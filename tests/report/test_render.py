@@ -17,7 +17,7 @@ from variegate.store.run_folder import RunFolder
 
 Make = Callable[..., Row]
 Build = Callable[..., RunFolder]
-_VOID = {"meta", "link", "br", "img", "rect", "line", "polyline", "circle"}
+_VOID = {"meta", "link", "br", "img"}
 
 
 class Page(HTMLParser):
@@ -37,7 +37,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in _VOID or f"<{tag}" in ("<rect", "<circle"):  # these two hold a title
+        if tag not in _VOID:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -74,7 +74,7 @@ def test_what_a_model_wrote_is_shown_and_never_obeyed(tmp_path: Path, build_run:
     labels = ['"><img src=x onerror=alert(1)>', "<b>bold</b>"]
     folder = build_run(tmp_path / "run", [[row(label, slot, text=evil) for label in labels for slot in range(3)]], labels=labels)
     page = Page(render(folder))
-    assert not {"script", "img", "b-old", "iframe", "object"} & set(page.tags)
+    assert not {"script", "img", "iframe", "object"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert "<script>alert(1)</script>" in page.text
     assert "{{ 7 * 7 }}" in page.text
@@ -159,14 +159,10 @@ def test_it_is_the_same_each_time(run_folder: RunFolder) -> None:
     assert render(run_folder) == render(run_folder)
 
 
-def test_disk_full_keeps_the_old_report(tiny_disk: Path, build_run: Build, row: Make) -> None:
+def test_disk_full_keeps_the_old_report(tiny_disk: Path, fill_disk: Callable[[], None], build_run: Build, row: Make) -> None:
     folder = build_run(tiny_disk / "run", [[row()]], finished=False)
-    write_report(folder)
-    before = (folder.path / "report.html").read_bytes()
-    (tiny_disk / "filler").write_bytes(b"x" * (256 * 1024 - 4096 * 4 - len(before) - 40_000) if len(before) < 150_000 else b"")
-    with (tiny_disk / "more").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"x" * 4096)
+    before = write_report(folder).read_bytes()
+    fill_disk()
     with pytest.raises(StoreError, match="disk is full"):
         write_report(folder)
     assert (folder.path / "report.html").read_bytes() == before

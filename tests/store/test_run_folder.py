@@ -106,11 +106,9 @@ def test_disk_full_keeps_the_finished_rounds(tiny_disk: Path, row: Make) -> None
     assert len(list(folder.rows())) == 2
 
 
-def test_disk_full_at_the_lock(tiny_disk: Path) -> None:
+def test_disk_full_at_the_lock(tiny_disk: Path, fill_disk: Callable[[], None]) -> None:
     (tiny_disk / "run").mkdir()
-    with (tiny_disk / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"x" * 4096)
+    fill_disk()
     with pytest.raises(StoreError, match="disk is full"), RunFolder(tiny_disk / "run").lock():
         pass
 

@@ -53,6 +53,9 @@ class _LazyGroup(click.Group):
         except VariegateError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # outside a run's rounds, which say more
+            click.echo("Error: stopped", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

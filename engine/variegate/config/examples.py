@@ -90,7 +90,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise UsageError(f"{path}:{reader.line_num}: field {short[0]!r} is missing: the row has fewer cells than the header")
                 yield reader.line_num, row
         except csv.Error as error:
-            raise UsageError(f"{path}:{reader.line_num}: not valid CSV: {error}") from error
+            raise UsageError(f"{path}:{reader.reader.line_num}: not valid CSV: {error}") from error
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

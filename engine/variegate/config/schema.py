@@ -16,6 +16,7 @@ _MODELS = {"task": TaskConfig, "model": ModelConfig, "run": RunConfig}
 def json_schema(kind: str) -> dict[str, Any]:
     """The schema of `task`, `model` or `run` files as users write them (a run's task and model may be names)."""
     schema = TypeAdapter(_MODELS[kind]).json_schema()
+    schema.pop("title", None)  # the class name, which would replace ours
     if kind == "run":
         for name in ("task", "model"):
             full = schema["properties"][name]

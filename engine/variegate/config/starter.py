@@ -14,7 +14,7 @@ from variegate.config.examples import Examples
 
 def scalar(value: str) -> str:
     """`value` as YAML on one line: quoted where it would otherwise be read as something else (yes, 1, null, a: b)."""
-    for style in (None, '"'):
+    for style in (None, '"') if value.isprintable() else ('"',):
         written = (
             yaml.safe_dump([value], default_style=style, allow_unicode=True, width=10**9, default_flow_style=False)
             .removeprefix("- ")

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.config import ModelConfig
-from variegate.errors import BackendError, UsageError
+from variegate.errors import UsageError
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request
 
@@ -83,17 +83,3 @@ def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int) -> str
 
 def unserved(request: Request, num_prompt_tokens: int, reason: str) -> Completion:
     return Completion(key=request.key, text="", token_ids=(), finish_reason="error", num_prompt_tokens=num_prompt_tokens, error=reason)
-
-
-def start_backend(name: str, model: ModelConfig, *, batch_size: int = 64) -> Backend:
-    """Start the engine `name` ("vllm" or "transformers") on a model. Raises UsageError or BackendError."""
-    check_model_path(model)
-    if name == "vllm":
-        from variegate.inference.vllm_backend import VllmBackend
-
-        return VllmBackend(model)
-    if name == "transformers":
-        from variegate.inference.transformers_backend import TransformersBackend
-
-        return TransformersBackend(model, batch_size=batch_size)
-    raise BackendError(f"no backend {name!r}: expected 'vllm' or 'transformers'")

@@ -16,7 +16,7 @@ from typing import Literal
 
 from variegate.config import load_model
 from variegate.errors import VariegateError
-from variegate.inference.backend import start_backend
+from variegate.inference.start import start_backend
 from variegate.pipeline.manifest import versions
 from variegate.records import Message, Request, Sampling
 

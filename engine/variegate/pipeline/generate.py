@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from variegate.config import RunConfig
 from variegate.errors import Interrupted
-from variegate.inference.backend import Backend, check_model_path, start_backend
+from variegate.inference.backend import Backend, check_model_path
+from variegate.inference.start import start_backend
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
 from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.fingerprint import Fingerprint, fingerprint

@@ -13,7 +13,8 @@ from typing import Any
 
 from variegate.config import RunConfig
 from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import check_model_path, start_backend, too_long
+from variegate.inference.backend import check_model_path, too_long
+from variegate.inference.start import start_backend
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.fingerprint import fingerprint
 from variegate.pipeline.generate import make_table

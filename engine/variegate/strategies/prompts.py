@@ -17,6 +17,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from variegate.errors import ConfigError, nearest
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
+# Jinja2's own, and what an expression in a user's template can raise: 1 / 0, text + 1, a list's tenth of three.
+_FILLING_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def template_names() -> list[str]:
@@ -66,7 +68,7 @@ class Prompts:
     def render(self, name: str, **values: Any) -> str:
         try:
             return self._templates[name].render(**values)
-        except TemplateError as error:
+        except _FILLING_ERRORS as error:
             raise ConfigError(f"strategy.templates.{name}: cannot be filled in: {error}. Known values: {', '.join(sorted(values))}") from error
 
 

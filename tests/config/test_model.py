@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from variegate.config import ModelConfig
+
+
+def test_engine_extra_may_not_take_a_field_of_its_own() -> None:
+    assert ModelConfig.model_validate({"name": "m", "path": "p", "engine": {"extra": {"swap_space": 4}}}).engine.extra == {"swap_space": 4}
+    for taken in ("seed", "max_model_len", "logits_processors"):
+        with pytest.raises(ValidationError, match=f"engine.extra may not set {taken}"):
+            ModelConfig.model_validate({"name": "m", "path": "p", "engine": {"extra": {taken: 1}}})
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"gpu_memory_utilization": 1.2},
+        {"gpu_memory_utilization": float("nan")},
+        {"tensor_parallel_size": 0},
+        {"dtype": "int8"},
+        {"max_model_len": 3},
+    ],
+)
+def test_engine_arguments_out_of_range(engine: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ModelConfig.model_validate({"name": "m", "path": "p", "engine": engine})
+
+
+def test_frozen() -> None:
+    model = ModelConfig(name="m", path="p")
+    with pytest.raises(ValidationError, match="frozen"):
+        model.chat = True  # type: ignore[misc]

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from variegate.errors import ConfigError
+from variegate.strategies.prompts import Prompts, builtin_prompts, sentence_case, template_names, with_article
+
+LABEL = SimpleNamespace(phrase="about space", title="sci fi", description="Plays in space.")
+
+
+def test_chungs_block_has_three_lines_and_an_open_quotation() -> None:
+    block = builtin_prompts().render("chung_block", text_type="essay", label=LABEL)
+    assert block == 'Write an essay that covers the element below.\nElement: about space\nEssay: "'
+
+
+def test_li_generate_names_style_and_limit_only_where_there_are_any() -> None:
+    render = builtin_prompts().render
+    bare = 'Write a plot for the category "sci fi". Plays in space.'
+    assert render("li_generate", text_type="plot", label=LABEL, style=None, word_limit=None) == bare
+    assert render("li_generate", text_type="plot", label=LABEL, style="dry", word_limit=9) == bare + " Style: dry. At most 9 words."
+
+
+def test_mixing_gives_shares_that_sum_to_100() -> None:
+    out = builtin_prompts().render(
+        "mix", text_type="plot", label=LABEL, partner=SimpleNamespace(title="love", description="Love."), percent=70
+    )
+    assert '70% "sci fi" and 30% "love"' in out
+
+
+def test_articles_and_capitals() -> None:
+    assert [with_article(noun) for noun in ("question", "ordinary text", "SMS")] == ["a question", "an ordinary text", "a SMS"]
+    assert sentence_case("FAQ entry") == "FAQ entry"
+    assert sentence_case("tweet") == "Tweet"
+
+
+def test_an_override_replaces_one_template_only() -> None:
+    prompts = Prompts({"cue": "Go, {{ text_type }}:"})
+    assert prompts.render("cue", text_type="tweet") == "Go, tweet:"
+    assert prompts.render("li_diversity") == builtin_prompts().render("li_diversity")
+
+
+def test_the_text_of_a_value_is_never_a_template() -> None:
+    assert Prompts({"cue": "{{ text_type }}"}).render("cue", text_type="{{ 7 * 7 }} <b>") == "{{ 7 * 7 }} <b>"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ colour }}", "'colour' is undefined"),
+        ("{{ ''.__class__ }}", "unsafe"),
+        ("{{ text_type.__class__.__mro__ }}", "unsafe"),
+        ("{{ text_type | attr('__class__') }}", "unsafe"),
+        ("{% include '/etc/passwd' %}", "."),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ text_type + 1 }}", "str"),
+        ("{{ range(10 ** 9) | list }}", "Range too big"),
+        ("{{ 'a'.colour }}", "has no attribute 'colour'"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_in_is_a_config_error(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"strategy\.templates\.cue: cannot be filled in: .*{says}.*Known values: text_type"):
+        Prompts({"cue": text}).render("cue", text_type="tweet")
+
+
+def test_wrong_overrides() -> None:
+    with pytest.raises(ConfigError, match="unknown template 'chung_bloc'; did you mean 'chung_block'"):
+        Prompts({"chung_bloc": ""})
+    with pytest.raises(ConfigError, match=r"strategy\.templates\.cue: not a Jinja2 template"):
+        Prompts({"cue": "{% if %}"})
+    assert {"chung_block", "li_generate", "classify", "mix", "another"} <= set(template_names())
