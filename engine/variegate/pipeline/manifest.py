@@ -58,7 +58,7 @@ def make_manifest(
     fresh_tokens = sum(each["num_generated_tokens"] for each in facts)
     fresh_records = sum(each["kept"] for each in facts if not each["reused"])
     fresh_seconds = sum(each["seconds"] for each in facts if not each["reused"])
-    earlier = folder.read_manifest() or {}
+    earlier = folder.read_manifest(previous=True) or {}
     ledger = state.ledger.to_json()
     return {
         "variegate": __version__,

@@ -66,5 +66,6 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
         folder.set_rounds_aside(0, reuse=False)
         changes = []
     if stored is None or changes or mode == "never":
+        folder.retire_manifest()
         folder.write_config(config_text(config))
     return changes

@@ -72,6 +72,7 @@ class RunFolder:
 
     def commit_round(self, index: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
         """`facts` become round.json, with the hash of the completions added. Raises StoreError; the round is then not there."""
+        self.retire_manifest()
         data = dump_lines([row.to_json() for row in rows])
         facts = {**facts, "sha256": hashlib.sha256(data).hexdigest()}
         commit_folder(
@@ -115,6 +116,7 @@ class RunFolder:
         aside = self.path / "set-aside"
         target = aside / f"{len(list(aside.glob('*'))):03d}{'' if reuse else NOT_REUSED}"
         moved = []
+        self.retire_manifest()
         with explained(target):
             target.mkdir(parents=True)
             for folder in reversed(self.round_folders()[first:]):  # last first: what stays is gapless at any instant
@@ -152,9 +154,17 @@ class RunFolder:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         write_atomic(self.path / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
-    def read_manifest(self) -> dict[str, Any] | None:
-        """None while the run has not ended."""
+    def retire_manifest(self) -> None:
+        """Rename the manifest of a run that goes on: it describes rounds that are about to change."""
         path = self.path / "manifest.json"
-        if not path.is_file():
-            return None
-        return parse_line(path.read_bytes(), str(path))
+        if path.is_file():
+            with explained(path):
+                path.rename(self.path / "manifest.previous.json")
+
+    def read_manifest(self, *, previous: bool = False) -> dict[str, Any] | None:
+        """None while the run has not ended. previous: the one that was retired last, where there is none."""
+        for name in ("manifest.json", *(["manifest.previous.json"] if previous else [])):
+            path = self.path / name
+            if path.is_file():
+                return parse_line(path.read_bytes(), str(path))
+        return None
