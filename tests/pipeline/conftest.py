@@ -78,7 +78,7 @@ def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LA
                 **parts.pop("task", {}),
             },
             "model": {"name": "nano-llama", "path": str(asset("nano-llama"))},
-            "strategy": {"kind": "zero_shot", "form": "li", "history": 0, **parts.pop("strategy", {})},
+            "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 4, **parts.pop("strategy", {})},
             "target": {"per_label": per_label, "max_attempts": parts.pop("max_attempts", 5)},
             "rounds": {"min_requests": 12, **parts.pop("rounds", {})},
             "backend": "transformers",

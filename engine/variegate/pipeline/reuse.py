@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+from variegate.errors import StoreError
 from variegate.records import Completion
-from variegate.store.rows import parse_line, stored_completion
+from variegate.store.rows import parse_row, stored_completion
 from variegate.store.run_folder import COMPLETIONS
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}): restore it, or delete its round's folder and run again") from error
 
 
 class Reuse:
@@ -27,9 +35,9 @@ class Reuse:
         for folder in folders:
             path = folder / COMPLETIONS
             offset = 0
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 for number, line in enumerate(file, 1):
-                    row = parse_line(line, f"{path}:{number}")
+                    row = parse_row(line, f"{path}:{number}")
                     if row["error"] is None:  # what failed is worth another try
                         self._places[row["key"]] = (path, offset)
                     offset += len(line)
@@ -43,9 +51,9 @@ class Reuse:
                 by_file.setdefault(path, []).append(offset)
         found: dict[str, Completion] = {}
         for path, offsets in by_file.items():
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 for offset in sorted(offsets):
                     file.seek(offset)
-                    row: dict[str, Any] = parse_line(file.readline(), str(path))
+                    row = parse_row(file.readline(), str(path))
                     found[row["key"]] = stored_completion(row)
         return found

@@ -80,12 +80,27 @@ def stored_completion(row: Mapping[str, Any]) -> Completion:
     )
 
 
+_FIELDS = frozenset({"key", "label", "outcome", "text", "raw", "error", "group", "origin", "token_ids"})
+
+
 def stored_record(row: Mapping[str, Any]) -> Record:
     return Record(id=row["key"], text=row["text"], label=row["label"], origin=row["origin"])
 
 
 def dump_lines(values: list[dict[str, Any]]) -> bytes:
     return b"".join(orjson.dumps(value) + b"\n" for value in values)
+
+
+def parse_row(line: bytes, where: str) -> dict[str, Any]:
+    """A line of completions.jsonl. Raises StoreError where it is not a whole row."""
+    row: Any = parse_line(line, where)
+    missing = sorted(_FIELDS - row.keys()) if isinstance(row, dict) else sorted(_FIELDS)
+    if missing:
+        raise StoreError(
+            f"{where}: field {missing[0]!r} is missing: the file was damaged after it was written."
+            " Restore it, or delete its round's folder and run again"
+        )
+    return row  # type: ignore[no-any-return]
 
 
 def parse_line(line: bytes, where: str) -> dict[str, Any]:

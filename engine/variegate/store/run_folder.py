@@ -19,7 +19,7 @@ import orjson
 from variegate.errors import StoreError, UsageError
 from variegate.records import Record
 from variegate.store.files import commit_folder, explained, make_folder, sha256_of, write_atomic
-from variegate.store.rows import KEPT, Row, dump_lines, parse_line, stored_record
+from variegate.store.rows import KEPT, Row, dump_lines, parse_line, parse_row, stored_record
 
 COMPLETIONS = "completions.jsonl"
 NOT_REUSED = "-not-reused"  # ends the name of a set-aside folder that `--resume never` made
@@ -86,7 +86,7 @@ class RunFolder:
             lines = path.read_bytes().splitlines()
         except OSError as error:
             raise StoreError(f"{path}: cannot be read: {error}") from error
-        return [parse_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+        return [parse_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         for folder in self.round_folders():

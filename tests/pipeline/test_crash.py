@@ -1,0 +1,54 @@
+"""kill -9 of a real run under vLLM, then resume: nothing lost or doubled, and the file of an uninterrupted run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from variegate.cli.main import main
+from variegate.config.load import find_config, load_run
+from variegate.pipeline.generate import generate
+from variegate.store.run_folder import RunFolder
+
+pytestmark = pytest.mark.slow
+
+# Every kind of state that goes from round to round: suppression by label, a growing pool of examples, duplicates.
+SETTINGS = (
+    "strategy={kind: few_shot, form: chung, seed_pool: 0, num_examples: 3, completions_per_call: 2}",
+    "decoding={temperature: 1.0, max_tokens: 16, suppression: {group: label}}",
+    "rounds.min_requests=100",
+    "target.per_label=4",
+    "keep_unfinished=true",
+)
+
+
+def test_a_killed_run_resumes_to_the_same_file(nano_vllm: Any, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_file = find_config("run", "demo", Path())
+    summary = generate(load_run(run_file, [*SETTINGS, f"output={whole}"]), start=lambda _: nano_vllm)
+    nano_vllm.set_bias({})
+    assert summary.kept == 600
+
+    options = [option for setting in SETTINGS for option in ("--set", setting)]
+    command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *options, "-o", str(broken)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 400
+    while not (broken / "rounds" / "000000").is_dir() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)  # into the second round
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < len(RunFolder(broken).round_folders()) < len(RunFolder(whole).round_folders())
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert (broken / "records.jsonl").read_bytes() == (whole / "records.jsonl").read_bytes()
+    verified = CliRunner().invoke(main, ["verify", str(broken)])
+    assert verified.exit_code == 0, verified.output

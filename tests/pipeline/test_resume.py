@@ -1,0 +1,189 @@
+"""What a changed configuration costs: only the rows that it changes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from variegate.config.load import load_run
+from variegate.errors import Interrupted, UsageError
+from variegate.pipeline.resume import changed_fields, config_digest, config_text
+
+Run = Callable[..., Any]
+BY_LABEL = {"decoding": {"suppression": {"group": "label"}}}
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "records.jsonl").read_bytes().splitlines()]
+
+
+def described(**other: str) -> dict[str, Any]:
+    labels = ("apple", "bread", "cheese")
+    return {"labels": {label: {"phrase": f"with {label}", "description": other.get(label, f"Names {label}.")} for label in labels}}
+
+
+@pytest.mark.parametrize("parts", [{}, BY_LABEL], ids=["plain", "by_label"])
+def test_a_changed_description_regenerates_its_labels_rows_alone(config_of: Run, run: Run, tmp_path: Path, parts: dict[str, Any]) -> None:
+    run(config_of(tmp_path / "r", **parts), clean=True)
+    before = records(tmp_path / "r")
+    summary, backend = run(config_of(tmp_path / "r", task=described(bread="Names rye bread."), **parts), clean=True)
+    assert Counter(request.label for request in backend.asked) == {"bread": 12}
+    assert summary.reused == 24
+    assert summary.changes == ["task.labels.bread.description: 'Names bread.' -> 'Names rye bread.'"]
+    after = records(tmp_path / "r")
+    same = {record["id"] for record in before} & {record["id"] for record in after}
+    assert {record["label"] for record in before if record["id"] in same} == {"apple", "cheese"}
+    assert len(same) == 24
+
+
+def test_back_to_the_old_description_costs_nothing(config_of: Run, run: Run, tmp_path: Path) -> None:
+    run(config_of(tmp_path / "r"))
+    before = (tmp_path / "r" / "records.jsonl").read_bytes()
+    run(config_of(tmp_path / "r", task=described(bread="Names rye bread.")))
+    _, backend = run(config_of(tmp_path / "r"))
+    assert all(request.slot < 60 for request in backend.asked)
+    assert (tmp_path / "r" / "records.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"decoding": {"temperature": 0.7}},
+        {"decoding": {"max_tokens": 50}},
+        {"decoding": {"stop": ["."]}},
+        {"seed": 1},
+        {"strategy": {"form": "chung"}},
+        {"task": {"context": "You run a bakery."}},
+        {"model": {"name": "other", "path": "asset", "tokenizer": None, "engine": {"dtype": "bfloat16"}}},
+    ],
+    ids=["temperature", "max_tokens", "stop", "seed", "form", "context", "dtype"],
+)
+def test_what_changes_every_text_reuses_nothing(config_of: Run, run: Run, tmp_path: Path, parts: dict[str, Any]) -> None:
+    from variegate.config.resources import asset
+
+    run(config_of(tmp_path / "r"), clean=True)
+    if "model" in parts:
+        parts = {"model": {**parts["model"], "path": str(asset("nano-llama"))}}
+    summary, backend = run(config_of(tmp_path / "r", **parts), clean=True)
+    assert (summary.reused, len(backend.asked)) == (0, 36)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"duplicates": {"near": None}},
+        {"rounds": {"min_requests": 5}},
+        {"backend_batch_size": 3},
+        {"task": {"source": "here"}},
+        {"max_attempts": 9},
+        {"model": {"name": "renamed", "path": "asset"}},
+    ],
+    ids=["near", "rounds", "batch", "source", "attempts", "name"],
+)
+def test_what_changes_no_text_reuses_everything(config_of: Run, run: Run, tmp_path: Path, parts: dict[str, Any]) -> None:
+    from variegate.config.resources import asset
+
+    run(config_of(tmp_path / "r"), clean=True)
+    texts = {record["text"] for record in records(tmp_path / "r")}
+    if "model" in parts:
+        parts = {"model": {**parts["model"], "path": str(asset("nano-llama"))}}
+    summary, backend = run(config_of(tmp_path / "r", **parts), clean=True)
+    assert backend.asked == []
+    assert summary.kept == 36
+    assert {record["text"] for record in records(tmp_path / "r")} == texts
+    assert summary.changes != []
+
+
+def test_a_raised_target_keeps_all_and_a_lowered_one_generates_nothing(config_of: Run, run: Run, tmp_path: Path) -> None:
+    run(config_of(tmp_path / "r", 12), clean=True)
+    small = records(tmp_path / "r")
+    summary, backend = run(config_of(tmp_path / "r", 20), clean=True)
+    assert (summary.kept, len(backend.asked)) == (60, 24)
+    ids = [record["id"] for record in records(tmp_path / "r")]
+    assert {record["id"] for record in small} < set(ids)
+    assert len(ids) == len(set(ids)) == 60
+    _, backend = run(config_of(tmp_path / "r", 12), clean=True)
+    assert backend.asked == []
+    assert records(tmp_path / "r") == small
+
+
+def test_another_near_threshold_judges_anew_without_generating(config_of: Run, run: Run, scripted: Any, tmp_path: Path) -> None:
+    class Alike(scripted):  # type: ignore[misc]
+        """Two of three texts share 16 of their 18 words."""
+
+        def _answer(self, request: Any, logprobs: bool) -> Any:
+            completion = super()._answer(request, logprobs)
+            stem = " ".join(f"{request.label}{n}" for n in range(16)) if request.slot % 3 else f"{request.slot}"
+            return type(completion)(request.key, f"{stem} {completion.text[:12]}", completion.token_ids, "stop", 7)
+
+    strict = config_of(tmp_path / "r", 6, duplicates={"near": 0.6}, max_attempts=4)
+    loose = config_of(tmp_path / "r", 6, duplicates={"near": None}, max_attempts=4)
+    first, made = run(strict, backend=Alike(clean=True))
+    assert first.dropped["near_duplicate"] > 5
+    second, again = run(loose, backend=Alike(clean=True))
+    assert again.asked == []
+    assert (second.kept, second.dropped) == (18, {})
+    assert second.reused == second.requested == 18
+    third, again = run(strict, backend=Alike(clean=True))
+    assert again.asked == []
+    assert (third.kept, third.dropped, third.requested) == (first.kept, first.dropped, len(made.asked))
+
+
+def test_never_starts_over_and_reuses_nothing_then_or_later(config_of: Run, run: Run, tmp_path: Path) -> None:
+    config = config_of(tmp_path / "r")
+    run(config)
+    before = (tmp_path / "r" / "records.jsonl").read_bytes()
+    summary, backend = run(config, resume="never")
+    assert (summary.reused, summary.kept, len(backend.asked)) == (0, 36, summary.requested)
+    assert (tmp_path / "r" / "records.jsonl").read_bytes() == before  # the same keys draw the same texts
+    with pytest.raises(Interrupted):
+        run(config, resume="never", fail_at=2)
+    summary, backend = run(config)  # goes on where the fresh start stopped, and takes nothing from the old runs
+    assert len(backend.asked) > 12
+    assert summary.reused == 0
+
+
+def test_always_refuses_a_folder_that_does_not_hold_this_run(config_of: Run, run: Run, tmp_path: Path) -> None:
+    config = config_of(tmp_path / "r")
+    with pytest.raises(UsageError, match="no run here"):
+        run(config, resume="always")
+    assert not (tmp_path / "r" / "run.yaml").exists()
+    with pytest.raises(Interrupted):
+        run(config, fail_at=2)
+    with pytest.raises(UsageError, match=r"decoding\.temperature: 1\.0 -> 0\.5"):
+        run(config_of(tmp_path / "r", decoding={"temperature": 0.5}), resume="always")
+    assert run(config, resume="always")[0].kept == 36
+
+
+def test_a_moved_folder_is_the_same_run(config_of: Run, run: Run, tmp_path: Path) -> None:
+    run(config_of(tmp_path / "r"))
+    (tmp_path / "r").rename(tmp_path / "moved")
+    summary, backend = run(config_of(tmp_path / "moved"), resume="always")
+    assert (backend.calls, summary.changes) == ([], [])
+
+
+def test_a_damaged_run_file_is_refused(config_of: Run, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "run.yaml").write_text("a: [")
+    with pytest.raises(UsageError, match="damaged"):
+        run(config_of(tmp_path / "r"))
+
+
+def test_the_resolved_configuration_reads_back(config_of: Run, tmp_path: Path) -> None:
+    config = config_of(tmp_path / "r", decoding={"suppression": {"faithful": True}, "stop": ["\n", "é\u2028"]})
+    (tmp_path / "run.yaml").write_text(config_text(config))
+    assert load_run(tmp_path / "run.yaml") == config
+    value = config.model_dump(mode="json")
+    assert config_digest(value) == config_digest({**value, "output": "elsewhere"}) != config_digest({**value, "seed": 5})
+
+
+def test_changed_fields_by_hand() -> None:
+    old, new = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [1, 2]}, "e": "x" * 99}
+    assert changed_fields(old, new) == ["a.c: [1] -> [1, 2]", "d: 2 -> None", f"e: None -> {('x' * 99).__repr__()[:57]}..."]
+    assert changed_fields(yaml.safe_load("a: 1"), {"a": 1}) == []

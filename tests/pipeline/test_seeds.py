@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from variegate.config import TaskConfig
+from variegate.errors import UsageError
+from variegate.pipeline.seeds import draw_seeds, read_examples
+
+
+def task(path: Path, labels: str = "abc", **data: Any) -> TaskConfig:
+    return TaskConfig.model_validate(
+        {
+            "kind": "classification", "name": "t", "text_type": "text", "context": "c",
+            "labels": {label: {"phrase": label, "description": label} for label in labels},
+            "data": {"train": str(path), **data},
+        }
+    )  # fmt: skip
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def rows(counts: dict[str, int]) -> list[dict[str, str]]:
+    return [{"text": f"{label} text {n}", "label": label} for label, count in counts.items() for n in range(count)]
+
+
+@pytest.mark.parametrize(("labels", "count"), [("abcdef", 18), ("abcde", 15)])
+def test_the_papers_seed_pools_are_balanced(tmp_path: Path, labels: str, count: int) -> None:
+    """METHODS 1.1: 18 items, label-balanced; 15 for the task of 5 classes."""
+    seeds = draw_seeds(task(write(tmp_path / "t", rows(dict.fromkeys(labels, 40))), labels), count, seed=0)
+    assert Counter(seed.label for seed in seeds) == dict.fromkeys(labels, 3)
+    assert len({seed.text for seed in seeds}) == count
+    assert all(seed.text.startswith(seed.label) for seed in seeds)
+    assert [seed.id for seed in seeds] == [f"seed:{n}" for n in range(count)]
+
+
+def test_18_of_five_classes_differ_by_one(tmp_path: Path) -> None:
+    seeds = draw_seeds(task(write(tmp_path / "t", rows(dict.fromkeys("abcde", 40))), "abcde"), 18, seed=0)
+    assert sorted(Counter(seed.label for seed in seeds).values()) == [3, 3, 4, 4, 4]
+
+
+def test_short_labels_are_filled_up_by_the_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", rows({"a": 1, "b": 9}))
+    assert Counter(seed.label for seed in draw_seeds(task(path), 6, 0)) == {"a": 1, "b": 5}
+    assert len(draw_seeds(task(path), 99, 0)) == 10
+    assert draw_seeds(task(path), 0, 0) == []
+
+
+def test_drawn_by_seed_alone(tmp_path: Path) -> None:
+    where = task(write(tmp_path / "t", rows(dict.fromkeys("abc", 30))))
+    assert draw_seeds(where, 6, 1) == draw_seeds(where, 6, 1) != draw_seeds(where, 6, 2)
+
+
+def test_out_of_scope_rows_and_blank_lines_are_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", ["", {"text": "x", "label": "oos"}, {"text": "y\u2028z", "label": "a"}])
+    assert read_examples(task(path, out_of_scope_label="oos")) == {"a": ["y\u2028z"], "b": [], "c": []}
+
+
+def test_other_field_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", [{"utterance": "x", "intent": "a"}])
+    assert read_examples(task(path, text_field="utterance", label_field="intent"))["a"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("{", "not valid JSON"),
+        ([1], "expected an object with text and label, got list"),
+        ({"label": "a"}, "field 'text' is missing"),
+        ({"txt": "x", "label": "a"}, "did you mean 'txt'"),
+        ({"text": "  ", "label": "a"}, "field 'text' is missing, empty"),
+        ({"text": "x", "label": 1}, "field 'label'"),
+        ({"text": "x", "label": "aa"}, "label 'aa' is not one of task 't'"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, row: Any, says: str) -> None:
+    path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "a"}, row])
+    with pytest.raises(UsageError, match=says) as caught:
+        read_examples(task(path))
+    assert str(caught.value).startswith(f"{path}:2: ")
+
+
+def test_no_rows_no_file_no_data(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no examples"):
+        read_examples(task(write(tmp_path / "t", [])))
+    with pytest.raises(UsageError, match="cannot be read.*VARIEGATE_DATA"):
+        read_examples(task(tmp_path / "nowhere"))
+    bare = task(tmp_path).model_copy(update={"data": None})
+    with pytest.raises(UsageError, match=r"no data\.train"):
+        read_examples(bare)
