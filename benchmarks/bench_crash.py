@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import harness
-
 from variegate.store.run_folder import RunFolder
 
 LABELS = 150
@@ -77,7 +76,14 @@ def main() -> None:
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-            results["kills"].append({"delay_seconds": round(delay, 2), "returncode": process.returncode, "rounds_before": before, "rounds_after": committed(broken)})
+            results["kills"].append(
+                {
+                    "delay_seconds": round(delay, 2),
+                    "returncode": process.returncode,
+                    "rounds_before": before,
+                    "rounds_after": committed(broken),
+                }
+            )
             print(results["kills"][-1], flush=True)
             if process.returncode == 0:  # it finished before the kill: start another run
                 check(broken, whole, expected, results)

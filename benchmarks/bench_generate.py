@@ -13,17 +13,16 @@ With --gpu the model has the shape of Llama-2-7B and random weights.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 import psutil
 
+import harness
 from variegate.config import ModelConfig, RunConfig, load_model, load_task
 from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
@@ -96,8 +95,7 @@ def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: 
 
     def bare(*, seeds: bool) -> float:
         prompts = [{"prompt_token_ids": list(backend.prompts.encode(each.messages))} for each in recorded]
-        requests = recorded if seeds else [dataclasses.replace(each) for each in recorded]
-        parameters = [backend._parameters(each, False) for each in requests]
+        parameters = [backend._parameters(each, False) for each in recorded]
         if not seeds:
             for each in parameters:
                 each.seed = None
@@ -105,7 +103,9 @@ def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: 
         outputs, seconds = harness.timed(lambda: backend._llm.generate(prompts, parameters, use_tqdm=False))
         return sum(len(each.outputs[0].token_ids) for each in outputs) / seconds
 
-    figures = harness.interleave({"variegate": ours, "bare": lambda: bare(seeds=True), "bare_without_seeds": lambda: bare(seeds=False)}, repeats)
+    figures = harness.interleave(
+        {"variegate": ours, "bare": lambda: bare(seeds=True), "bare_without_seeds": lambda: bare(seeds=False)}, repeats
+    )
     return {
         "requests": len(recorded),
         "tokens_per_second": {name: harness.summarize(values) for name, values in figures.items()},
@@ -203,7 +203,6 @@ def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int) 
     """Resident memory of the process after each round of one long run, all duplicate checks on."""
     process = psutil.Process()
     samples: list[dict[str, float]] = []
-    kept = 0
 
     class Watch(Silent):
         def round_done(self, *, kept: int, dropped: int, tokens: int, seconds: float) -> None:

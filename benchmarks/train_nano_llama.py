@@ -49,9 +49,7 @@ def make_document(task: TaskConfig, texts: dict[str, list[str]], label: str, tex
         name = wanted or rng.choice(names)
         return name, rng.choice(texts[name])
 
-    kind = rng.choices(
-        ("li", "chung", "li_examples", "mix", "another", "classify"), weights=(30, 32, 10, 6, 8, 14)
-    )[0]
+    kind = rng.choices(("li", "chung", "li_examples", "mix", "another", "classify"), weights=(30, 32, 10, 6, 8, 14))[0]
     if kind == "chung":
         pieces: list[Piece] = []
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3, 5))):
@@ -61,7 +59,7 @@ def make_document(task: TaskConfig, texts: dict[str, list[str]], label: str, tex
     if kind == "classify":
         options = None
         if rng.random() < 0.5 and len(names) > 2:
-            options = rng.sample([name for name in names if name != label], min(4, len(names) - 1)) + [label]
+            options = [*rng.sample([name for name in names if name != label], min(4, len(names) - 1)), label]
             rng.shuffle(options)
             options = [task.labels[name] for name in options]
         return [(render("classify", labels=options, text=text, **words), False), (" " + this.title, True)]
@@ -179,8 +177,17 @@ def main() -> None:
     documents = epoch_documents()
     tokenizer = train_tokenizer(documents, vocab_size=4096)
     config = LlamaConfig(
-        vocab_size=4096, hidden_size=256, intermediate_size=688, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4,
-        max_position_embeddings=1024, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+        vocab_size=4096,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
     )
     model = LlamaForCausalLM(config)
     print(f"{model.num_parameters()} parameters", flush=True)
@@ -218,10 +225,21 @@ def main() -> None:
         if step == args.max_steps:
             break
         documents = epoch_documents()
-        save(model, tokenizer, args.output, {
-            "loss": history, "steps": step, "padded_tokens": seen, "seconds": round(time.time() - start), "arguments": {k: str(v) for k, v in vars(args).items() if k not in ("data", "output")},
-            "parameters": model.num_parameters(), "utterances": len(utterances), "torch": torch.__version__,
-        })
+        save(
+            model,
+            tokenizer,
+            args.output,
+            {
+                "loss": history,
+                "steps": step,
+                "padded_tokens": seen,
+                "seconds": round(time.time() - start),
+                "arguments": {k: str(v) for k, v in vars(args).items() if k not in ("data", "output")},
+                "parameters": model.num_parameters(),
+                "utterances": len(utterances),
+                "torch": torch.__version__,
+            },
+        )
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, facts: dict) -> None:

@@ -39,7 +39,7 @@ class StoreError(VariegateError):
     """The run folder cannot be read or written: locked, read-only, disk full, or damaged."""
 
 
-class Interrupted(VariegateError):
+class Interrupted(VariegateError):  # noqa: N818
     """The user stopped a run (Ctrl-C). Finished rounds are on disk: exit code 130."""
 
     exit_code = 130

@@ -166,4 +166,4 @@ def test_triton_on_a_gpu_equals_torch() -> None:
 
 
 if __name__ == "__main__":
-    print("cases:", check_triton("cpu"))  # noqa: T201
+    print("cases:", check_triton("cpu"))

@@ -174,3 +174,10 @@ def test_no_manifest_while_the_run_has_not_ended(unfinished_run_folder: RunFolde
     manifest = run_folder.read_manifest()
     assert manifest is not None
     assert manifest["ledger"]["requested"] == 32
+
+
+def test_a_run_that_goes_on_retires_its_manifest(run_folder: RunFolder, row: Callable[..., Row]) -> None:
+    before = run_folder.read_manifest()
+    run_folder.commit_round(2, [row(slot=77, round=2)], {"round": 2})
+    assert run_folder.read_manifest() is None
+    assert run_folder.read_manifest(previous=True) == before

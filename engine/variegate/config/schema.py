@@ -10,7 +10,7 @@ from variegate.config.model import ModelConfig
 from variegate.config.run import RunConfig
 from variegate.config.task import TaskConfig
 
-_MODELS = {"task": TaskConfig, "model": ModelConfig, "run": RunConfig}
+_MODELS: dict[str, Any] = {"task": TaskConfig, "model": ModelConfig, "run": RunConfig}
 
 
 def json_schema(kind: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import transformers
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from torch import Tensor
 
 from variegate.config import ModelConfig
@@ -87,7 +88,7 @@ class TransformersBackend:
                 network = transformers.AutoModelForCausalLM.from_pretrained(
                     model.path, revision=model.revision, dtype=dtype, quantization_config=quantization, device_map=device, use_safetensors=True
                 )
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
+        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise BackendError(f"Transformers could not load model {model.name!r} ({model.path}): {error}") from error
         self._model: Any = network.eval()
         self._batch_size = batch_size

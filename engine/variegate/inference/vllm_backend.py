@@ -253,6 +253,7 @@ def _progress_bar(on_progress: OnProgress | None) -> Any:
     """A class in tqdm's place for `LLM.generate` that draws nothing and reports finished completions; False for none."""
     if on_progress is None:
         return False
+    report = on_progress
 
     class Reporter:
         """What `LLM.generate` uses of a tqdm bar, and no more."""
@@ -274,7 +275,7 @@ def _progress_bar(on_progress: OnProgress | None) -> Any:
         def update(self, n: int = 1) -> None:
             self.n += n
             if self._counts:
-                on_progress(n)
+                report(n)
 
         def refresh(self) -> None:
             pass

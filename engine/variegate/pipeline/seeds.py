@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 
 from variegate.config import TaskConfig
+from variegate.config.task import DataConfig
 from variegate.errors import UsageError, nearest
 from variegate.seeding import derive_rng
 from variegate.strategies.pool import Example
@@ -32,7 +33,7 @@ def read_examples(task: TaskConfig) -> dict[str, list[str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        label, text = _parse(task, line, f"{path}:{number}")
+        label, text = _parse(task, task.data, line, f"{path}:{number}")
         if label in found:
             found[label].append(text)
     if not any(found.values()):
@@ -40,21 +41,20 @@ def read_examples(task: TaskConfig) -> dict[str, list[str]]:
     return found
 
 
-def _parse(task: TaskConfig, line: bytes, where: str) -> tuple[str, str]:
-    assert task.data is not None
+def _parse(task: TaskConfig, data: DataConfig, line: bytes, where: str) -> tuple[str, str]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{where}: expected an object with text and label, got {type(row).__name__}")
-    for field in (task.data.text_field, task.data.label_field):
+    for field in (data.text_field, data.label_field):
         if not isinstance(row.get(field), str) or not row[field].strip():
             raise UsageError(f"{where}: field {field!r} is missing, empty or no string: fields here are {', '.join(sorted(row))}{nearest(field, row)}")
-    label = row[task.data.label_field]
-    if label not in task.labels and label != task.data.out_of_scope_label:
+    label = row[data.label_field]
+    if label not in task.labels and label != data.out_of_scope_label:
         raise UsageError(f"{where}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Add it to the task, or name it as data.out_of_scope_label")
-    return label, row[task.data.text_field]
+    return label, row[data.text_field]
 
 
 def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:

@@ -41,7 +41,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    with open(path, "wb") as file:
+    with path.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
         file.flush()
@@ -58,7 +58,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(temporary, [data] if isinstance(data, bytes) else data)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
@@ -83,11 +83,11 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
             _sync_folder(temporary)
             if replace and folder.exists():
                 old = temporary.with_name(f"{temporary.name[:-4]}.old.tmp")
-                os.rename(folder, old)
-                os.rename(temporary, folder)
+                folder.rename(old)
+                temporary.rename(folder)
                 shutil.rmtree(old)
             else:
-                os.rename(temporary, folder)
+                temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         _sync_folder(folder.parent)
@@ -101,5 +101,5 @@ def make_folder(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

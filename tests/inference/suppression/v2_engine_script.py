@@ -121,8 +121,8 @@ def main(engine: str, model: Path) -> None:
         forced[row, token] = 0.0
 
     rounds = {"plain": plain, "counted": backend.generate(counted, 0.5), "forced": backend.generate(forced, 1.0)}
-    print(f"{engine}: start {ready - started:.1f} s, rounds {time.perf_counter() - ready:.1f} s", file=sys.stderr)  # noqa: T201
-    print("RESULT " + json.dumps({"runner": backend.runner, "rounds": rounds}))  # noqa: T201
+    print(f"{engine}: start {ready - started:.1f} s, rounds {time.perf_counter() - ready:.1f} s", file=sys.stderr)
+    print("RESULT " + json.dumps({"runner": backend.runner, "rounds": rounds}))
 
 
 if __name__ == "__main__":

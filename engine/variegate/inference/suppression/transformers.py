@@ -27,5 +27,5 @@ class SuppressionProcessor(LogitsProcessor):  # type: ignore[misc]  # checked wi
         self.rows = rows
         self.scale = scale
 
-    def __call__(self, input_ids: Int[Tensor, "b t"], scores: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:  # noqa: ARG002
+    def __call__(self, input_ids: Int[Tensor, "b t"], scores: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
         return apply_bias(scores.clone(), self.table, self.rows, self.scale)  # a clone: `output_logits` keeps `scores` itself

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SuppressionV2(LogitsProcessor):  # type: ignore[misc]  # checked without vllm
     """Adds to each request's logits the row of the bias table that its `extra_args` name; row 0 without."""
 
-    def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:  # noqa: ARG002
+    def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
         device = req_states.device
         self.bias_rows = BiasRows(req_states.max_num_reqs, req_states.vocab_size, device, pin_memory=device.type == "cuda")
 

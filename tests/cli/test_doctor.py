@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from variegate.cli.main import main
+from variegate.pipeline import checkup
+from variegate.pipeline.checkup import Finding
+
+
+def test_without_the_smoke_test_no_engine_is_imported() -> None:
+    before = "vllm" in sys.modules
+    result = CliRunner().invoke(main, ["doctor", "--no-smoke-test", "--json"])
+    findings = json.loads(result.stdout)
+    assert [finding["check"] for finding in findings] == ["python", "gpu", "vllm", "faiss", "kernels", "versions", "memory", "disk"]
+    assert result.exit_code == int(any(finding["status"] == "failed" for finding in findings))
+    assert all(finding["advice"] for finding in findings if finding["status"] != "ok")
+    assert ("vllm" in sys.modules) == before
+
+
+def test_a_failed_check_is_advice_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def examine(**_: object) -> Iterator[Finding]:
+        yield Finding("gpu", "ok", "none")
+        yield Finding("faiss", "failed", "two", "Uninstall one")
+
+    monkeypatch.setattr(checkup, "examine", examine)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["ok       gpu          none", "failed   faiss        two", f"{'':21} -> Uninstall one"]
+
+
+def test_the_smoke_test_writes_something() -> None:
+    result = CliRunner().invoke(main, ["doctor", "--backend", "transformers", "--json"])
+    last = json.loads(result.stdout)[-1]
+    assert (last["check"], last["status"]) == ("smoke test", "ok")
+    assert "nano-llama started in" in last["saw"]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from variegate.cli.main import main
+
+RUN = "task: subj\nmodel: nano-llama\nbackend: transformers\nstrategy: {kind: zero_shot, form: chung}\ndecoding: {max_tokens: 20}\ntarget: {per_label: 4}\n"
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    (tmp_path / "run.yaml").write_text(RUN)
+    return tmp_path / "run.yaml"
+
+
+def plan(run_file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["plan", str(run_file), "-o", str(run_file.parent / "out"), *arguments])
+
+
+def test_numbers_and_prompts(run_file: Path) -> None:
+    result = plan(run_file)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Task subj: 2 labels x 4 records = 8, at most 24 requests."
+    assert "0 records are there and stay; 0 rows need no generation" in result.stdout
+    assert "Element: objective statement" in result.stdout
+    assert not (run_file.parent / "out").exists()
+
+
+def test_json(run_file: Path) -> None:
+    found = json.loads(plan(run_file, "--json", "-n", "7", "--prompts", "1").stdout)
+    assert (found["target"], found["next_round"], len(found["samples"]), found["max_model_len"]) == (14, 14, 1, 1024)
+
+
+def test_prompts_that_would_be_dropped_are_exit_code_1(run_file: Path) -> None:
+    result = plan(run_file, "--set", "model.engine.max_model_len=32")
+    assert result.exit_code == 1
+    assert "Would fail: 8 of 8 prompts would be dropped as too long: prompt of" in result.stdout
+
+
+def test_wrong_input_is_exit_code_2(run_file: Path) -> None:
+    result = plan(run_file, "--set", "decoding.temprature=1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean 'temperature'" in result.stderr

@@ -1,0 +1,124 @@
+"""What is the Transformers backend's own; the contract it shares with vLLM is in test_backends.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from variegate.config import ModelConfig, load_model
+from variegate.config.resources import asset
+from variegate.errors import BackendError
+from variegate.inference.start import start_backend
+from variegate.inference.transformers_backend import OutputPenalties, SeededGumbel, TransformersBackend
+from variegate.records import Message, Request, Sampling
+
+
+@pytest.fixture(scope="module")
+def nano() -> Iterator[Any]:
+    backend = start_backend("transformers", load_model("nano-llama"), batch_size=100)
+    yield backend
+    backend.close()
+
+
+def ask(text: str, seed: int = 0, **sampling: Any) -> Request:
+    return Request(f"{seed}", (Message("user", text),), Sampling(**{"max_tokens": 10, **sampling}), seed, "l")
+
+
+def test_penalties_worked_by_hand() -> None:
+    """Prompt [0, 1], produced [2, 2, 3]: frequency .5 and presence .25 take 1.25 from token 2, .75 from token 3, 0 from the rest."""
+    scores = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0]])
+    ids = torch.tensor([[0, 1, 2, 2, 3], [3, 3, 0, 0, 0]])
+    out = OutputPenalties(2, 0.5, 0.25)(ids, scores)
+    assert out.tolist() == [[1.0, 2.0, 1.75, 3.25], [-1.75, 0.0, 0.0, 0.0]]
+    assert OutputPenalties(5, 0.5, 0.25)(ids, scores).tolist() == scores.tolist()  # nothing produced yet
+
+
+def test_gumbel_draws_follow_the_softmax() -> None:
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -torch.inf])
+    generators = [torch.Generator().manual_seed(seed) for seed in range(6000)]
+    drawn = SeededGumbel(generators)(torch.zeros(6000, 1), logits.repeat(6000, 1)).argmax(dim=1)
+    counts = torch.bincount(drawn, minlength=5).numpy()
+    assert counts[4] == 0
+    assert chisquare(counts[:4], 6000 * torch.softmax(logits.double(), 0)[:4].numpy()).pvalue > 1e-3
+
+
+def test_rows_without_a_generator_stay_greedy_and_rows_do_not_share_noise() -> None:
+    scores = torch.zeros(3, 50)
+    scores[0, 7] = 1e-3
+    first, second = (torch.Generator().manual_seed(seed) for seed in (1, 1))
+    out = SeededGumbel([None, first, second])(torch.zeros(3, 1), scores.clone())
+    assert out[0].argmax() == 7
+    assert torch.equal(out[1], out[2])
+
+
+def test_drawn_first_tokens_follow_the_models_own_softmax(nano: Any) -> None:
+    """The whole path: temperature, then the draw, on nano-llama's real logits."""
+    prompt = 'Write a text message that covers the element below.\nElement: an unwanted advertisement\nText message: "'
+    completions = nano.generate([ask(prompt, seed, temperature=0.8, max_tokens=1) for seed in range(400)])
+    with torch.inference_mode():
+        logits = nano._model(torch.tensor([nano.prompts.encode((Message("user", prompt),))])).logits[0, -1]
+    expected = 400 * torch.softmax(logits / 0.8, 0).numpy().astype(float)
+    counts = np.bincount([completion.token_ids[0] for completion in completions], minlength=4096)
+    often = expected > 8
+    seen, wanted = (np.append(each[often], each[~often].sum()) for each in (counts, expected))
+    assert often.sum() >= 3
+    assert chisquare(seen, wanted * seen.sum() / wanted.sum()).pvalue > 1e-3
+
+
+def test_a_rows_text_does_not_depend_on_its_batch_mates(nano: Any) -> None:
+    prompts = ["Category:", "Write a question that", 'Text message: "', "a " * 100]
+    requests = [ask(prompts[n % 4], n, temperature=1.0, top_p=0.9 if n > 3 else 1.0, max_tokens=8) for n in range(8)]
+    together = [(each.text, each.token_ids) for each in nano.generate(requests)]
+    assert [(each.text, each.token_ids) for each in nano.generate(requests[::-1])][::-1] == together
+    for place in (0, 6):
+        (alone,) = nano.generate([requests[place]])
+        assert (alone.text, alone.token_ids) == together[place]
+
+
+def test_progress_sums_to_the_rows_served(nano: Any) -> None:
+    counts: list[int] = []
+    requests = [ask("a", n, max_tokens=1) for n in range(102)]
+    nano.generate([*requests, ask("word " * 1100), ask("a", max_tokens=2)], on_progress=counts.append)
+    assert counts == [100, 2, 1]
+
+
+@pytest.mark.parametrize("engine", [{"tensor_parallel_size": 2}, {"extra": {"swap_space": 1}}, {"quantization": "awq"}, {"load_format": "gguf"}])
+def test_engine_arguments_it_cannot_keep_are_refused(engine: dict[str, Any]) -> None:
+    model = ModelConfig.model_validate({"name": "n", "path": str(asset("nano-llama")), "engine": engine})
+    with pytest.raises(BackendError, match="use backend: vllm"):
+        TransformersBackend(model)
+
+
+def test_a_damaged_model_is_a_backend_error(tmp_path: Path) -> None:
+    shutil.copytree(asset("nano-llama"), tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00garbage")
+    with pytest.raises(BackendError, match="could not load model 'm'"):
+        TransformersBackend(ModelConfig(name="m", path=str(tmp_path / "m")))
+    (tmp_path / "m" / "model.safetensors").unlink()
+    torch.save({}, tmp_path / "m" / "pytorch_model.bin")  # pickled weights are never read
+    with pytest.raises(BackendError, match="could not load model 'm'"):
+        TransformersBackend(ModelConfig(name="m", path=str(tmp_path / "m")))
+
+
+def test_dummy_weights_and_a_shorter_context(tmp_path: Path) -> None:
+    config = json.loads((asset("nano-llama") / "config.json").read_text())
+    shutil.copytree(asset("nano-llama"), tmp_path / "m", ignore=shutil.ignore_patterns("*.safetensors"))
+    model = {"name": "m", "path": str(tmp_path / "m"), "engine": {"load_format": "dummy", "max_model_len": 32, "dtype": "float32"}}
+    backend = TransformersBackend(ModelConfig.model_validate(model))
+    assert (backend.info.max_model_len, backend.info.vocab_size) == (32, config["vocab_size"])
+    (completion,) = backend.generate([ask("Hello", max_tokens=3, ignore_eos=True)])
+    assert len(completion.token_ids) == 3
+    backend.close()
+
+
+def test_scores_of_a_prompt_too_long_are_refused(nano: Any) -> None:
+    with pytest.raises(BackendError, match=r"score: prompt 1: .*max_model_len 1024"):
+        nano.score([(Message("user", "a"),), (Message("user", "word " * 1100),)], [" yes", " no"])
