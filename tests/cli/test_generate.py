@@ -106,7 +106,7 @@ def test_wrong_input_is_exit_code_2_and_one_message(run_file: Path, arguments: l
 
 def test_empty_examples(run_file: Path) -> None:
     (run_file.parent / "train.jsonl").touch()
-    result = generate(run_file, "--set", "strategy={kind: few_shot}", "--set", "task.data={train: train.jsonl}")
+    result = generate(run_file, "--set", "strategy={kind: few_shot}", "--set", f"task.data={{train: {run_file.parent}/train.jsonl}}")
     assert result.exit_code == 2
     assert "holds no examples of this task" in result.stderr
 

@@ -100,6 +100,18 @@ def test_overrides_reach_into_a_task_and_a_model_given_by_name(files: Path) -> N
     assert config.task.name == "other"
 
 
+def test_paths_in_overrides_are_relative_to_the_working_directory(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    (here / "weights").mkdir(parents=True)
+    (here / "train.jsonl").touch()
+    monkeypatch.chdir(here)
+    config = load_run(files / "run.yaml", ["task.data={train: train.jsonl}", "model.path=weights", "model.tokenizer=asset:nano-llama"])
+    assert config.task.data is not None
+    assert config.task.data.train == str((here / "train.jsonl").resolve())
+    assert config.model.path == str((here / "weights").resolve())
+    assert Path(config.model.tokenizer or "", "tokenizer.json").is_file()
+
+
 @pytest.mark.parametrize("override", ["decoding.temperature", "=1", "seed.deep=1", "output=[1"])
 def test_wrong_override(files: Path, override: str) -> None:
     (files / "run.yaml").write_text((files / "run.yaml").read_text() + "seed: 3\n")

@@ -37,7 +37,13 @@ def test_too_long(prompt: int, new: int, limit: int, fits: bool) -> None:
 
 def test_unserved() -> None:
     completion = unserved(Request("k", (Message("user", "x"),), Sampling(), 0, "l"), 5, "why")
-    assert (completion.key, completion.text, completion.finish_reason, completion.num_prompt_tokens, completion.error) == ("k", "", "error", 5, "why")
+    assert (completion.key, completion.text, completion.finish_reason, completion.num_prompt_tokens, completion.error) == (
+        "k",
+        "",
+        "error",
+        5,
+        "why",
+    )
 
 
 def test_an_unknown_backend(tmp_path: Path) -> None:

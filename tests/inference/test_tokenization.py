@@ -13,7 +13,9 @@ from variegate.errors import BackendError, UsageError
 from variegate.inference.tokenization import PromptEncoder, load_tokenizer, load_vocab_size
 from variegate.records import Message
 
-TEMPLATE = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def test_chat_without_a_template_is_refused(tokenizer_with: Callable[..., ModelC
         PromptEncoder(tokenizer_with(chat_template=None))
 
 
-@pytest.mark.parametrize("end", ['Category:', 'Text: "', "Answer", "a "])
+@pytest.mark.parametrize("end", ["Category:", 'Text: "', "Answer", "a "])
 def test_continuations_continue_the_prompts_own_tokens(plain: PromptEncoder, end: str) -> None:
     choices = [" card arrival", " card", "card", "ing rate", '" then']
     prompt = plain.encode((Message("user", end),))

@@ -90,7 +90,9 @@ def test_progress_sums_to_the_rows_served(nano: Any) -> None:
     assert counts == [100, 2, 1]
 
 
-@pytest.mark.parametrize("engine", [{"tensor_parallel_size": 2}, {"extra": {"swap_space": 1}}, {"quantization": "awq"}, {"load_format": "gguf"}])
+@pytest.mark.parametrize(
+    "engine", [{"tensor_parallel_size": 2}, {"extra": {"swap_space": 1}}, {"quantization": "awq"}, {"load_format": "gguf"}]
+)
 def test_engine_arguments_it_cannot_keep_are_refused(engine: dict[str, Any]) -> None:
     model = ModelConfig.model_validate({"name": "n", "path": str(asset("nano-llama")), "engine": engine})
     with pytest.raises(BackendError, match="use backend: vllm"):

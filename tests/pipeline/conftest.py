@@ -120,7 +120,9 @@ def run() -> Callable[..., Any]:
     """`summary, backend = run(config, clean=True)`"""
     from variegate.pipeline.generate import generate
 
-    def call(config: RunConfig, *, resume: str = "auto", backend: ScriptedBackend | None = None, **script: Any) -> tuple[Any, ScriptedBackend]:
+    def call(
+        config: RunConfig, *, resume: str = "auto", backend: ScriptedBackend | None = None, **script: Any
+    ) -> tuple[Any, ScriptedBackend]:
         engine = backend or ScriptedBackend(**script)
         return generate(config, resume=resume, start=lambda _: engine), engine  # type: ignore[arg-type]
 

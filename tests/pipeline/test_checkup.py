@@ -40,7 +40,9 @@ def test_both_builds_of_vllm(site: Path) -> None:
     assert "uninstall one" in checkup.check_vllm().advice
 
 
-@pytest.mark.parametrize(("version", "status"), [("0.25.9", "failed"), ("0.26.0", "ok"), ("0.33.4", "ok"), ("0.34.0", "failed"), ("1.0.0", "failed")])
+@pytest.mark.parametrize(
+    ("version", "status"), [("0.25.9", "failed"), ("0.26.0", "ok"), ("0.33.4", "ok"), ("0.34.0", "failed"), ("1.0.0", "failed")]
+)
 def test_versions_of_vllm(monkeypatch: pytest.MonkeyPatch, version: str, status: str) -> None:
     from variegate.inference import vllm_backend
 

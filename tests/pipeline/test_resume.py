@@ -100,6 +100,16 @@ def test_what_changes_no_text_reuses_everything(config_of: Run, run: Run, tmp_pa
     assert summary.changes != []
 
 
+def test_suppression_switched_on_reuses_the_first_round_alone(config_of: Run, run: Run, tmp_path: Path) -> None:
+    """Nothing is suppressed yet in the first round (4 texts of each label); from the second on every text may differ."""
+    run(config_of(tmp_path / "r"), clean=True)
+    summary, backend = run(config_of(tmp_path / "r", **BY_LABEL), clean=True)
+    assert (summary.reused, len(backend.asked)) == (12, 24)
+    assert min(request.slot for request in backend.asked) == 4
+    summary, _ = run(config_of(tmp_path / "r", decoding={"suppression": {"group": "label", "scale": -1.0}}), clean=True)
+    assert summary.reused == 12
+
+
 def test_a_raised_target_keeps_all_and_a_lowered_one_generates_nothing(config_of: Run, run: Run, tmp_path: Path) -> None:
     run(config_of(tmp_path / "r", 12), clean=True)
     small = records(tmp_path / "r")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,19 @@ def test_a_key_depends_on_the_models_and_tokenizers_content_not_on_their_names(s
 
 def test_equal_prompts_stand_next_to_each_other(state: Run) -> None:
     prompts = [request.prompt for request in state(strategy={"form": "chung"}).next_requests()]
-    assert sum(a != b for a, b in zip(prompts, prompts[1:], strict=False)) == len(set(prompts)) - 1
+    assert sum(a != b for a, b in pairwise(prompts)) == len(set(prompts)) - 1
 
 
 def test_options_reach_the_sampling(state: Run) -> None:
-    decoding = {"temperature": 0.6, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "frequency_penalty": 0.02, "presence_penalty": 0.3, "max_tokens": 9}
+    decoding = {
+        "temperature": 0.6,
+        "top_p": 0.9,
+        "top_k": 7,
+        "min_p": 0.1,
+        "frequency_penalty": 0.02,
+        "presence_penalty": 0.3,
+        "max_tokens": 9,
+    }
     sampling = state(decoding=decoding).next_requests()[0].sampling
     assert {name: getattr(sampling, name) for name in decoding} == decoding
     assert (sampling.stop, sampling.suppression_scale) == (('"',), 1.0)
@@ -68,7 +77,9 @@ def test_groups(state: Run) -> None:
 
 def test_copies_of_pool_examples_are_dropped(state: Run, scripted: Any, tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
-    path.write_text("".join(json.dumps({"text": f"Dish {n}", "label": label}) + "\n" for n, label in enumerate(["apple", "bread", "cheese"])))
+    path.write_text(
+        "".join(json.dumps({"text": f"Dish {n}", "label": label}) + "\n" for n, label in enumerate(["apple", "bread", "cheese"]))
+    )
     strategy = {"kind": "few_shot", "form": "chung", "history": 0, "seed_pool": 3}
     made = state(strategy=strategy, task={"data": {"train": str(path)}})
     requests = made.next_requests()

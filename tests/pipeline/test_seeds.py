@@ -90,7 +90,7 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, row: Any, says: str
 def test_no_rows_no_file_no_data(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no examples"):
         read_examples(task(write(tmp_path / "t", [])))
-    with pytest.raises(UsageError, match="cannot be read.*VARIEGATE_DATA"):
+    with pytest.raises(UsageError, match=r"cannot be read.*VARIEGATE_DATA"):
         read_examples(task(tmp_path / "nowhere"))
     bare = task(tmp_path).model_copy(update={"data": None})
     with pytest.raises(UsageError, match=r"no data\.train"):

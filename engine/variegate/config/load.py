@@ -206,6 +206,10 @@ def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
         if name in value:
             value[name] = load_part(value[name], base)
     value = apply_overrides(value, deferred)
+    if deferred:  # paths on the command line are relative to the working directory; those resolved already are absolute
+        for name, resolve in (("task", _resolve_task), ("model", _resolve_model)):
+            if isinstance(value.get(name), dict):
+                value[name] = resolve(value[name], Path())
     value.setdefault("output", f"runs/{path.stem}")
     return _validate(RunConfig, value, str(path))
 

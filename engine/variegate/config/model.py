@@ -24,6 +24,9 @@ class EngineConfig(Closed):
     """Requests decoded at once."""
     max_num_batched_tokens: int | None = Field(default=None, ge=16)
     enable_prefix_caching: bool = True
+    block_size: int | None = Field(default=None, ge=1)
+    """Tokens in a block of the key-value cache. Prompts share whole blocks only: where prompts are short, small blocks let
+    more of them be shared (vLLM's default on a CPU is 128; there it must be a multiple of 32)."""
     enforce_eager: bool = False
     separate_process: bool = False
     """Run the engine core in its own process. Faster on a GPU where the CPU is the bottleneck, but the order in which

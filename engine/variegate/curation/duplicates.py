@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from functools import lru_cache
 
 import numpy as np
 from datasketch import MinHash
@@ -30,6 +31,12 @@ def shingles(text: str) -> list[bytes]:
     if len(words) < 3:
         return [" ".join(words).encode()]
     return [" ".join(words[place : place + 3]).encode() for place in range(len(words) - 2)]
+
+
+@lru_cache(maxsize=1)
+def _empty_sketch() -> MinHash:
+    """Made once: drawing the permutations costs more than hashing a short text."""
+    return MinHash(num_perm=NUM_PERMUTATIONS, seed=1)
 
 
 class ExactIndex:
@@ -94,7 +101,7 @@ class NearIndex:
 
     @staticmethod
     def signature(text: str) -> UInt32[np.ndarray, "64"]:
-        sketch = MinHash(num_perm=NUM_PERMUTATIONS, seed=1)
+        sketch = _empty_sketch().copy()
         sketch.update_batch(shingles(text))
         return sketch.hashvalues.astype(np.uint32)
 

@@ -108,6 +108,7 @@ class VllmBackend:
             "max_num_seqs": engine.max_num_seqs,
             "max_num_batched_tokens": engine.max_num_batched_tokens,
             "enable_prefix_caching": engine.enable_prefix_caching,
+            "block_size": engine.block_size,
             "enforce_eager": engine.enforce_eager,
             "load_format": engine.load_format,
             "seed": 0,
