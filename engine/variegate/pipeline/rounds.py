@@ -87,7 +87,8 @@ class RunState:
         sampling = digest([str(self._sampling)])
         for call in self.schedule.next_round(self.ledger, self.round):
             group = self._group(call.label)
-            bias = self.table.digest(group) if self.table is not None and group is not None else None
+            # A group that has produced nothing yet is not suppressed: its key is that of a run without suppression.
+            bias = self.table.digest(group) if self.table is not None and group in self.table.groups() else None
             slot = call.first_slot
             rng = derive_rng(self.config.seed, "prompts", call.label, call.first_slot)
             for prompt in self.strategy.prompts(call, self.pool, rng):
