@@ -89,7 +89,7 @@ def test_a_shortfall_is_exit_code_3_and_says_why(run_file: Path) -> None:
         (["--set", "decoding.temprature=1"], "unknown key 'decoding.temprature'; did you mean 'temperature'?"),
         (["--set", "task.labels.time={phrase: x}"], "task.labels.time.description is missing: add it"),
         (["--set", "strategy={kind: few_shot}"], "data.train"),
-        (["--set", "strategy={kind: few_shot}", "--set", "task.data={train: /nowhere}"], "cannot be read"),
+        (["--set", "strategy={kind: few_shot}", "--set", "task.data={train: /nowhere}"], "no such file"),
         (["--set", "strategy.templates={chung_block: '{{ nothing }}'}"], "'nothing' is undefined"),
         (["--set", "model.chat=true", "--set", "strategy.form=li"], "has no chat template"),
         (["--resume", "always"], "there is no run here"),

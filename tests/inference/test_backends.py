@@ -24,7 +24,9 @@ PROMPTS = [
 
 def ask(text: str, *, seed: int = 1, group: str | None = None, **sampling: Any) -> Request:
     options = {"temperature": 0.0, "max_tokens": 12, **sampling}
-    return Request(key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", group=group)
+    return Request(
+        key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", group=group
+    )
 
 
 @pytest.fixture(params=["vllm", "transformers"])
@@ -91,7 +93,7 @@ def test_logprob_is_the_models_own_under_temperature_and_suppression(backend: An
     from variegate.config import load_model
 
     bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
-    bias[: 2000] = -3.0
+    bias[:2000] = -3.0
     backend.set_bias({"g": bias})
     requests = [ask(PROMPTS[i], seed=i, temperature=0.8, group="g") for i in range(2)]
     model = transformers.AutoModelForCausalLM.from_pretrained(load_model("nano-llama").path, dtype=torch.float32)
@@ -138,7 +140,9 @@ def test_score_equals_a_forward_pass(backend: Any) -> None:
 
 
 def test_constrained_scores_are_probabilities_over_the_choices(backend: Any) -> None:
-    scores = backend.score([(Message("user", PROMPTS[0]),), (Message("user", PROMPTS[1]),)], [" card arrival", " card", " exchange rate"], constrained=True)
+    scores = backend.score(
+        [(Message("user", PROMPTS[0]),), (Message("user", PROMPTS[1]),)], [" card arrival", " card", " exchange rate"], constrained=True
+    )
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-5)
 
 
@@ -176,6 +180,8 @@ def test_bias_after_temperature_is_scaled_by_it(nano_transformers: Any) -> None:
     nano_transformers.set_bias({"g": bias})
     scaled = texts(nano_transformers, [request])
     nano_transformers.set_bias({"g": 2 * bias})
-    doubled = texts(nano_transformers, [dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, suppression_scale=1.0))])
+    doubled = texts(
+        nano_transformers, [dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, suppression_scale=1.0))]
+    )
     nano_transformers.set_bias({})
     assert scaled == doubled

@@ -85,7 +85,9 @@ def test_a_cache_too_small_is_a_clear_failure(tmp_path: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     wide = {"num_hidden_layers": 32, "num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256, "max_position_embeddings": 2048}
     (model / "config.json").write_text(json.dumps({**config, **wide}))
-    engine = "{dtype: float32, load_format: dummy, enforce_eager: true, max_model_len: 2048, max_num_batched_tokens: 2048, cpu_kv_cache_gib: 1}"
+    engine = (
+        "{dtype: float32, load_format: dummy, enforce_eager: true, max_model_len: 2048, max_num_batched_tokens: 2048, cpu_kv_cache_gib: 1}"
+    )
     options = [f"model.path={model}", f"model.engine={engine}", f"output={tmp_path / 'run'}"]
     command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *(part for option in options for part in ("--set", option))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -9,7 +9,7 @@ import pytest
 
 from variegate.config import TaskConfig
 from variegate.errors import UsageError
-from variegate.pipeline.seeds import draw_seeds, read_examples
+from variegate.pipeline.seeds import draw_seeds, real_texts
 
 
 def task(path: Path, labels: str = "abc", **data: Any) -> TaskConfig:
@@ -34,7 +34,7 @@ def rows(counts: dict[str, int]) -> list[dict[str, str]]:
 @pytest.mark.parametrize(("labels", "count"), [("abcdef", 18), ("abcde", 15)])
 def test_the_papers_seed_pools_are_balanced(tmp_path: Path, labels: str, count: int) -> None:
     """METHODS 1.1: 18 items, label-balanced; 15 for the task of 5 classes."""
-    seeds = draw_seeds(task(write(tmp_path / "t", rows(dict.fromkeys(labels, 40))), labels), count, seed=0)
+    seeds = draw_seeds(task(write(tmp_path / "t.jsonl", rows(dict.fromkeys(labels, 40))), labels), count, seed=0)
     assert Counter(seed.label for seed in seeds) == dict.fromkeys(labels, 3)
     assert len({seed.text for seed in seeds}) == count
     assert all(seed.text.startswith(seed.label) for seed in seeds)
@@ -42,56 +42,59 @@ def test_the_papers_seed_pools_are_balanced(tmp_path: Path, labels: str, count: 
 
 
 def test_18_of_five_classes_differ_by_one(tmp_path: Path) -> None:
-    seeds = draw_seeds(task(write(tmp_path / "t", rows(dict.fromkeys("abcde", 40))), "abcde"), 18, seed=0)
+    seeds = draw_seeds(task(write(tmp_path / "t.jsonl", rows(dict.fromkeys("abcde", 40))), "abcde"), 18, seed=0)
     assert sorted(Counter(seed.label for seed in seeds).values()) == [3, 3, 4, 4, 4]
 
 
 def test_short_labels_are_filled_up_by_the_others(tmp_path: Path) -> None:
-    path = write(tmp_path / "t", rows({"a": 1, "b": 9}))
+    path = write(tmp_path / "t.jsonl", rows({"a": 1, "b": 9}))
     assert Counter(seed.label for seed in draw_seeds(task(path), 6, 0)) == {"a": 1, "b": 5}
     assert len(draw_seeds(task(path), 99, 0)) == 10
     assert draw_seeds(task(path), 0, 0) == []
 
 
 def test_drawn_by_seed_alone(tmp_path: Path) -> None:
-    where = task(write(tmp_path / "t", rows(dict.fromkeys("abc", 30))))
+    where = task(write(tmp_path / "t.jsonl", rows(dict.fromkeys("abc", 30))))
     assert draw_seeds(where, 6, 1) == draw_seeds(where, 6, 1) != draw_seeds(where, 6, 2)
 
 
 def test_out_of_scope_rows_and_blank_lines_are_left_out(tmp_path: Path) -> None:
-    path = write(tmp_path / "t", ["", {"text": "x", "label": "oos"}, {"text": "y\u2028z", "label": "a"}])
-    assert read_examples(task(path, out_of_scope_label="oos")) == {"a": ["y\u2028z"], "b": [], "c": []}
+    path = write(tmp_path / "t.jsonl", ["", {"text": "x", "label": "oos"}, {"text": "y\u2028z", "label": "a"}])
+    assert real_texts(task(path, out_of_scope_label="oos")) == {"a": ["y\u2028z"], "b": [], "c": []}
 
 
 def test_other_field_names(tmp_path: Path) -> None:
-    path = write(tmp_path / "t", [{"utterance": "x", "intent": "a"}])
-    assert read_examples(task(path, text_field="utterance", label_field="intent"))["a"] == ["x"]
+    path = write(tmp_path / "t.jsonl", [{"utterance": "x", "intent": "a"}])
+    assert real_texts(task(path, text_field="utterance", label_field="intent"))["a"] == ["x"]
 
 
-@pytest.mark.parametrize(
-    ("row", "says"),
-    [
-        ("{", "not valid JSON"),
-        ([1], "expected an object with text and label, got list"),
-        ({"label": "a"}, "field 'text' is missing"),
-        ({"txt": "x", "label": "a"}, "did you mean 'txt'"),
-        ({"text": "  ", "label": "a"}, "field 'text' is missing, empty"),
-        ({"text": "x", "label": 1}, "field 'label'"),
-        ({"text": "x", "label": "aa"}, "label 'aa' is not one of task 't'"),
-    ],
-)
-def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, row: Any, says: str) -> None:
-    path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "a"}, row])
-    with pytest.raises(UsageError, match=says) as caught:
-        read_examples(task(path))
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path) -> None:
+    """What makes a row bad is tested with the reader: tests/config/test_examples.py."""
+    path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "a"}, {"text": "  ", "label": "a"}])
+    with pytest.raises(UsageError, match="field 'text' is empty") as caught:
+        real_texts(task(path))
     assert str(caught.value).startswith(f"{path}:2: ")
+
+
+def test_csv_is_read_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\nx,a\n")
+    assert real_texts(task(tmp_path / "t.csv"))["a"] == ["x"]
+
+
+def test_an_unknown_label_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "aa"}])
+    with pytest.raises(UsageError, match="label 'aa' is not one of task 't'"):
+        real_texts(task(path))
 
 
 def test_no_rows_no_file_no_data(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no examples"):
-        read_examples(task(write(tmp_path / "t", [])))
-    with pytest.raises(UsageError, match=r"cannot be read.*VARIEGATE_DATA"):
-        read_examples(task(tmp_path / "nowhere"))
+        real_texts(task(write(tmp_path / "t.jsonl", [])))
+    with pytest.raises(UsageError, match=r"no such file.*VARIEGATE_DATA"):
+        real_texts(task(tmp_path / "nowhere.jsonl"))
     bare = task(tmp_path).model_copy(update={"data": None})
     with pytest.raises(UsageError, match=r"no data\.train"):
-        read_examples(bare)
+        real_texts(bare)
+    path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "oos"}])
+    with pytest.raises(UsageError, match="every row is out of scope"):
+        real_texts(task(path, out_of_scope_label="oos"))

@@ -19,7 +19,9 @@ _RESUME_MODES = ("auto", "never", "always")
 def run_options(function: Any) -> Any:
     """The options that every command on a run file takes."""
     for option in (
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"
+        ),
         click.option("-n", "--per-label", type=click.IntRange(min=1), help="Records wanted of each label (target.per_label)."),
         click.option("-o", "--output", metavar="FOLDER", help="The run folder (output)."),
         click.option("--seed", type=click.IntRange(min=0), help="The run's seed (seed)."),

@@ -16,7 +16,14 @@ from variegate.cli.generate import read_run, run_options
 @click.option("--prompts", type=click.IntRange(min=0), default=2, show_default=True, help="How many labels' prompts to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(
-    run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None, measure: int, prompts: int, as_json: bool
+    run_file: Path,
+    overrides: tuple[str, ...],
+    per_label: int | None,
+    output: str | None,
+    seed: int | None,
+    measure: int,
+    prompts: int,
+    as_json: bool,
 ) -> None:
     """Say what a run would do, without generating: counts, prompts, tokens, time, reuse.
 
@@ -29,8 +36,12 @@ def command(
     if as_json:
         click.echo(json.dumps(plan.to_json(), indent=2))
     else:
-        click.echo(f"Task {config.task.name}: {plan.labels} labels x {config.target.per_label} records = {plan.target}, at most {plan.max_requests} requests.")
-        click.echo(f"Model {config.model.name} ({config.model.path}) on {config.backend}; strategy {config.strategy.kind}, form {config.strategy.form}.")
+        click.echo(
+            f"Task {config.task.name}: {plan.labels} labels x {config.target.per_label} records = {plan.target}, at most {plan.max_requests} requests."
+        )
+        click.echo(
+            f"Model {config.model.name} ({config.model.path}) on {config.backend}; strategy {config.strategy.kind}, form {config.strategy.form}."
+        )
         click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
         limit = f" of {plan.max_model_len}" if plan.max_model_len else ""
         click.echo(
@@ -41,7 +52,9 @@ def command(
             for message in sample["messages"]:
                 click.echo(f"[{message['role']}]\n{message['content']}" if config.model.chat else message["content"])
         if plan.eta_seconds is not None:
-            click.echo(f"\nMeasured on {plan.measured_rows} rows: {plan.seconds_per_row:.4f} s a row, so about {plan.eta_seconds:.0f} s for the rest (drops come on top).")
+            click.echo(
+                f"\nMeasured on {plan.measured_rows} rows: {plan.seconds_per_row:.4f} s a row, so about {plan.eta_seconds:.0f} s for the rest (drops come on top)."
+            )
         for refusal in plan.refusals:
             click.echo(f"\nWould fail: {refusal}")
     if plan.refusals:

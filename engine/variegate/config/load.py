@@ -57,7 +57,9 @@ def find_config(kind: str, name: str, base: Path) -> Path:
     known = bundled(_FOLDER_OF[kind])
     if name in known:
         return known[name]
-    raise ConfigError(f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known) or '.'} Bundled: {', '.join(known) or 'none'}")
+    raise ConfigError(
+        f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known) or '.'} Bundled: {', '.join(known) or 'none'}"
+    )
 
 
 def _field_names(model: Any, path: tuple[Any, ...]) -> list[str]:
@@ -160,7 +162,9 @@ def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
     if looks_like_hub_id and not (base / name).exists():
         return {"name": name.replace("/", "--"), "path": name}, f"model {name!r}"
     if "/" in name and not name.endswith((".yaml", ".yml")):
-        raise ConfigError(f"model {name!r}: no such folder. Give a folder with config.json, a model YAML file, a hub id (owner/name), or a bundled name: {', '.join(bundled('models'))}")
+        raise ConfigError(
+            f"model {name!r}: no such folder. Give a folder with config.json, a model YAML file, a hub id (owner/name), or a bundled name: {', '.join(bundled('models'))}"
+        )
     path = find_config("model", name, base)
     return _resolve_model(read_yaml(path), path.parent), str(path)
 

@@ -36,7 +36,15 @@ class SuppressionConfig(Closed):
 
     @model_validator(mode="after")
     def _faithful(self) -> SuppressionConfig:
-        paper = {"group": "run", "top_k": 100, "floor": -7.5, "scale": -7.5, "order": "before_temperature", "exempt": [], "exempt_terminators": False}
+        paper = {
+            "group": "run",
+            "top_k": 100,
+            "floor": -7.5,
+            "scale": -7.5,
+            "order": "before_temperature",
+            "exempt": [],
+            "exempt_terminators": False,
+        }
         if self.faithful:
             wrong = [name for name in sorted(self.model_fields_set & set(paper)) if getattr(self, name) != paper[name]]
             if wrong:
@@ -117,5 +125,7 @@ class RunConfig(Closed):
     @model_validator(mode="after")
     def _few_shot_needs_data(self) -> RunConfig:
         if self.strategy.kind == "few_shot" and self.strategy.seed_pool and not (self.task.data and self.task.data.train):
-            raise ValueError("strategy.seed_pool takes real examples, but the task has no data.train: name a file there, or set strategy.seed_pool: 0")
+            raise ValueError(
+                "strategy.seed_pool takes real examples, but the task has no data.train: name a file there, or set strategy.seed_pool: 0"
+            )
         return self

@@ -48,7 +48,9 @@ class FewShotConfig(_PromptConfig):
     @model_validator(mode="after")
     def _source_of_examples(self) -> FewShotConfig:
         if self.seed_pool == 0 and not self.grow_pool:
-            raise ValueError("seed_pool: 0 with grow_pool: false leaves no examples: set seed_pool above 0, grow_pool: true, or use zero_shot")
+            raise ValueError(
+                "seed_pool: 0 with grow_pool: false leaves no examples: set seed_pool above 0, grow_pool: true, or use zero_shot"
+            )
         return self
 
 

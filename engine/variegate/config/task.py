@@ -24,7 +24,7 @@ class LabelConfig(Closed):
 
 
 class DataConfig(Closed):
-    """Real data, as JSONL. Relative paths are tried beside the task file, then under VARIEGATE_DATA."""
+    """Real data, as JSONL or CSV. Relative paths are tried beside the task file, then under VARIEGATE_DATA."""
 
     train: str | None = None
     dev: str | None = None
@@ -61,7 +61,9 @@ class ClassificationTask(Closed):
         titles: dict[str, str] = {}
         for name, label in filled.items():
             if label.title in titles:
-                raise ValueError(f"labels {titles[label.title]!r} and {name!r} have one title, {label.title!r}: give one of them another `title`")
+                raise ValueError(
+                    f"labels {titles[label.title]!r} and {name!r} have one title, {label.title!r}: give one of them another `title`"
+                )
             titles[label.title] = name
         return dict(sorted(filled.items()))  # sorted: a label's position never depends on the file's order
 

@@ -138,7 +138,7 @@ class DuplicateFilter:
             self._examples.add(text)
 
     def check(self, text: str) -> str | None:
-        """"copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept."""
+        """ "copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept."""
         if text in self._examples:
             return "copy_of_example"
         if self._check_exact and text in self._exact:

@@ -78,7 +78,9 @@ class TransformersBackend:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         quantization = None
         if engine.quantization == "bitsandbytes":
-            quantization = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+            quantization = transformers.BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+            )
         dtype = "auto" if engine.dtype == "auto" else getattr(torch, engine.dtype)
         try:
             if engine.load_format == "dummy":
@@ -86,7 +88,12 @@ class TransformersBackend:
                 network = transformers.AutoModelForCausalLM.from_config(config, dtype=None if dtype == "auto" else dtype).to(device)
             else:
                 network = transformers.AutoModelForCausalLM.from_pretrained(
-                    model.path, revision=model.revision, dtype=dtype, quantization_config=quantization, device_map=device, use_safetensors=True
+                    model.path,
+                    revision=model.revision,
+                    dtype=dtype,
+                    quantization_config=quantization,
+                    device_map=device,
+                    use_safetensors=True,
                 )
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise BackendError(f"Transformers could not load model {model.name!r} ({model.path}): {error}") from error

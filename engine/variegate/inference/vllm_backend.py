@@ -35,7 +35,9 @@ def vllm_version() -> str:
             return metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    raise BackendError("vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers")
+    raise BackendError(
+        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers"
+    )
 
 
 def check_version(version: str) -> None:
@@ -223,7 +225,9 @@ class VllmBackend:
                 for start in range(0, len(children), most):
                     asked.append((index, node, children[start : start + most]))
                     engine_prompts.append({"prompt_token_ids": [*ids, *node]})
-        parameters = [self._vllm.SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens, detokenize=False) for _, _, tokens in asked]
+        parameters = [
+            self._vllm.SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens, detokenize=False) for _, _, tokens in asked
+        ]
         outputs = self._run(engine_prompts, parameters)
         logprobs: list[dict[Node, dict[int, float]]] = [{} for _ in prompts]
         for (index, node, tokens), output in zip(asked, outputs, strict=True):

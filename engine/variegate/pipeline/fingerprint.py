@@ -9,7 +9,15 @@ from pathlib import Path
 from variegate.config import ModelConfig
 
 _WHOLE_FILE_LIMIT = 1 << 30  # larger files are hashed by samples: 64 blocks of 1 MiB, the size, and the first MiB
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "chat_template.jinja")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,9 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     if not folder.is_dir():
         found = _hub_snapshot(model.path, model.revision)
         if found is None:
-            return Fingerprint(f"hub:{model.path}@{model.revision or 'main'}", f"hub:{model.tokenizer or model.path}@{model.revision or 'main'}")
+            return Fingerprint(
+                f"hub:{model.path}@{model.revision or 'main'}", f"hub:{model.tokenizer or model.path}@{model.revision or 'main'}"
+            )
         folder = found
     weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")], key=lambda path: path.name)
     weights = [path for path in weights if path.name in ("config.json", "generation_config.json") or path.suffix == ".safetensors"]

@@ -165,7 +165,9 @@ class Run:
             self.engine_start_seconds = time.monotonic() - start
             info = self.backend.info
             runner = f", model runner {info.runner}" if info.runner else ""
-            self.progress.note(f"{info.name} {info.version} on {info.device}{runner}, {info.dtype}, started in {self.engine_start_seconds:.0f} s")
+            self.progress.note(
+                f"{info.name} {info.version} on {info.device}{runner}, {info.dtype}, started in {self.engine_start_seconds:.0f} s"
+            )
         return self.backend
 
     def write(self, rows: list[Row], *, reused: int, num_generated_tokens: int, seconds: float) -> None:

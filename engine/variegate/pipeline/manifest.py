@@ -36,7 +36,8 @@ def top_suppressed(state: RunState, decode: Any, num: int = 20) -> dict[str, lis
         return None
     return {
         group: [
-            {"token": decode(token), "share_percent": round(share, 4), "bias": round(bias, 4)} for token, share, bias in state.table.top(group, num)
+            {"token": decode(token), "share_percent": round(share, 4), "bias": round(bias, 4)}
+            for token, share, bias in state.table.top(group, num)
         ]
         for group in state.table.groups()
     }

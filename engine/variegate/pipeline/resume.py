@@ -60,7 +60,11 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     if mode == "always" and stored is None:
         raise UsageError(f"{folder.path}: --resume always, but there is no run here: leave --resume out to start one")
     if mode == "always" and changes:
-        raise UsageError(f"{folder.path}: --resume always, but the configuration changed:\n  " + "\n  ".join(changes) + "\nUse --resume auto to reuse what is unchanged, or another folder with -o")
+        raise UsageError(
+            f"{folder.path}: --resume always, but the configuration changed:\n  "
+            + "\n  ".join(changes)
+            + "\nUse --resume auto to reuse what is unchanged, or another folder with -o"
+        )
     folder.clear_unfinished()
     if mode == "never" and folder.round_folders():
         folder.set_rounds_aside(0, reuse=False)

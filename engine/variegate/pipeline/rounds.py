@@ -37,9 +37,7 @@ class RunState:
         self.strategy = make_strategy(config.strategy, config.task, chat=config.model.chat)
         seeds = draw_seeds(config.task, getattr(config.strategy, "seed_pool", 0), config.seed)
         self.pool = Pool(seeds, keep_records=self.strategy.needs_records, history=self.strategy.history)
-        self.schedule = Schedule(
-            config, list(config.task.labels), call_size=self.strategy.call_size, one_turn=self.strategy.history > 0
-        )
+        self.schedule = Schedule(config, list(config.task.labels), call_size=self.strategy.call_size, one_turn=self.strategy.history > 0)
         self.ledger = Ledger()
         self.round = 0
         examples = tuple(each.text for each in seeds) if config.duplicates.against_train else ()

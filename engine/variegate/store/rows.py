@@ -107,4 +107,6 @@ def parse_line(line: bytes, where: str) -> dict[str, Any]:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise StoreError(f"{where}: not valid JSON ({error}): the file was damaged after it was written. Restore it, or delete its round's folder and run again") from error
+        raise StoreError(
+            f"{where}: not valid JSON ({error}): the file was damaged after it was written. Restore it, or delete its round's folder and run again"
+        ) from error

@@ -67,7 +67,9 @@ class RunFolder:
         folders = sorted(path for path in self.rounds_path.glob("[0-9]*") if path.is_dir())
         for index, folder in enumerate(folders):
             if folder.name != f"{index:06d}":
-                raise StoreError(f"{self.rounds_path}: round {index:06d} is missing but {folder.name} is there: restore it, or delete the later rounds and run again")
+                raise StoreError(
+                    f"{self.rounds_path}: round {index:06d} is missing but {folder.name} is there: restore it, or delete the later rounds and run again"
+                )
         return folders
 
     def commit_round(self, index: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
@@ -126,7 +128,9 @@ class RunFolder:
 
     def aside_folders(self) -> list[Path]:
         """Set-aside rounds whose rows may be reused."""
-        return sorted(path for path in (self.path / "set-aside").glob("*/[0-9]*") if path.is_dir() and not path.parent.name.endswith(NOT_REUSED))
+        return sorted(
+            path for path in (self.path / "set-aside").glob("*/[0-9]*") if path.is_dir() and not path.parent.name.endswith(NOT_REUSED)
+        )
 
     # -- whole-run files ---------------------------------------------------------------------------------------
 

@@ -96,4 +96,3 @@ class Writer:
 
     def stop(self) -> tuple[str, ...]:
         return () if self.chat else ('"',)
-

@@ -69,7 +69,9 @@ class Prompts:
         try:
             return self._templates[name].render(**values)
         except _FILLING_ERRORS as error:
-            raise ConfigError(f"strategy.templates.{name}: cannot be filled in: {error}. Known values: {', '.join(sorted(values))}") from error
+            raise ConfigError(
+                f"strategy.templates.{name}: cannot be filled in: {error}. Known values: {', '.join(sorted(values))}"
+            ) from error
 
 
 @lru_cache(maxsize=1)
