@@ -13,6 +13,7 @@ from variegate.pipeline import checkup
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder at the front of the path, where packages can be planted."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "kernels", raising=False)  # other tests may have made bitsandbytes look for it
     return tmp_path
 
 
