@@ -6,7 +6,7 @@ Knows nothing of strategies, engines or files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -85,7 +85,7 @@ class Record:
     # logprob, alpha (None unless the strategy mixes classes)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"id": self.id, "text": self.text, "label": self.label, "origin": dict(self.origin)}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Record:

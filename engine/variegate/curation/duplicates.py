@@ -77,11 +77,13 @@ class NearIndex:
     def find(self, signature: UInt32[np.ndarray, "64"]) -> int | None:
         """Number of an earlier text at or above the threshold (the most similar found), or None."""
         candidates: set[int] = set()
-        for key in self._band_keys(signature):
-            candidates.update(self._recent.get(int(key), ()))
-            left = np.searchsorted(self._sorted_keys, key, side="left")
-            right = np.searchsorted(self._sorted_keys, key, side="right")
-            candidates.update(self._sorted_texts[left:right].tolist())
+        keys = self._band_keys(signature)
+        for key in keys.tolist():
+            candidates.update(self._recent.get(key, ()))
+        if len(self._sorted_keys):
+            lefts, rights = (np.searchsorted(self._sorted_keys, keys, side=side) for side in ("left", "right"))
+            for left, right in zip(lefts, rights, strict=True):
+                candidates.update(self._sorted_texts[left:right].tolist())
         if not candidates:
             return None
         places = np.array(sorted(candidates))
@@ -93,10 +95,10 @@ class NearIndex:
         if self._count == len(self._signatures):
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
         self._signatures[self._count] = signature
-        for key in self._band_keys(signature):
-            self._recent.setdefault(int(key), []).append(self._count)
+        for key in self._band_keys(signature).tolist():
+            self._recent.setdefault(key, []).append(self._count)
         self._count += 1
-        if len(self._recent) > 1 << 16:
+        if len(self._recent) > 1 << 15:
             self._settle()
 
     @staticmethod
