@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 KIND   := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 READY  := $(VENV)/.ready-$(KIND)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-export VARIEGATE_DATA ?= $(wildcard ../shared/data)
+export VARIEGATE_DATA ?= $(abspath $(wildcard ../shared/data))
 
 .PHONY: help setup demo test check fix docs bench bench-gpu nano clean
 .DEFAULT_GOAL := help

@@ -63,7 +63,8 @@ def main() -> None:
         results["records"] = expected.count(b"\n")
         results["rounds"] = committed(whole)
         broken = Path(name) / "broken"
-        for number in range(args.kills):
+        number = 0
+        while number < args.kills:
             process = subprocess.Popen(command(broken, per_label), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             before = committed(broken)
             # Most instants should fall into generation: wait for a random number of new rounds, then a random moment.
@@ -76,6 +77,7 @@ def main() -> None:
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
+                number += 1
             results["kills"].append(
                 {
                     "delay_seconds": round(delay, 2),

@@ -220,6 +220,7 @@ def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int) 
         "requested": summary.requested,
         "seconds": seconds,
         "rss_mib_after_1000": at_1000["rss_mib"],
+        "rss_mib_at_10000": next(each["rss_mib"] for each in samples if each["records"] >= min(10_000, target)),
         "rss_mib_at_end": samples[-1]["rss_mib"],
         "growth_mib": samples[-1]["rss_mib"] - at_1000["rss_mib"],
         "growth_bytes_per_record": (samples[-1]["rss_mib"] - at_1000["rss_mib"]) * 2**20 / (samples[-1]["records"] - at_1000["records"]),

@@ -5,6 +5,7 @@ Knows requests and the suppression table; knows nothing of rounds or files. Test
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -163,6 +164,7 @@ class VllmBackend:
         # resumed run repeats an uninterrupted one bit by bit.
         self._llm.reset_prefix_cache()
         outputs = self._run(prompts, parameters, on_progress)
+        _return_free_memory()
         for place, output in zip(places, outputs, strict=True):
             best = output.outputs[0]
             out[place] = Completion(
@@ -252,6 +254,17 @@ class VllmBackend:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _return_free_memory() -> None:
+    """Give the C library's free memory back to the system, where that library is glibc.
+
+    vLLM's batches of changing shape leave its arenas full of holes: resident memory grew by hundreds of MiB over 50,000
+    requests of a bare `LLM.generate`, and stays flat with this.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _progress_bar(on_progress: OnProgress | None) -> Any:
