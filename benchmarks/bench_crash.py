@@ -89,7 +89,7 @@ def main() -> None:
             print(results["kills"][-1], flush=True)
             if process.returncode == 0:  # it finished before the kill: start another run
                 check(broken, whole, expected, results)
-                broken = Path(name) / f"broken{number}"
+                broken = Path(name) / f"broken{len(results['kills'])}"
         run_to_end(broken, per_label)
         check(broken, whole, expected, results)
     print(harness.save("crash-cpu", results), results)
