@@ -1,4 +1,5 @@
-"""Write docs/cli.md from `--help` and configs/schema/*.json from the config models; with --check, only compare.
+"""Write docs/cli.md from `--help`, configs/schema/*.json from the config models, and the README's measured numbers from
+benchmarks/results/; with --check, only compare.
 
 python docs/generate.py [--check]
 """
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 import click
+from measured import measured_block
 
 from variegate.cli.main import COMMANDS, main
 from variegate.config.schema import json_schema
 
 ROOT = Path(__file__).parent.parent
+START, END = "<!-- measured: start -->", "<!-- measured: end -->"
 
 
 def cli_page() -> str:
@@ -28,11 +31,18 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def readme() -> str:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{measured_block()}\n{END}{after}"
+
+
 def pages() -> dict[Path, str]:
     schemas = {
         ROOT / f"configs/schema/{kind}.schema.json": json.dumps(json_schema(kind), indent=2) + "\n" for kind in ("task", "model", "run")
     }
-    return {ROOT / "docs/cli.md": cli_page(), **schemas}
+    return {ROOT / "docs/cli.md": cli_page(), ROOT / "README.md": readme(), **schemas}
 
 
 if __name__ == "__main__":

