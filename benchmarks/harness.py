@@ -67,9 +67,9 @@ def save(name: str, results: dict[str, Any]) -> Path:
     """Write benchmarks/results/NAME.json with the machine, the date and the command."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    command = "python " + " ".join(
-        [str(Path(sys.argv[0]).relative_to(Path.cwd())) if Path(sys.argv[0]).is_absolute() else sys.argv[0], *sys.argv[1:]]
-    )
+    # Folders of this machine are named by their last part alone.
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     whole = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": command,
