@@ -55,9 +55,9 @@ def _check(run: RunFolder, labels: tuple[str, ...], dropped: str | None) -> None
     known = labels_of(read_settings(run))
     for label in labels:
         if label not in known:
-            raise UsageError(f"--label {label!r}: the task has no such label{nearest(label, known) or '.'} Its labels: {_some(known)}")
+            raise UsageError(f"--label {label!r}: the task has no such label{nearest(label, known)} Its labels: {_some(known)}")
     if dropped not in (None, _ANY, *REASONS):
-        raise UsageError(f"--dropped {dropped!r}: no such reason{nearest(str(dropped), REASONS) or '.'} Reasons: {', '.join(REASONS)}")
+        raise UsageError(f"--dropped {dropped!r}: no such reason{nearest(str(dropped), REASONS)} Reasons: {', '.join(REASONS)}")
 
 
 def _some(names: list[str], most: int = 20) -> str:

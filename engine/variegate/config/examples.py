@@ -69,7 +69,7 @@ def _field(row: dict[str, Any], name: str, where: str) -> Any:
     if name not in row:
         known = [key for key in row if isinstance(key, str)]
         raise UsageError(
-            f"{where}: no field {name!r}{nearest(name, known) or '.'} Fields here: {', '.join(known) or 'none'}."
+            f"{where}: no field {name!r}{nearest(name, known)} Fields here: {', '.join(known) or 'none'}."
             " Name the right one with --text-field or --label-field"
         )
     return row[name]

@@ -58,18 +58,15 @@ def find_config(kind: str, name: str, base: Path) -> Path:
     if name in known:
         return known[name]
     raise ConfigError(
-        f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known) or '.'} Bundled: {', '.join(known) or 'none'}"
+        f"{kind} {name!r}: no such file, and no bundled {kind} has this name{nearest(name, known)} Bundled: {', '.join(known) or 'none'}"
     )
 
 
 def _field_names(model: Any, path: tuple[Any, ...]) -> list[str]:
     """Names allowed beside the unknown key at `path`, found by walking the models' fields."""
     for part in path[:-1]:
-        candidates = [model] if isinstance(model, type) and issubclass(model, BaseModel) else []
-        found = None
-        for candidate in candidates:
-            if part in candidate.model_fields:
-                found = candidate.model_fields[part].annotation
+        is_model = isinstance(model, type) and issubclass(model, BaseModel)
+        found = model.model_fields[part].annotation if is_model and part in model.model_fields else None
         if found is None:  # a union's tag, a dict's key or a list's index: stay, or step into its models
             members = _models_in(model)
             tagged = [m for m in members if part in _tags(m)]
@@ -97,7 +94,7 @@ def explain(error: ValidationError, model: Any, where: str) -> str:
         field = ".".join(str(part) for part in path if part not in ("zero_shot", "few_shot")) or "(top level)"
         if each["type"] == "extra_forbidden":
             names = _field_names(model, path)
-            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names) or '.'} Known here: {', '.join(names)}")
+            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
         elif each["type"] == "missing":
             lines.append(f"{where}: {field} is missing: add it")
         else:
