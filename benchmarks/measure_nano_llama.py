@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 import harness
 from variegate.config import RunConfig, TaskConfig, load_model, load_task
-from variegate.curation.duplicates import fold
+from variegate.folding import fold
 from variegate.inference.backend import Backend
 from variegate.inference.start import start_backend
 from variegate.pipeline.generate import generate

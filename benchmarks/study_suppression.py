@@ -27,7 +27,7 @@ from sentence_transformers import SentenceTransformer
 import harness
 from measure_nano_llama import Student
 from variegate.config import load_task
-from variegate.curation.duplicates import fold
+from variegate.folding import fold
 from variegate.records import Record
 from variegate.store.run_folder import RunFolder
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variegate.curation.duplicates import DuplicateFilter, ExactIndex, NearIndex, fold, shingles
+from variegate.curation.duplicates import DuplicateFilter, ExactIndex, NearIndex, shingles
+from variegate.folding import fold
 
 WORDS = [f"{start}{middle}{end}" for start in "bdfgklmnprst" for middle in ("a", "e", "ino", "oru") for end in ("n", "t", "sk")]
 

@@ -9,20 +9,16 @@ Reference: Broder, "On the resemblance and containment of documents", 1997.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from functools import lru_cache
 
 import numpy as np
 from datasketch import MinHash
 from jaxtyping import UInt32, UInt64
 
+from variegate.folding import fold
+
 NUM_PERMUTATIONS = 64
 BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 shares a band with probability 0.9998, one of 0.9 with 1 - 1e-7
-
-
-def fold(text: str) -> str:
-    """The text as compared for equality: NFKC, case folded, white space collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def shingles(text: str) -> list[bytes]:

@@ -1,0 +1,1 @@
+"""Measures of a set of texts or vectors: diversity, similarity to a reference, lexical variety."""
