@@ -1,0 +1,29 @@
+"""The CPU kernel behind `rows.row_facts`. Checks nothing; `rows` has done so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from variegate_kernels._numba import compiled
+
+
+def _fill_row_facts(x: Any, bits: Any, odd: Any, squares: Any, hashes: Any) -> None:
+    n, d = x.shape
+    for i in range(n):
+        total = 0.0
+        for k in range(d):
+            value = np.float64(x[i, k])
+            total += value * value
+        squares[i] = total
+        mixed = np.int64(0)
+        for k in range(d):
+            word = bits[i, k]
+            if word == np.int32(-2147483648):  # -0
+                word = np.int32(0)
+            mixed += np.int64(word) * odd[k]
+        hashes[i] = mixed
+
+
+fill_row_facts = compiled(_fill_row_facts)

@@ -1,0 +1,56 @@
+"""One pass over a matrix that gives, for each row, its squared length and a hash of its bits.
+
+Knows nothing of what the rows mean.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_BLOCK_ELEMENTS = 1 << 20
+
+
+def row_facts(
+    x: Float[Tensor, "n d"], *, impl: Literal["auto", "torch", "numba"] = "auto"
+) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
+    """(sum_k x_k^2 in float64, sum_k bits_k * odd_k modulo 2^64), `x` float32 or float64; -0 hashes as 0.
+
+    `odd` are fixed pseudo-random odd numbers, one a column, so equal rows share a hash and two different ones do with a
+    probability of about 2^-63. `impl="auto"` is numba for float32 on the CPU, torch elsewhere. Cost: n * d reads.
+    """
+    if impl not in ("auto", "torch", "numba"):
+        raise ValueError(f"impl: got {impl!r}, expected 'auto', 'torch' or 'numba'")
+    if x.ndim != 2 or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x: got {x.dtype} {list(x.shape)}, expected float32 or float64 [n, d]")
+    if impl == "auto":
+        impl = "numba" if x.device.type == "cpu" and x.dtype == torch.float32 and x.stride(1) == 1 else "torch"
+    odd = torch.randint(-(2**62), 2**62, (x.shape[1],), generator=torch.Generator().manual_seed(20231206)).mul_(2).add_(1)
+    if impl == "numba":
+        return _row_facts_numba(x, odd)
+    return _row_facts_torch(x, odd.to(x.device))
+
+
+def _row_facts_torch(x: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+    squares = torch.empty(len(x), dtype=torch.float64, device=x.device)
+    hashes = torch.empty(len(x), dtype=torch.int64, device=x.device)
+    size = max(1, _BLOCK_ELEMENTS // max(1, x.shape[1]))
+    for start in range(0, len(x), size):
+        block = x[start : start + size].contiguous() + 0.0  # a copy in which -0 is 0
+        squares[start : start + len(block)] = block.double().square_().sum(1)
+        bits = block.view(torch.int32 if x.dtype == torch.float32 else torch.int64).to(torch.int64)
+        hashes[start : start + len(block)] = bits.mul_(odd).sum(1)
+    return squares, hashes
+
+
+def _row_facts_numba(x: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+    if x.device.type != "cpu" or x.dtype != torch.float32 or x.stride(1) != 1:
+        raise ValueError("impl='numba' takes float32 on the CPU with contiguous rows: use impl='torch'")
+    from variegate_kernels._rows_numba import fill_row_facts
+
+    squares, hashes = torch.empty(len(x), dtype=torch.float64), torch.empty(len(x), dtype=torch.int64)
+    fill_row_facts(x.numpy(), x.view(torch.int32).numpy(), odd.numpy(), squares.numpy(), hashes.numpy())
+    return squares, hashes
