@@ -1,0 +1,210 @@
+"""All pairs of rows in one pass: each row's nearest other row, and sums of distances, without the n x n matrix.
+
+Knows nothing of records, duplicates or measures. Squared distances come from |a|^2 + |b|^2 - 2 a.b and carry its rounding
+error (`Sweep.error_sq`): the caller recomputes the nearest pairs (`pair_distances`) and looks again where two rows are closer
+than that. A pair (i, i) is left out by its index, so equal rows are found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from variegate_kernels.rows import row_facts
+
+Function = Literal["none", "euclidean", "angular"]
+Impl = Literal["auto", "torch", "tiles", "triton"]
+Precision = Literal["fp32", "fp16", "fp16x3"]
+
+_BLOCK_ELEMENTS = 1 << 22  # of one block of distances, in the reference
+# Bound of the error of a squared distance, as a share of the larger squared length: twice what was seen on sentence
+# embeddings (8 u32 in fp32, where u32 = 6e-8), and what rounding to 11 bits gives for fp16.
+_ERROR = {"float64": 1e-14, "fp32": 1e-6, "fp16": 2e-3, "fp16x3": 2e-6}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one pass over all pairs gave. `precision` is that of the products: float64, fp32, fp16 or fp16x3."""
+
+    nearest: Int[Tensor, " n"] | None  # the nearest row, the lowest index among equals; -1 where there is none
+    distance_sq: Float[Tensor, " n"] | None  # its squared distance as the kernel saw it; infinity where there is none
+    sums: Float[Tensor, " n"] | None  # float64: sum_j w_j f(d_ij)
+    total: float | None  # sum_i w_i sum_j w_j f(d_ij)
+    precision: str
+    impl: str
+    error_sq: float  # bound of the error of distance_sq
+
+
+def sweep(
+    x: Float[Tensor, "n d"],
+    weights: Float[Tensor, " n"] | None = None,
+    *,
+    nearest: bool = True,
+    function: Function = "none",
+    row_sums: bool = True,
+    impl: Impl = "auto",
+    precision: Precision | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Sweep:
+    """Every row of `x` against every other one.
+
+    weights: copies of each row (whole numbers), 1 where not given; they count in the sums, not in `nearest`.
+    function: f(d) summed over the pairs: "euclidean" d, "angular" arccos(1 - d^2 / 2) / pi (rows of length 1), or "none".
+    row_sums: False leaves `sums` out and keeps `total`, which a GPU does faster.
+    impl: "torch" (the reference: float64, any device), "tiles" (CPU, float32, half of the pairs, both directions from one
+        product), "triton" (CUDA, the same; `precision` "fp16" or "fp16x3"). "auto" is tiles on the CPU and triton on CUDA.
+    progress: called with (tiles done, tiles) now and then, from a worker thread. Only "tiles" calls it.
+    Cost: n^2 d multiplications ("tiles", "triton": half of that), memory O(n). The same bits however many threads there are.
+    """
+    weights = _check(x, x, weights)
+    impl = _choose(impl, x, function)
+    if impl == "torch":
+        return _sweep_torch(x, x, weights, nearest, function, itself=True)
+    if impl == "tiles":
+        from variegate_kernels._pairwise_tiles import sweep_tiles
+
+        found, squared, sums = sweep_tiles(x, None, weights, nearest, function, progress)
+        return _result(found, squared, sums, weights, "fp32", "tiles", x, x)
+    from variegate_kernels._pairwise_triton import launch_sweep
+
+    precision = _half(precision)
+    return _from_triton(launch_sweep(x, weights, nearest=nearest, sum=function, row_sums=row_sums, precision=precision), precision, x, x)
+
+
+def cross_sweep(
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "m d"],
+    weights: Float[Tensor, " m"] | None = None,
+    *,
+    nearest: bool = True,
+    function: Function = "none",
+    row_sums: bool = True,
+    impl: Impl = "auto",
+    precision: Precision | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Sweep:
+    """Every row of `a` against every row of `b`, whose copies `weights` gives; `total` counts every row of `a` once. See `sweep`."""
+    weights = _check(a, b, weights)
+    impl = _choose(impl, a, function)
+    if impl == "torch":
+        return _sweep_torch(a, b, weights, nearest, function, itself=False)
+    if impl == "tiles":
+        from variegate_kernels._pairwise_tiles import sweep_tiles
+
+        found, squared, sums = sweep_tiles(a, b, weights, nearest, function, progress)
+        return _result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles", a, b)
+    from variegate_kernels._pairwise_triton import launch_cross_sweep
+
+    precision = _half(precision)
+    out = launch_cross_sweep(a, b, weights, nearest=nearest, sum=function, row_sums=row_sums, precision=precision)
+    return _from_triton(out, precision, a, b)
+
+
+def pair_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], index: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """|a_i - b_index[i]| in float64, by differences: exact 0 for equal rows. Infinity where the index is -1. O(n d)."""
+    out = torch.full((len(a),), math.inf, dtype=torch.float64, device=a.device)
+    size = max(1, _BLOCK_ELEMENTS // a.shape[1])
+    for start in range(0, len(a), size):
+        part = index[start : start + size]
+        difference = a[start : start + size].double() - b[part.clamp(min=0)].double()
+        out[start : start + size] = difference.square_().sum(1).sqrt_().masked_fill_(part < 0, math.inf)
+    return out
+
+
+# -- the reference ---------------------------------------------------------------------------------------------
+
+
+def _sweep_torch(a: Tensor, b: Tensor, weights: Tensor, nearest: bool, function: Function, *, itself: bool) -> Sweep:
+    n, m = len(a), len(b)
+    centre = b.double().mean(0)
+    right = b.double() - centre
+    right_sq = right.square().sum(1)
+    found = torch.full((n,), -1, dtype=torch.int64, device=a.device)
+    squared = torch.full((n,), math.inf, dtype=torch.float64, device=a.device)
+    sums = torch.zeros(n, dtype=torch.float64, device=a.device)
+    size = max(1, _BLOCK_ELEMENTS // m)
+    for start in range(0, n, size):
+        left = a[start : start + size].double() - centre
+        distance_sq = (left.square().sum(1)[:, None] + right_sq - 2 * left @ right.T).clamp_(min=0)
+        rows = torch.arange(len(left), device=a.device)
+        if itself:
+            distance_sq[rows, start + rows] = 0.0
+        if function != "none":
+            distance = distance_sq.sqrt() if function == "euclidean" else torch.acos((1 - distance_sq / 2).clamp(-1, 1)) / math.pi
+            sums[start : start + len(left)] = distance @ weights.double()
+        if nearest:
+            if itself:
+                distance_sq[rows, start + rows] = math.inf
+            least = distance_sq.min(1)
+            squared[start : start + len(left)] = least.values
+            found[start : start + len(left)] = torch.where(least.values.isinf(), -1, least.indices)
+    own = weights.double() if itself else torch.ones(n, dtype=torch.float64, device=a.device)
+    return Sweep(
+        nearest=found if nearest else None,
+        distance_sq=squared if nearest else None,
+        sums=sums if function != "none" else None,
+        total=float((own * sums).sum()) if function != "none" else None,
+        precision="float64",
+        impl="torch",
+        error_sq=_error("float64", a, b),
+    )
+
+
+# -- arguments and results -------------------------------------------------------------------------------------
+
+
+def _check(a: Tensor, b: Tensor, weights: Tensor | None) -> Tensor:
+    for name, each in (("a", a), ("b", b)):
+        if each.ndim != 2 or each.dtype not in (torch.float32, torch.float64) or 0 in each.shape:
+            raise ValueError(f"{name}: got {each.dtype} {list(each.shape)}, expected float32 or float64 [n, d] with n, d >= 1")
+    if a.shape[1] != b.shape[1] or a.device != b.device or a.dtype != b.dtype:
+        raise ValueError(
+            f"a is {a.dtype} {list(a.shape)} on {a.device}, b {b.dtype} {list(b.shape)} on {b.device}: widths, types and devices must agree"
+        )
+    if weights is None:
+        return torch.ones(len(b), dtype=torch.float32, device=b.device)
+    if weights.shape != (len(b),):
+        raise ValueError(f"weights: got {list(weights.shape)}, expected [{len(b)}], one per row")
+    return weights.to(device=b.device, dtype=torch.float32)
+
+
+def _choose(impl: Impl, x: Tensor, function: Function) -> Impl:
+    if impl not in ("auto", "torch", "tiles", "triton"):
+        raise ValueError(f"impl: got {impl!r}, expected 'auto', 'torch', 'tiles' or 'triton'")
+    if function not in ("none", "euclidean", "angular"):
+        raise ValueError(f"function: got {function!r}, expected 'none', 'euclidean' or 'angular'")
+    if impl == "auto":
+        impl = "triton" if x.device.type == "cuda" else "tiles" if x.dtype == torch.float32 else "torch"
+    if impl in ("tiles", "triton") and x.dtype != torch.float32:
+        raise ValueError(f"impl={impl!r} takes float32, got {x.dtype}: convert, or use impl='torch'")
+    if impl == "tiles" and x.device.type != "cpu":
+        raise ValueError(f"impl='tiles' runs on the CPU, got a tensor on {x.device}: use impl='triton'")
+    return impl
+
+
+def _half(precision: Precision | None) -> Literal["fp16", "fp16x3"]:
+    if precision not in (None, "fp16", "fp16x3"):
+        raise ValueError(f"precision: got {precision!r}, expected 'fp16' or 'fp16x3' with impl='triton'")
+    return precision or "fp16"  # type: ignore[return-value]
+
+
+def _error(precision: str, a: Tensor, b: Tensor) -> float:
+    longest = float(row_facts(a)[0].max())
+    return _ERROR[precision] * (longest if b is a else max(longest, float(row_facts(b)[0].max())))
+
+
+def _result(
+    found: Tensor | None, squared: Tensor | None, sums: Tensor | None, own: Tensor, precision: str, impl: str, a: Tensor, b: Tensor
+) -> Sweep:
+    total = None if sums is None else float((own.double() * sums).sum())
+    return Sweep(found, squared, sums, total, precision, impl, _error(precision, a, b))
+
+
+def _from_triton(out: tuple[Tensor | None, Tensor | None, Tensor | None, float | None], precision: str, a: Tensor, b: Tensor) -> Sweep:
+    return Sweep(*out, precision, "triton", _error(precision, a, b))
