@@ -33,7 +33,7 @@ Tile = tuple[int, int, int, int]  # first and last (excluded) row, first and las
 
 def _reduce_tile(
     products: Any, left_sq: Any, right_sq: Any, left_weights: Any, right_weights: Any, left_best: Any, left_nearest: Any, right_best: Any,
-    right_nearest: Any, left_sums: Any, right_sums: Any, first_row: Any, first_column: Any, scale: Any, function: Any, nearest: Any, itself: Any, both: Any,
+    right_nearest: Any, left_sums: Any, right_sums: Any, first_row: Any, first_column: Any, scale: Any, function: Any, itself: Any, both: Any,
 ) -> None:  # fmt: skip
     """Squared distances of one tile into the running minima and sums of its rows and, if `both`, of its columns.
 
@@ -59,19 +59,18 @@ def _reduce_tile(
                 value = value if value > zero else zero
                 row[c] = value
                 least[c] = value if value < least[c] else least[c]
-            if nearest:
-                if itself:
-                    row[r] = np.float32(3e38)
-                smallest = np.int32(2147483647)
+            if itself:
+                row[r] = np.float32(3e38)
+            smallest = np.int32(2147483647)
+            for c in range(columns):
+                smallest = min(smallest, bits[c])
+            if smallest <= left_best[r]:
                 for c in range(columns):
-                    smallest = min(smallest, bits[c])
-                if smallest <= left_best[r]:
-                    for c in range(columns):
-                        if bits[c] == smallest:
-                            if smallest < left_best[r] or first_column + c < left_nearest[r]:
-                                left_nearest[r] = first_column + c
-                            break
-                    left_best[r] = smallest
+                    if bits[c] == smallest:
+                        if smallest < left_best[r] or first_column + c < left_nearest[r]:
+                            left_nearest[r] = first_column + c
+                        break
+                left_best[r] = smallest
             if function:
                 if itself:
                     row[r] = zero
@@ -96,7 +95,7 @@ def _reduce_tile(
                     total += right_weights[c] * row[c]
                     sums[c] += weight * row[c]
                 left_sums[r] += np.int64(total * scale)
-        if nearest and both:
+        if both:
             for c in range(columns):
                 if least_bits[c] <= right_best[c]:
                     for r in range(start, stop):
@@ -149,8 +148,8 @@ class _Share:
 
 
 def sweep_tiles(
-    a: Tensor, b: Tensor | None, weights: Tensor, nearest: bool, function: str, progress: Callable[[int, int], None] | None
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    a: Tensor, b: Tensor | None, weights: Tensor, function: str, progress: Callable[[int, int], None] | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """(nearest, distance_sq, sums) of rows of `a` among the other rows of `a` (b None) or the rows of `b`."""
     right = a if b is None else b
     a_sq = row_facts(a)[0].float().numpy()
@@ -184,7 +183,7 @@ def sweep_tiles(
             _reduce(
                 products.numpy(), a_sq[rows], b_sq[columns], row_weights[rows], column_weights[columns], bits[rows], share.nearest[rows],
                 bits[others] if both else unused.view(np.int32), share.nearest[others] if both else unused, share.sums[rows],
-                share.sums[others] if both else unused, i, j, scale, _FUNCTIONS[function], nearest, itself, both,
+                share.sums[others] if both else unused, i, j, scale, _FUNCTIONS[function], itself, both,
             )  # fmt: skip
             if progress is not None and place % 64 == 0:
                 progress(place, num_tiles)
@@ -204,14 +203,14 @@ def sweep_tiles(
         torch.set_num_threads(threads_before)
     if progress is not None:
         progress(num_tiles, num_tiles)
-    return _merge(shares, nearest, function, scale)
+    return _merge(shares, function, scale)
 
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _merge(shares: list[_Share], nearest: bool, function: str, scale: float) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+def _merge(shares: list[_Share], function: str, scale: float) -> tuple[Tensor, Tensor, Tensor | None]:
     best, found = shares[0].best, shares[0].nearest
     for share in shares[1:]:
         better = (share.best < best) | ((share.best == best) & (share.nearest < found))
@@ -219,7 +218,7 @@ def _merge(shares: list[_Share], nearest: bool, function: str, scale: float) -> 
     none = best == _FAR  # only the pair (i, i), which is set so
     sums = np.sum([share.sums for share in shares], axis=0) / scale
     return (
-        torch.from_numpy(np.where(none, -1, found)) if nearest else None,
-        torch.from_numpy(np.where(none, np.float32(np.inf), best)) if nearest else None,
+        torch.from_numpy(np.where(none, -1, found)),
+        torch.from_numpy(np.where(none, np.float32(np.inf), best)),
         torch.from_numpy(sums) if function != "none" else None,
     )

@@ -32,8 +32,8 @@ _ERROR = {"float64": 1e-14, "fp32": 1e-6, "fp16": 2e-3, "fp16x3": 2e-6}
 class Sweep:
     """What one pass over all pairs gave. `precision` is that of the products: float64, fp32, fp16 or fp16x3."""
 
-    nearest: Int[Tensor, " n"] | None  # the nearest row, the lowest index among equals; -1 where there is none
-    distance_sq: Float[Tensor, " n"] | None  # its squared distance as the kernel saw it; infinity where there is none
+    nearest: Int[Tensor, " n"]  # the nearest row, the lowest index among equals; -1 where there is none
+    distance_sq: Float[Tensor, " n"]  # its squared distance as the kernel saw it; infinity where there is none
     sums: Float[Tensor, " n"] | None  # float64: sum_j w_j f(d_ij)
     total: float | None  # sum_i w_i sum_j w_j f(d_ij)
     precision: str
@@ -45,7 +45,6 @@ def sweep(
     x: Float[Tensor, "n d"],
     weights: Float[Tensor, " n"] | None = None,
     *,
-    nearest: bool = True,
     function: Function = "none",
     row_sums: bool = True,
     impl: Impl = "auto",
@@ -54,7 +53,7 @@ def sweep(
 ) -> Sweep:
     """Every row of `x` against every other one.
 
-    weights: copies of each row (whole numbers), 1 where not given; they count in the sums, not in `nearest`.
+    weights: copies of each row (whole numbers), 1 where not given; they count in the sums only.
     function: f(d) summed over the pairs: "euclidean" d, "angular" arccos(1 - d^2 / 2) / pi (rows of length 1), or "none".
     row_sums: False leaves `sums` out and keeps `total`, which a GPU does faster.
     impl: "torch" (the reference: float64, any device), "tiles" (CPU, float32, half of the pairs, both directions from one
@@ -65,16 +64,16 @@ def sweep(
     weights = _check(x, x, weights)
     impl = _choose(impl, x, function)
     if impl == "torch":
-        return _sweep_torch(x, x, weights, nearest, function, itself=True)
+        return _sweep_torch(x, x, weights, function, itself=True)
     if impl == "tiles":
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
-        found, squared, sums = sweep_tiles(x, None, weights, nearest, function, progress)
+        found, squared, sums = sweep_tiles(x, None, weights, function, progress)
         return _result(found, squared, sums, weights, "fp32", "tiles", x, x)
     from variegate_kernels._pairwise_triton import launch_sweep
 
     precision = _half(precision)
-    return _from_triton(launch_sweep(x, weights, nearest=nearest, sum=function, row_sums=row_sums, precision=precision), precision, x, x)
+    return _from_triton(launch_sweep(x, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision), precision, x, x)
 
 
 def cross_sweep(
@@ -82,7 +81,6 @@ def cross_sweep(
     b: Float[Tensor, "m d"],
     weights: Float[Tensor, " m"] | None = None,
     *,
-    nearest: bool = True,
     function: Function = "none",
     row_sums: bool = True,
     impl: Impl = "auto",
@@ -93,16 +91,16 @@ def cross_sweep(
     weights = _check(a, b, weights)
     impl = _choose(impl, a, function)
     if impl == "torch":
-        return _sweep_torch(a, b, weights, nearest, function, itself=False)
+        return _sweep_torch(a, b, weights, function, itself=False)
     if impl == "tiles":
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
-        found, squared, sums = sweep_tiles(a, b, weights, nearest, function, progress)
+        found, squared, sums = sweep_tiles(a, b, weights, function, progress)
         return _result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles", a, b)
     from variegate_kernels._pairwise_triton import launch_cross_sweep
 
     precision = _half(precision)
-    out = launch_cross_sweep(a, b, weights, nearest=nearest, sum=function, row_sums=row_sums, precision=precision)
+    out = launch_cross_sweep(a, b, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision)
     return _from_triton(out, precision, a, b)
 
 
@@ -120,7 +118,7 @@ def pair_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], index: Int[
 # -- the reference ---------------------------------------------------------------------------------------------
 
 
-def _sweep_torch(a: Tensor, b: Tensor, weights: Tensor, nearest: bool, function: Function, *, itself: bool) -> Sweep:
+def _sweep_torch(a: Tensor, b: Tensor, weights: Tensor, function: Function, *, itself: bool) -> Sweep:
     n, m = len(a), len(b)
     centre = b.double().mean(0)
     right = b.double() - centre
@@ -138,16 +136,15 @@ def _sweep_torch(a: Tensor, b: Tensor, weights: Tensor, nearest: bool, function:
         if function != "none":
             distance = distance_sq.sqrt() if function == "euclidean" else torch.acos((1 - distance_sq / 2).clamp(-1, 1)) / math.pi
             sums[start : start + len(left)] = distance @ weights.double()
-        if nearest:
-            if itself:
-                distance_sq[rows, start + rows] = math.inf
-            least = distance_sq.min(1)
-            squared[start : start + len(left)] = least.values
-            found[start : start + len(left)] = torch.where(least.values.isinf(), -1, least.indices)
+        if itself:
+            distance_sq[rows, start + rows] = math.inf
+        least = distance_sq.min(1)
+        squared[start : start + len(left)] = least.values
+        found[start : start + len(left)] = torch.where(least.values.isinf(), -1, least.indices)
     own = weights.double() if itself else torch.ones(n, dtype=torch.float64, device=a.device)
     return Sweep(
-        nearest=found if nearest else None,
-        distance_sq=squared if nearest else None,
+        nearest=found,
+        distance_sq=squared,
         sums=sums if function != "none" else None,
         total=float((own * sums).sum()) if function != "none" else None,
         precision="float64",
@@ -199,12 +196,10 @@ def _error(precision: str, a: Tensor, b: Tensor) -> float:
     return _ERROR[precision] * (longest if b is a else max(longest, float(row_facts(b)[0].max())))
 
 
-def _result(
-    found: Tensor | None, squared: Tensor | None, sums: Tensor | None, own: Tensor, precision: str, impl: str, a: Tensor, b: Tensor
-) -> Sweep:
+def _result(found: Tensor, squared: Tensor, sums: Tensor | None, own: Tensor, precision: str, impl: str, a: Tensor, b: Tensor) -> Sweep:
     total = None if sums is None else float((own.double() * sums).sum())
     return Sweep(found, squared, sums, total, precision, impl, _error(precision, a, b))
 
 
-def _from_triton(out: tuple[Tensor | None, Tensor | None, Tensor | None, float | None], precision: str, a: Tensor, b: Tensor) -> Sweep:
+def _from_triton(out: tuple[Tensor, Tensor, Tensor | None, float | None], precision: str, a: Tensor, b: Tensor) -> Sweep:
     return Sweep(*out, precision, "triton", _error(precision, a, b))

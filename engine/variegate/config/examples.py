@@ -5,16 +5,16 @@ Knows CSV and JSONL; knows nothing of task files.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError, nearest
+from variegate.tabular import BadRow, TableError, csv_rows, jsonl_rows, read_lines
 
 _LONGEST_LABEL = 200  # characters; a longer one is a text in the wrong field
 
@@ -31,14 +31,16 @@ class Examples:
 
 def read_examples(path: Path, text_field: str, label_field: str) -> Examples:
     """The (text, label) pairs of a .csv or .jsonl file. Raises UsageError with file, line and field of the first bad row."""
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    readers = {".csv": csv_rows, ".jsonl": jsonl_rows}
     if path.suffix.lower() not in readers:
         raise UsageError(
             f"{path}: expected a .csv or .jsonl file, got {path.suffix or 'no suffix'!r}: convert it, or rename it to what it is"
         )
     rows, as_they_stand = [], path.suffix.lower() == ".jsonl"
     try:
-        for line, row in readers[path.suffix.lower()](path):
+        for line, row in readers[path.suffix.lower()](read_lines(path), str(path)):
+            if isinstance(row, BadRow):
+                raise UsageError(row.message)
             text = _field(row, text_field, f"{path}:{line}")
             label = _field(row, label_field, f"{path}:{line}")
             if not isinstance(text, str):
@@ -56,10 +58,8 @@ def read_examples(path: Path, text_field: str, label_field: str) -> Examples:
                 )
             as_they_stand = as_they_stand and clean == label
             rows.append((text, clean))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
+    except TableError as error:
+        raise UsageError(str(error)) from error
     if not rows:
         raise UsageError(f"{path}: holds no examples: add rows with the fields {text_field!r} and {label_field!r}")
     return Examples(tuple(rows), as_they_stand)
@@ -73,38 +73,6 @@ def _field(row: dict[str, Any], name: str, where: str) -> Any:
             " Name the right one with --text-field or --label-field"
         )
     return row[name]
-
-
-def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True, restkey="", restval=None)
-        try:
-            for row in reader:
-                if "" in row and isinstance(row[""], list):
-                    raise UsageError(
-                        f"{path}:{reader.line_num}: more cells than the header has ({len(reader.fieldnames or ())}):"
-                        " put texts that hold a comma in double quotes"
-                    )
-                short = [name for name, value in row.items() if value is None]
-                if short:
-                    raise UsageError(f"{path}:{reader.line_num}: field {short[0]!r} is missing: the row has fewer cells than the header")
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise UsageError(f"{path}:{reader.reader.line_num}: not valid CSV: {error}") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{path}:{number}: not valid JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise UsageError(f'{path}:{number}: expected an object such as {{"text": …, "label": …}}, got {type(row).__name__}')
-            yield number, row
 
 
 def warnings(examples: Examples) -> list[str]:

@@ -19,7 +19,7 @@ from variegate.errors import UsageError
 from variegate_kernels.rows import row_facts
 
 _BLOCK_ELEMENTS = 1 << 22  # of a float64 block: 32 MiB
-_UNIT_TOLERANCE = 1e-6  # float32 rounding of a normalised row leaves its length within 1e-7 of 1
+_UNIT_TOLERANCE = 3e-7  # float32 rounding of a normalised row leaves its length within 1e-7 of 1
 
 
 def blocks(x: Float[Tensor, "n d"]) -> Iterator[tuple[int, Tensor]]:
@@ -37,17 +37,18 @@ class Vectors:
     norms: Float[Tensor, " n"]  # float64
     hashes: Int[Tensor, " n"]
 
-    def units(self) -> Float[Tensor, "n d"]:
-        """Rows of length 1: the rows themselves where they are so already, else a copy.
-
-        Raises UsageError naming the first zero row: it has no direction.
-        """
-        if bool((self.norms - 1).abs().max() <= _UNIT_TOLERANCE):
-            return self.rows
+    def check_directions(self) -> None:
+        """Raises UsageError naming the first zero row: it has no direction."""
         if not bool(self.norms.min() > 0):
             raise UsageError(
                 f"{self.name}: row {int(self.norms.argmin())} is a zero vector, which has no direction: leave it out, or use distance='euclidean'"
             )
+
+    def units(self) -> Float[Tensor, "n d"]:
+        """Rows of length 1: the rows themselves where they are so already, else a copy. Raises UsageError as `check_directions`."""
+        self.check_directions()
+        if bool((self.norms - 1).abs().max() <= _UNIT_TOLERANCE):
+            return self.rows
         out = torch.empty_like(self.rows, memory_format=torch.contiguous_format)
         for start, block in blocks(self.rows):
             out[start : start + len(block)] = block.double() / self.norms[start : start + len(block), None]

@@ -1,0 +1,219 @@
+"""Exact nearest neighbours and sums of distances, by any of several implementations that agree.
+
+Whatever the implementation's arithmetic, the winning pairs are measured again in float64 by differences, and rows whose
+neighbour is closer than the arithmetic can tell (equal or almost equal rows) are looked up again. Vectors are checked by the
+caller. Memory beside the input: O(n), and one shifted copy where the vectors lie far from the origin for their spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from variegate.errors import UsageError
+from variegate.neighbors import faiss_search
+from variegate_kernels import pairwise, topk
+from variegate_kernels.pairwise import Function, Sweep
+
+IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
+_CANDIDATES_AT_ONCE = 1 << 22  # elements of a float64 block
+_LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32
+_UNIT_ROUNDOFF_SHARE = 1e-6  # error of a float32 squared distance, as a share of the larger squared length
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    index: Int[Tensor, " n"]  # the nearest row; -1 where there is none
+    distances: Float[Tensor, " n"]  # float64, Euclidean; infinity where there is none
+    sums: Float[Tensor, " n"] | None  # float64: sum_j w_j f(d_ij)
+    total: float | None  # float64: the weighted sum of `sums`
+    precision: str  # of the products
+    num_looked_up_again: int  # rows closer to another than the products can tell
+
+
+Progress = Callable[[int, int], None]
+
+
+def nearest_other(
+    x: Float[Tensor, "n d"],
+    *,
+    implementation: str,
+    weights: Float[Tensor, " n"] | None = None,
+    function: Function = "none",
+    row_sums: bool = True,
+    progress: Progress | None = None,
+) -> Neighbors:
+    """The nearest other row of each row, by index; with `function`, sums of f(distance) over the other rows in the same pass.
+
+    weights: copies of each row, for the sums. function: see `variegate_kernels.pairwise.sweep`; "angular" takes unit rows.
+    row_sums: False leaves `sums` out and keeps `total`, which the GPU does faster.
+    """
+    moved, scale = _centred(x, function)
+    found = _sweep(moved, None, implementation, weights, function, row_sums, progress)
+    return _settle(x, x, moved, moved, found, scale, function, itself=True)
+
+
+def nearest_in(
+    queries: Float[Tensor, "n d"],
+    base: Float[Tensor, "m d"],
+    *,
+    implementation: str,
+    weights: Float[Tensor, " m"] | None = None,
+    function: Function = "none",
+    row_sums: bool = True,
+    progress: Progress | None = None,
+) -> Neighbors:
+    """The nearest row of `base` of each query. See `nearest_other`."""
+    both, scale = _centred(torch.cat([queries, base]), function) if _far_from_origin(base) else (None, 1.0)
+    left, right = (queries, base) if both is None else (both[: len(queries)], both[len(queries) :])
+    found = _sweep(left, right, implementation, weights, function, row_sums, progress)
+    return _settle(queries, base, left, right, found, scale, function, itself=False)
+
+
+def top_k(
+    queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"], k: int, *, implementation: str
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """The k largest inner products of each query with the rows of `base`, descending, and those rows."""
+    if implementation == "faiss":
+        return faiss_search.search(queries, base, k, inner_product=True)
+    if implementation in ("triton", "triton_fp16x3"):
+        left, right = queries.to("cuda", torch.float32), base.to("cuda", torch.float32)
+        values, rows = topk.top_k(left, right, k, impl="triton", precision=_triton_precision(implementation))
+        return values.to(queries.device), rows.to(queries.device)
+    if implementation == "dense":
+        return topk.top_k(queries.double(), base.double(), k, impl="torch")
+    return topk.top_k(queries.float(), base.float(), k, impl="torch")
+
+
+def _triton_precision(implementation: str) -> Literal["fp16", "fp16x3"]:
+    return "fp16x3" if implementation == "triton_fp16x3" else "fp16"
+
+
+def _sweep(
+    a: Tensor,
+    b: Tensor | None,
+    implementation: str,
+    weights: Tensor | None,
+    function: Function,
+    row_sums: bool,
+    progress: Progress | None,
+) -> Sweep:
+    if implementation == "faiss":
+        return faiss_search.sweep(a, b, weights, function)
+    if implementation not in IMPLEMENTATIONS:
+        raise UsageError(f"implementation {implementation!r} is not known: expected one of {', '.join(IMPLEMENTATIONS)}")
+    if implementation == "dense":
+        if b is None:
+            return pairwise.sweep(a, weights, function=function, impl="torch")
+        return pairwise.cross_sweep(a, b, weights, function=function, impl="torch")
+    if implementation == "tiles":
+        return (
+            pairwise.sweep(a.float().cpu(), weights, function=function, impl="tiles", progress=progress)
+            if b is None
+            else pairwise.cross_sweep(a.float().cpu(), b.float().cpu(), weights, function=function, impl="tiles", progress=progress)
+        )
+    if not torch.cuda.is_available():
+        raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
+    left, precision = a.to("cuda", torch.float32), _triton_precision(implementation)
+    if b is None:
+        return pairwise.sweep(left, weights, function=function, row_sums=row_sums, impl="triton", precision=precision)
+    right = b.to("cuda", torch.float32)
+    return pairwise.cross_sweep(left, right, weights, function=function, row_sums=row_sums, impl="triton", precision=precision)
+
+
+# -- what makes the numbers right ------------------------------------------------------------------------------
+
+
+def _far_from_origin(x: Tensor) -> bool:
+    """Whether |mean|^2 is more than half of the mean |x|^2 (then a.b cancels), or lengths leave float32's squares."""
+    squares = x.double().square().sum(1) if len(x) <= 4096 else x[:: len(x) // 4096].double().square().sum(1)
+    lengths = squares.max().sqrt()
+    mean = x.mean(0, dtype=torch.float64)
+    return bool(mean.square().sum() > 0.5 * squares.mean()) or not _LENGTHS[0] < float(lengths) < _LENGTHS[1]
+
+
+def _centred(x: Tensor, function: Function) -> tuple[Tensor, float]:
+    """(x moved to its mean, and scaled by a power of two where its squares would leave float32; the scale). `x` itself when near."""
+    if not _far_from_origin(x):
+        return x, 1.0
+    moved = x.double() - x.mean(0, dtype=torch.float64)
+    largest = float(moved.abs().max())
+    scale = 1.0
+    if function != "angular" and largest > 0 and not _LENGTHS[0] < largest < _LENGTHS[1]:
+        scale = 2.0 ** -math.floor(math.log2(largest))
+    return (moved * scale).to(x.dtype), scale
+
+
+def _settle(
+    queries: Tensor, base: Tensor, left: Tensor, right: Tensor, found: Sweep, scale: float, function: Function, *, itself: bool
+) -> Neighbors:
+    """Measure the winning pairs again, and look again where they are closer than the products can tell."""
+    index = found.nearest.to(queries.device)
+    distances = pairwise.pair_distances(queries, base, index)
+    close = found.distance_sq.to(queries.device) <= 4 * found.error_sq
+    rows = (close & (index >= 0)).nonzero().squeeze(1)
+    if len(rows):
+        again, nearer = _look_again(queries, base, left, right, rows, distances[rows] * scale, itself=itself)
+        index[rows], distances[rows] = again, nearer
+    unscaled = scale if function == "euclidean" else 1.0
+    return Neighbors(
+        index=index,
+        distances=distances,
+        sums=None if found.sums is None else (found.sums / unscaled).to(queries.device),
+        total=None if found.total is None else found.total / unscaled,
+        precision=found.precision,
+        num_looked_up_again=len(rows),
+    )
+
+
+def _look_again(
+    queries: Tensor, base: Tensor, left: Tensor, right: Tensor, rows: Tensor, nearest: Tensor, *, itself: bool
+) -> tuple[Tensor, Tensor]:
+    """(index, distance) of `rows`' nearest: every pair that float32 cannot rule out is measured by differences.
+
+    nearest: distance in the scale of left and right that is known to be reached.
+    """
+    right_sq = right.double().square().sum(1).float()
+    index, distances = torch.empty_like(rows), torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    size = max(1, _CANDIDATES_AT_ONCE // len(right))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        block = left[part].float()
+        block_sq = block.double().square().sum(1).float()
+        distance_sq = (block_sq[:, None] + right_sq).sub_(block @ right.float().T, alpha=2)
+        slack = 2 * _UNIT_ROUNDOFF_SHARE * torch.maximum(block_sq, right_sq.max())
+        if itself:
+            distance_sq[torch.arange(len(part), device=rows.device), part] = math.inf
+        limit = nearest[start : start + size].square().float() * (1 + 1e-6) + slack
+        query, candidate = (distance_sq <= limit[:, None]).nonzero(as_tuple=True)
+        exact = _exact(queries, base, part[query], candidate)
+        least = torch.full((len(part),), math.inf, dtype=torch.float64, device=rows.device).scatter_reduce_(0, query, exact, "amin")
+        lowest = torch.where(exact == least[query], candidate, len(right))
+        index[start : start + size] = torch.full_like(part, len(right)).scatter_reduce_(0, query, lowest, "amin")
+        distances[start : start + size] = least
+    return index, distances
+
+
+def _exact(queries: Tensor, base: Tensor, query: Tensor, candidate: Tensor) -> Float[Tensor, " pairs"]:
+    out = torch.empty(len(query), dtype=torch.float64, device=query.device)
+    size = max(1, _CANDIDATES_AT_ONCE // queries.shape[1])
+    for start in range(0, len(query), size):
+        difference = queries[query[start : start + size]].double() - base[candidate[start : start + size]].double()
+        out[start : start + size] = difference.square_().sum(1).sqrt_()
+    return out
+
+
+def nearest_in_others(x: Float[Tensor, "n d"], places: Int[Tensor, " q"]) -> Float[Tensor, " q"]:
+    """The Euclidean distance of some rows, by their places, to the nearest other row, in float64. By FAISS."""
+    if len(places) == 0:
+        return torch.zeros(0, dtype=torch.float64, device=x.device)
+    queries = x[places]
+    rows = faiss_search.search(queries, x, min(2, len(x)), inner_product=False)[1]
+    index = torch.where(rows[:, 0] == places, rows[:, -1], rows[:, 0])
+    return pairwise.pair_distances(queries, x, index)
