@@ -56,11 +56,11 @@ def _angle(distance_sq):  # type: ignore[no-untyped-def]
 def sweep_strip(  # type: ignore[no-untyped-def]
     a_high, a_low, a_sq, a_weights,  # fp16 [rows padded, width] twice, float32 [rows padded] twice
     b_high, b_low, b_sq, b_weights,  # the same of the columns
-    best,  # int64 [rows padded]: bits << 32 | index; -1 << 32 in padding, which nothing improves on
+    best,  # int64 [rows padded]: bits << 32 | index; -1 in padding, which nothing improves on
     sums,  # int64 [rows padded]: fixed point
     partial,  # float64 [programs]
-    starts,  # int64 [num_starts]: the first unit of each strip, then only larger numbers
-    first, num_columns, num_whole, strip, unscale, fixed,
+    starts,  # int64 [num_starts]: the first unit of each strip, the last strip first; then only larger numbers
+    first, num_columns, num_whole, num_strips, strip, unscale, fixed,
     num_chunks: tl.constexpr, tile_m: tl.constexpr, tile_n: tl.constexpr, tile_k: tl.constexpr, num_starts: tl.constexpr,
     symmetric: tl.constexpr, masked: tl.constexpr, nearest: tl.constexpr, function: tl.constexpr, row_sums: tl.constexpr,
     weighted: tl.constexpr, three: tl.constexpr,
@@ -90,7 +90,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
             num_tiles = tl.where(num_tiles > tl.maximum(clear, num_whole), clear + 1, tl.minimum(clear, num_tiles))
         end = num_tiles
     else:
-        begin = place * strip
+        begin = (num_strips - 1 - place) * strip
         end = tl.minimum(begin + strip, num_whole)
         if symmetric:
             begin = tl.maximum(begin, clear)
@@ -109,6 +109,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
         row_best = (tl.load(best + rows, cache_modifier=".cg") >> 32).to(tl.int32)
     else:
         row_best = tl.full((tile_m,), 0, dtype=tl.int32)
+    row_found = tl.full((tile_m,), -1, dtype=tl.int32)
 
     for step in tl.range(begin, end, flatten=True):
         j = step
@@ -155,16 +156,20 @@ def sweep_strip(  # type: ignore[no-untyped-def]
                 improved += (slack <= 0).to(tl.int32) * 65536
             improved = tl.sum(improved, axis=0)
             if improved % 65536 > 0:
+                found = tl.min(tl.where(bits == row_least[:, None], columns[None, :], LAST), axis=1)
+                take = (row_least < row_best) | ((row_least == row_best) & (row_found < 0))
+                row_found = tl.where(take, found, row_found)
                 row_best = tl.minimum(row_best, row_least)
-                packed = (bits.to(tl.int64) << 32) | columns[None, :].to(tl.int64)
-                target = tl.broadcast_to((best + rows)[:, None], (tile_m, tile_n))
-                tl.atomic_min(target, packed, mask=bits <= row_best[:, None], sem="relaxed")
             if symmetric:
                 if improved >= 65536:
-                    packed = (bits.to(tl.int64) << 32) | rows[:, None].to(tl.int64)
-                    target = tl.broadcast_to((best + columns)[None, :], (tile_m, tile_n))
-                    tl.atomic_min(target, packed, mask=bits <= column_best[None, :], sem="relaxed")
+                    column_least = tl.min(bits, axis=0)
+                    found = tl.min(tl.where(bits == column_least[None, :], rows[:, None], LAST), axis=0)
+                    packed = (column_least.to(tl.int64) << 32) | found.to(tl.int64)
+                    tl.atomic_min(best + columns, packed, mask=column_least <= column_best, sem="relaxed")
 
+    if nearest:
+        packed = (row_best.to(tl.int64) << 32) | row_found.to(tl.int64)
+        tl.atomic_min(best + rows, packed, mask=row_found >= 0, sem="relaxed")
     if function > 0:
         if row_sums:
             tl.atomic_add(sums + rows, tl.floor(row_total * fixed + 0.5).to(tl.int64), sem="relaxed")

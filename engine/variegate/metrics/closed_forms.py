@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from variegate.metrics.vectors import Vectors, blocks
+from variegate.metrics.vectors import Vectors, blocks, mean_row
 
 
 def direction_sum(v: Vectors) -> Float[Tensor, " d"]:
@@ -40,10 +40,7 @@ def mean_cosine_distance(v: Vectors, *, each: bool) -> tuple[float, Float[Tensor
 
 def mean_and_squares(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " n"]]:
     """(mean row, |x_i - mean|^2 of each)."""
-    mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    for _, block in blocks(x):
-        mean += block.sum(0, dtype=torch.float64)
-    mean /= len(x)
+    mean = mean_row(x)
     return mean, torch.cat([(block.double() - mean).square_().sum(1) for _, block in blocks(x)])
 
 

@@ -131,10 +131,11 @@ def _sweep(
 
 
 def _far_from_origin(x: Tensor) -> bool:
-    """Whether |mean|^2 is more than half of the mean |x|^2 (then a.b cancels), or lengths leave float32's squares."""
-    squares = x.double().square().sum(1) if len(x) <= 4096 else x[:: len(x) // 4096].double().square().sum(1)
+    """Whether |mean|^2 is more than half of the mean |x|^2 (then a.b cancels), or lengths leave float32's squares. By a sample."""
+    sample = x if len(x) <= 4096 else x[:: len(x) // 4096]
+    squares = sample.double().square().sum(1)
     lengths = squares.max().sqrt()
-    mean = x.mean(0, dtype=torch.float64)
+    mean = sample.double().mean(0)
     return bool(mean.square().sum() > 0.5 * squares.mean()) or not _LENGTHS[0] < float(lengths) < _LENGTHS[1]
 
 
@@ -142,7 +143,8 @@ def _centred(x: Tensor, function: Function) -> tuple[Tensor, float]:
     """(x moved to its mean, and scaled by a power of two where its squares would leave float32; the scale). `x` itself when near."""
     if not _far_from_origin(x):
         return x, 1.0
-    moved = x.double() - x.mean(0, dtype=torch.float64)
+    moved = x.double()
+    moved -= moved.mean(0)
     largest = float(moved.abs().max())
     scale = 1.0
     if function != "angular" and largest > 0 and not _LENGTHS[0] < largest < _LENGTHS[1]:
