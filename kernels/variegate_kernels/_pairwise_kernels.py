@@ -20,20 +20,16 @@ GROUP = tl.constexpr(32)  # columns of which `group_maxima` keeps the largest pr
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _products(  # type: ignore[no-untyped-def]  # triton reads the annotations
-    a_high, a_low, b_high, b_low, inside_a, inside_b,
-    num_chunks: tl.constexpr, tile_m: tl.constexpr, tile_n: tl.constexpr, tile_k: tl.constexpr, three: tl.constexpr,
+def _add_products(  # type: ignore[no-untyped-def]  # triton reads the annotations
+    products, a_high, a_low, b_high, b_low, inside_a, inside_b, three: tl.constexpr
 ):  # fmt: skip
-    """One tile of inner products in float32. `three`: rows are high + low, and low * low is left out (2^-22 of the whole)."""
-    products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
-    for chunk in range(num_chunks):
-        left = tl.load(a_high + chunk * tile_k + inside_a)
-        right = tl.load(b_high + chunk * tile_k + inside_b).T
-        if three:  # the small products first: what the tensor cores cut off is then smaller too
-            products = tl.dot(left, tl.load(b_low + chunk * tile_k + inside_b).T, products)
-            products = tl.dot(tl.load(a_low + chunk * tile_k + inside_a), right, products)
-        products = tl.dot(left, right, products)
-    return products
+    """One chunk of a tile of inner products. `three`: rows are high + low; low * low is left out (2^-22 of the whole)."""
+    left = tl.load(a_high + inside_a)
+    right = tl.load(b_high + inside_b).T
+    if three:  # the small products first: what the tensor cores cut off is then smaller too
+        products = tl.dot(left, tl.load(b_low + inside_b).T, products)
+        products = tl.dot(tl.load(a_low + inside_a), right, products)
+    return tl.dot(left, right, products)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -52,7 +48,8 @@ def _angle(distance_sq):  # type: ignore[no-untyped-def]
     return tl.where(half > 1.0, 1.0 - angle, angle)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# Numbers that change from call to call: Triton would compile anew for those that are 1 or a multiple of 16.
+@triton.jit(do_not_specialize=["first", "num_columns", "num_whole", "num_strips", "strip"])  # type: ignore[untyped-decorator]
 def sweep_strip(  # type: ignore[no-untyped-def]
     a_high, a_low, a_sq, a_weights,  # fp16 [rows padded, width] twice, float32 [rows padded] twice
     b_high, b_low, b_sq, b_weights,  # the same of the columns
@@ -111,61 +108,65 @@ def sweep_strip(  # type: ignore[no-untyped-def]
         row_best = tl.full((tile_m,), 0, dtype=tl.int32)
     row_found = tl.full((tile_m,), -1, dtype=tl.int32)
 
-    for step in tl.range(begin, end, flatten=True):
-        j = step
+    # One loop over all chunks of all tiles, so that the loads of a tile start while the tile before is being reduced.
+    products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
+    for step in range((end - begin) * num_chunks):
+        chunk = step % num_chunks
+        j = begin + step // num_chunks
         if masked and symmetric:
-            if step >= clear:
-                j = num_whole  # the ragged tile, not next to the diagonal
-        offset_b = j.to(tl.int64) * (tile_n * width)
-        products = _products(
-            a_high + offset_a, a_low + offset_a, b_high + offset_b, b_low + offset_b, inside_a, inside_b,
-            num_chunks, tile_m, tile_n, tile_k, three,
+            j = tl.where(j < clear, j, num_whole)  # the ragged tile, not next to the diagonal
+        offset_b = j.to(tl.int64) * (tile_n * width) + chunk * tile_k
+        at_a = offset_a + chunk * tile_k
+        products = _add_products(
+            products, a_high + at_a, a_low + at_a, b_high + offset_b, b_low + offset_b, inside_a, inside_b, three
         )  # fmt: skip
-        columns = j * tile_n + in_columns
-        squares = tl.maximum(row_sq[:, None] + (tl.load(b_sq + columns)[None, :] - 2.0 * products), 0.0)
-        if masked:
-            counts = columns[None, :] < num_columns
-            if symmetric:
-                counts = counts & (rows[:, None] < columns[None, :])
-        if function > 0:
-            if function == 1:
-                distances = tl.sqrt(squares)
-            else:
-                distances = _angle(squares * unscale)
+        if chunk == num_chunks - 1:
+            columns = j * tile_n + in_columns
+            squares = tl.maximum(row_sq[:, None] + (tl.load(b_sq + columns)[None, :] - 2.0 * products), 0.0)
             if masked:
-                distances = tl.where(counts, distances, 0.0)
-            if row_sums and symmetric:
-                from_rows = distances
+                counts = columns[None, :] < num_columns
+                if symmetric:
+                    counts = counts & (rows[:, None] < columns[None, :])
+            if function > 0:
+                if function == 1:
+                    distances = tl.sqrt(squares)
+                else:
+                    distances = _angle(squares * unscale)
+                if masked:
+                    distances = tl.where(counts, distances, 0.0)
+                if row_sums and symmetric:
+                    from_rows = distances
+                    if weighted:
+                        from_rows = distances * row_weight[:, None]
+                    column_sum = tl.sum(from_rows, axis=0).to(tl.float64)
+                    tl.atomic_add(sums + columns, tl.floor(column_sum * fixed + 0.5).to(tl.int64), sem="relaxed")
                 if weighted:
-                    from_rows = distances * row_weight[:, None]
-                column_sum = tl.sum(from_rows, axis=0).to(tl.float64)
-                tl.atomic_add(sums + columns, tl.floor(column_sum * fixed + 0.5).to(tl.int64), sem="relaxed")
-            if weighted:
-                distances = distances * tl.load(b_weights + columns)[None, :]
-            row_total += tl.sum(distances, axis=1).to(tl.float64)
-        if nearest:
-            bits = squares.to(tl.int32, bitcast=True)
-            if masked:
-                bits = tl.where(counts, bits, FAR)
-            row_least = tl.min(bits, axis=1)
-            improved = (row_least <= row_best).to(tl.int32)
-            if symmetric:
-                # Other programs may lower this meanwhile. Then it is too high, and a needless look is all it costs.
-                column_best = (tl.load(best + columns, cache_modifier=".cg") >> 32).to(tl.int32)
-                slack = tl.min(bits - column_best[None, :], axis=1)
-                improved += (slack <= 0).to(tl.int32) * 65536
-            improved = tl.sum(improved, axis=0)
-            if improved % 65536 > 0:
-                found = tl.min(tl.where(bits == row_least[:, None], columns[None, :], LAST), axis=1)
-                take = (row_least < row_best) | ((row_least == row_best) & (row_found < 0))
-                row_found = tl.where(take, found, row_found)
-                row_best = tl.minimum(row_best, row_least)
-            if symmetric:
-                if improved >= 65536:
-                    column_least = tl.min(bits, axis=0)
-                    found = tl.min(tl.where(bits == column_least[None, :], rows[:, None], LAST), axis=0)
-                    packed = (column_least.to(tl.int64) << 32) | found.to(tl.int64)
-                    tl.atomic_min(best + columns, packed, mask=column_least <= column_best, sem="relaxed")
+                    distances = distances * tl.load(b_weights + columns)[None, :]
+                row_total += tl.sum(distances, axis=1).to(tl.float64)
+            if nearest:
+                bits = squares.to(tl.int32, bitcast=True)
+                if masked:
+                    bits = tl.where(counts, bits, FAR)
+                row_least = tl.min(bits, axis=1)
+                improved = (row_least <= row_best).to(tl.int32)
+                if symmetric:
+                    # Other programs may lower this meanwhile. Then it is too high, and a needless look is all it costs.
+                    column_best = (tl.load(best + columns, cache_modifier=".cg") >> 32).to(tl.int32)
+                    slack = tl.min(bits - column_best[None, :], axis=1)
+                    improved += (slack <= 0).to(tl.int32) * 65536
+                improved = tl.sum(improved, axis=0)
+                if improved % 65536 > 0:
+                    found = tl.min(tl.where(bits == row_least[:, None], columns[None, :], LAST), axis=1)
+                    take = (row_least < row_best) | ((row_least == row_best) & (row_found < 0))
+                    row_found = tl.where(take, found, row_found)
+                    row_best = tl.minimum(row_best, row_least)
+                if symmetric:
+                    if improved >= 65536:
+                        column_least = tl.min(bits, axis=0)
+                        found = tl.min(tl.where(bits == column_least[None, :], rows[:, None], LAST), axis=0)
+                        packed = (column_least.to(tl.int64) << 32) | found.to(tl.int64)
+                        tl.atomic_min(best + columns, packed, mask=column_least <= column_best, sem="relaxed")
+            products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
 
     if nearest:
         packed = (row_best.to(tl.int64) << 32) | row_found.to(tl.int64)
@@ -176,7 +177,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
         tl.store(partial + tl.program_id(0), tl.sum(row_total * row_weight.to(tl.float64), axis=0))
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_columns", "num_tiles", "strip"])  # type: ignore[untyped-decorator]
 def group_maxima(  # type: ignore[no-untyped-def]
     a_high, a_low, b_high, b_low,
     keys,  # int64 [rows padded, num_groups]: sorting key of the largest product << 32 | LAST - group
@@ -194,22 +195,27 @@ def group_maxima(  # type: ignore[no-untyped-def]
     inside_b = in_columns[:, None] * width + in_chunk[None, :]
     offset_a = i * (tile_m * width)
     target = keys + (i * tile_m + in_rows)[:, None] * num_groups
-    for j in tl.range(begin, tl.minimum(begin + strip, num_tiles), flatten=True):
-        offset_b = j.to(tl.int64) * (tile_n * width)
-        products = _products(
-            a_high + offset_a, a_low + offset_a, b_high + offset_b, b_low + offset_b, inside_a, inside_b,
-            num_chunks, tile_m, tile_n, tile_k, three,
+    products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
+    for step in range((tl.minimum(begin + strip, num_tiles) - begin) * num_chunks):
+        chunk = step % num_chunks
+        j = begin + step // num_chunks
+        offset_b = j.to(tl.int64) * (tile_n * width) + chunk * tile_k
+        at_a = offset_a + chunk * tile_k
+        products = _add_products(
+            products, a_high + at_a, a_low + at_a, b_high + offset_b, b_low + offset_b, inside_a, inside_b, three
         )  # fmt: skip
-        if (j + 1) * tile_n > num_columns:
-            products = tl.where((j * tile_n + in_columns)[None, :] < num_columns, products, float("-inf"))
-        largest = tl.max(tl.reshape(products, (tile_m, tile_n // GROUP, GROUP)), axis=2)
-        bits = largest.to(tl.int32, bitcast=True)
-        key = bits ^ ((bits >> 31) & LAST)  # of a negative number all but the sign is turned over: now it sorts as the number
-        group = j * (tile_n // GROUP) + tl.arange(0, tile_n // GROUP)
-        tl.store(target + group[None, :], (key.to(tl.int64) << 32) | (LAST - group).to(tl.int64)[None, :])
+        if chunk == num_chunks - 1:
+            if (j + 1) * tile_n > num_columns:
+                products = tl.where((j * tile_n + in_columns)[None, :] < num_columns, products, float("-inf"))
+            largest = tl.max(tl.reshape(products, (tile_m, tile_n // GROUP, GROUP)), axis=2)
+            bits = largest.to(tl.int32, bitcast=True)
+            key = bits ^ ((bits >> 31) & LAST)  # of a negative number all but the sign is turned over: now it sorts as the number
+            group = j * (tile_n // GROUP) + tl.arange(0, tile_n // GROUP)
+            tl.store(target + group[None, :], (key.to(tl.int64) << 32) | (LAST - group).to(tl.int64)[None, :])
+            products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_columns", "num_kept"])  # type: ignore[untyped-decorator]
 def group_products(  # type: ignore[no-untyped-def]
     a, b, groups,  # float32 [n, width], float32 [m, width], int64 [n, num_kept]
     keys,  # int64 [n, num_kept * 32]: sorting key of each product << 32 | LAST - column

@@ -27,11 +27,14 @@ import triton
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from variegate_kernels._pairwise_kernels import GROUP, LAST, group_maxima, group_products, sweep_strip
+from variegate_kernels import _pairwise_kernels
+from variegate_kernels._pairwise_kernels import group_maxima, group_products, sweep_strip
 
 Precision = Literal["fp16", "fp16x3"]
 Parts = tuple[Tensor | None, Tensor | None, Tensor | None, float | None]  # nearest, distance_sq, sums, total
 
+GROUP: int = _pairwise_kernels.GROUP.value
+LAST: int = _pairwise_kernels.LAST.value
 _INFINITY = 0x7F800000  # the bits of float32's
 _FUNCTIONS = {"none": 0, "euclidean": 1, "angular": 2}
 _CHUNK_ELEMENTS = 1 << 24  # of float64 rows at a time, while they are rounded
@@ -182,7 +185,8 @@ def choose_tiling(device: torch.device, precision: Precision) -> Tiling:
     """The first of TILINGS that fits the device's shared memory; without a GPU (Triton's interpreter) the first."""
     if device.type != "cuda":
         return TILINGS[precision][0]
-    limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    index = torch.cuda.current_device() if device.index is None else device.index
+    limit = triton.runtime.driver.active.utils.get_device_properties(index)["max_shared_mem"]
     return next((each for each in TILINGS[precision] if each.shared_bytes(precision) <= limit), TILINGS[precision][-1])
 
 
@@ -230,7 +234,7 @@ class _Rows:
 
     high: Tensor  # float16 [rows, width]
     low: Tensor  # float16, what high leaves of each entry; high itself in "fp16", where it is not read
-    squares: Tensor  # float32: of a row by itself, from the same products as the kernels'
+    squares: Tensor  # float32: squared lengths of the rounded rows
     weights: Tensor  # float32, 0 in padding
     num: int
     three: bool
@@ -257,13 +261,13 @@ def _round(x: Tensor, centre: Tensor, exponent: int, tiling: Tiling, precision: 
     squares = torch.zeros(num_padded, dtype=torch.float32, device=x.device)
     for start in _chunks(x):
         part = slice(start, min(num, start + _chunks(x).step))
-        exact = torch.ldexp(x[part].double() - centre, torch.tensor(exponent, device=x.device))
+        exact = (x[part].double() - centre) * 2.0**exponent
         rounded = exact.half()
         high[part, : x.shape[1]] = rounded
         rest = (exact - rounded.double()).half() if three else torch.zeros_like(rounded)
         if three:
             low[part, : x.shape[1]] = rest
-        squares[part] = (rounded.double() * (rounded.double() + 2 * rest.double())).sum(1).float()
+        squares[part] = (rounded.double() + rest.double()).square_().sum(1).float()
     padded = torch.zeros(num_padded, dtype=torch.float32, device=x.device)
     padded[:num] = 1 if weights is None else weights
     return _Rows(high, low, squares, padded, num, three)

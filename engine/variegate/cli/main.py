@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "Write a commented task file and run file from a CSV or JSONL file of examples.",
     "plan": "Say what a run would do, without generating: counts, prompts, tokens, time, reuse.",
     "generate": "Generate a labelled data set as a run file says.",
+    "measure": "Measure diversity, similarity to real data and leakage of a set.",
     "show": "Show records by label in the terminal.",
     "report": "Write the HTML report of a run folder.",
     "export": "Write a run's records as JSONL, Parquet, CSV or a Hugging Face data set.",

@@ -1,7 +1,7 @@
 """Measures of texts as strings: variety of words and n-grams, repetition, length, overlap with a reference.
 
 Words are those of `words.split_words`, n-grams never cross from one text into the next, and `num_duplicates` counts the
-texts that equal an earlier one when folded. Every function takes strings, or the `Words` of strings split once for several
+texts that equal an earlier one when folded. Measures of words take strings, or the `Words` of strings split once for several
 measures. All values are exact. Most depend on the number of texts (distinct-n falls with it, repetition and compression
 rise): compare sets of equal size. Knows nothing of embeddings, labels or files.
 """
@@ -42,7 +42,7 @@ def self_repetition(texts: Sequence[str] | Words, n: int = 4) -> MetricValue:
     G_i is the set of n-grams of text i, D(g) the number of texts that have g. 0: nothing is shared. A text shorter than n
     words adds 0 to the mean and is counted in details["num_without"]. per_record: the logarithms.
 
-    Reference: Salkar et al., "Self-Repetition in Abstractive Neural Summarizers", AACL 2022; the logarithm as in Shaib et
+    Reference: Salkar et al., "Self-Repetition in Abstractive Neural Summarizers", AACL-IJCNLP 2022; the logarithm as in Shaib et
     al., "Standardizing the Measurement of Text Diversity", 2024, and their package `diversity` 0.3.1.
     Differs from the paper: Salkar et al. count the n-grams of 4 words *or longer* that come in several texts. The formula is
     the package's, which splits at white space only and keeps case and punctuation.
@@ -65,7 +65,7 @@ def compression_ratio(texts: Sequence[str]) -> MetricValue:
     value may differ in the third digit between builds of zlib.
 
     Reference: Shaib et al., "Standardizing the Measurement of Text Diversity", 2024.
-    Differs from `diversity` 0.3.1: that gzips the gzipped bytes a second time, some 30 bytes more, and rounds to 3 decimals.
+    Differs from `diversity` 0.3.1: that gzips the gzipped bytes a second time, which adds some 30, and rounds to 3 decimals.
     Raises UsageError when all texts are empty. Memory: one batch of texts.
     """
     check_texts(texts)
@@ -122,10 +122,11 @@ def bigram_overlap(texts: Sequence[str] | Words, reference: Sequence[str] | Word
 
     Reference: Chen et al., "Mixture of Soft Prompts for Controllable Data Generation", Findings of EMNLP 2023: `overlap@2`
     of the released code.
-    Differs from the paper: that code splits at white space only, keeps case and punctuation, and rounds to 3 decimals.
+    Differs from that code: it splits at white space only, keeps case and punctuation, and rounds to 3 decimals.
     Raises UsageError when no text has a bigram.
-    Cost: an inverted index, bigram -> reference texts. Time is the sum over texts and their bigrams of the references that
-    share the bigram, some 5 ns each, not n m word comparisons; memory O(words + m).
+    Cost: an inverted index, bigram -> reference texts. Time is the sum, over texts and their bigrams, of the references that
+    have the bigram, some 5 ns each: a few per cent of n m for everyday text, n m for each bigram that every text has. Memory
+    O(words + m).
     """
     words, others = words_of(texts), words_of(reference, "reference")
     _some_ngrams(words, 2, "bigram_overlap")
@@ -185,7 +186,7 @@ class _Index:
         return self._rows[self._starts[kind] : self._starts[kind + 1]]
 
 
-def _most_shared(kinds: Int[np.ndarray, " g"], starts: Int[np.ndarray, " n+1"], index: _Index) -> Int[np.ndarray, " n"]:
+def _most_shared(kinds: Int[np.ndarray, " g"], starts: Int[np.ndarray, " bounds"], index: _Index) -> Int[np.ndarray, " n"]:
     """For each text, with bigrams kinds[starts[i]:starts[i + 1]], the most that one row of the index shares with it."""
     best = np.zeros(len(starts) - 1, dtype=np.int64)
     counts = np.zeros(index.num_rows, dtype=np.int64)  # of one text at a time; cleared where touched, never as a whole

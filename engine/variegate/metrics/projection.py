@@ -21,7 +21,7 @@ from variegate.metrics.values import MetricValue
 from variegate.metrics.vectors import Vectors, blocks, check_same_width, prepare
 from variegate.seeding import derive_seed
 
-MAX_TSNE_POINTS = 20_000  # some minutes of CPU time; the cost grows as n^2 d in the neighbour search and n log n after it
+MAX_TSNE_POINTS = 20_000  # minutes of CPU time (5,000 take 20 s); n^2 d in the neighbour search, n log n after it
 _JITTER = 0.01  # of the start's spread: parts equal rows, and gives the seed something to change
 _EQUAL = 1e-28  # variance over mean square length: below it all rows are the same but for rounding
 
@@ -129,13 +129,13 @@ def tsne_coverage(
 
 
 def _split(
-    coordinates: Float[np.ndarray, "n+m 2"], parts: list[Float[Tensor, "_ d"]]
+    coordinates: Float[np.ndarray, "points 2"], parts: list[Float[Tensor, "_ d"]]
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"] | None]:
     n = len(parts[0])
     return coordinates[:n], coordinates[n:] if len(parts) == 2 else None
 
 
-def _pca(parts: list[Float[Tensor, "_ d"]]) -> tuple[Float[np.ndarray, "n+m 2"], tuple[float, float]]:
+def _pca(parts: list[Float[Tensor, "_ d"]]) -> tuple[Float[np.ndarray, "points 2"], tuple[float, float]]:
     d, count = parts[0].shape[1], sum(len(part) for part in parts)
     mean = torch.stack([rows.sum(dim=0) for rows in _float64_blocks(parts)]).sum(dim=0) / count
     if d < count:
@@ -161,7 +161,7 @@ def _float64_blocks(parts: list[Float[Tensor, "_ d"]]) -> Iterator[Float[Tensor,
     return (block.to(parts[0].device, torch.float64) for part in parts for _, block in blocks(part))
 
 
-def _tsne(parts: list[Float[Tensor, "_ d"]], *, seed: int, perplexity: float) -> tuple[Float[np.ndarray, "n+m 2"], float]:
+def _tsne(parts: list[Float[Tensor, "_ d"]], *, seed: int, perplexity: float) -> tuple[Float[np.ndarray, "points 2"], float]:
     """(coordinates, perplexity used)"""
     count = sum(len(part) for part in parts)
     if not 4 <= count <= MAX_TSNE_POINTS:

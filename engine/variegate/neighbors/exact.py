@@ -22,7 +22,7 @@ from variegate_kernels import pairwise, topk
 from variegate_kernels.pairwise import Function, Sweep
 
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
-_CANDIDATES_AT_ONCE = 1 << 22  # elements of a float64 block
+_CANDIDATES_AT_ONCE = 1 << 20  # elements of a float64 block
 _LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32
 _UNIT_ROUNDOFF_SHARE = 1e-6  # error of a float32 squared distance, as a share of the larger squared length
 

@@ -19,7 +19,7 @@ from variegate.errors import StoreError, UsageError, nearest
 from variegate.records import Record
 from variegate.store.card import dataset_card
 from variegate.store.files import commit_folder, write_atomic
-from variegate.store.run_folder import RunFolder
+from variegate.store.run_folder import MEASURES, RunFolder
 
 FORMATS = ("jsonl", "parquet", "csv", "hf")
 
@@ -78,7 +78,7 @@ def export(folder: RunFolder, format: str, target: Path, *, overwrite: bool = Fa
 
 def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool) -> None:
     run, place = folder.path.resolve(), target.resolve()
-    own = {"run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", "report.html", "lock", "rounds", "set-aside"}
+    own = {"run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", "rounds", "set-aside"}
     if place == run or (place.is_relative_to(run) and place.relative_to(run).parts[0] in own):
         raise UsageError(f"{target}: belongs to the run itself: choose another target with -o")
     if not target.exists():

@@ -22,6 +22,7 @@ from variegate.store.files import commit_folder, explained, make_folder, sha256_
 from variegate.store.rows import KEPT, Row, dump_lines, parse_line, parse_row, stored_record
 
 COMPLETIONS = "completions.jsonl"
+MEASURES = "measures.json"
 NOT_REUSED = "-not-reused"  # ends the name of a set-aside folder that `--resume never` made
 
 
@@ -159,11 +160,12 @@ class RunFolder:
         write_atomic(self.path / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
     def retire_manifest(self) -> None:
-        """Rename the manifest of a run that goes on: it describes rounds that are about to change."""
-        path = self.path / "manifest.json"
-        if path.is_file():
-            with explained(path):
-                path.rename(self.path / "manifest.previous.json")
+        """Rename the manifest and the measurement of a run that goes on: they describe rounds that are about to change."""
+        for name in ("manifest.json", MEASURES):
+            path = self.path / name
+            if path.is_file():
+                with explained(path):
+                    path.rename(path.with_suffix(".previous.json"))
 
     def read_manifest(self, *, previous: bool = False) -> dict[str, Any] | None:
         """None while the run has not ended. previous: the one that was retired last, where there is none."""

@@ -1,0 +1,117 @@
+"""A measurement as tables in the terminal. Computes nothing; the measurement says everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_PAIRS_SHOWN = 5
+_LABELS_SHOWN = 20
+
+
+def print_measurement(measurement: Mapping[str, Any], *, wide: bool) -> None:
+    """wide: for a pipe, where lines are not folded."""
+    from rich.console import Console
+
+    from variegate.report.visible import visible
+
+    console = Console(highlight=False, width=200 if wide else None)
+    for name in ("set", "reference"):
+        if (source := measurement[name]) is not None:
+            labels = f", {len(source['labels'])} labels" if source["labels"] else ""
+            line = f"{name}: {visible(source['source'])}: {source['n']:,} records{labels}, {source['num_unique']:,} distinct"
+            console.print(line, markup=False)
+    encoder = measurement["encoder"]
+    console.print(f"encoder: {encoder['name']}, {encoder['width']} dimensions, {encoder.get('precision', 'as given')}", markup=False)
+    _print_pooled(console, measurement)
+    _print_labels(console, measurement)
+    _print_pairs(console, measurement)
+    for warning in measurement["warnings"]:
+        console.print(f"note: {visible(warning)}", markup=False, style="yellow")
+
+
+def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title="Whole sets", title_justify="left")
+    for column in ("measure", "set", "reference", "set against reference"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    table.add_column("how")
+    rows: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for side in ("set", "reference", "pair"):
+        for value in measurement["pooled"][side]:
+            rows.setdefault(title(value), {})[side] = value
+    for name, sides in rows.items():
+        first = next(iter(sides.values()))
+        table.add_row(name, *(shown(sides.get(side)) for side in ("set", "reference", "pair")), how(first))
+    console.print(table)
+
+
+def _print_labels(console: Any, measurement: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    from variegate.report.visible import visible
+
+    labels = measurement["labels"]
+    if len(labels) < 2:
+        return
+    names = list(dict.fromkeys((side, title(value)) for each in labels.values() for side in each for value in each[side]))
+    names = [(side, name) for side, name in names if name.startswith(("remote_clique", "chamfer", "top_k"))]
+    table = Table(title="By label, at equal size where there is a reference", title_justify="left")
+    table.add_column("label")
+    for side, name in names:
+        table.add_column(f"{name.split(' (')[0]} {'' if side == 'pair' else side}".strip(), justify="right")
+    for label, sides in list(labels.items())[:_LABELS_SHOWN]:
+        values = {(side, title(value)): value for side in sides for value in sides[side]}
+        table.add_row(visible(label), *(shown(values.get(name)) for name in names))
+    console.print(table)
+    if len(labels) > _LABELS_SHOWN:
+        console.print(f"{len(labels) - _LABELS_SHOWN} more labels: see --json or the report", style="dim")
+
+
+def _print_pairs(console: Any, measurement: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    from variegate.report.visible import visible
+
+    if not measurement["nearest_pairs"]:
+        return
+    table = Table(title="Nearest to the reference", title_justify="left")
+    for column in ("cosine", "kind", "text", "reference"):
+        table.add_column(column)
+    for pair in measurement["nearest_pairs"][:_PAIRS_SHOWN]:
+        table.add_row(f"{pair['similarity']:.3f}", pair["kind"], visible(pair["text"]), visible(pair["reference_text"]))
+    console.print(table)
+
+
+def title(value: Mapping[str, Any]) -> str:
+    """The measure with what tells it from its likes: `vendi_score (q = 2)`, `chamfer (1,200 drawn)`."""
+    details = value["details"]
+    about = []
+    if value["metric"] == "vendi_score":
+        about.append(f"q = {details['q']:g}" if isinstance(details["q"], int | float) else f"q = {details['q']}")
+    if value["k"] is not None:
+        about.append(f"k = {value['k']}")
+    if "drawn_from" in details:
+        about.append("equal size")
+    return value["metric"] + (f" ({', '.join(about)})" if about else "")
+
+
+def shown(value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return ""
+    number = f"{value['value']:,.0f}" if abs(value["value"]) >= 1000 else f"{value['value']:.4f}"
+    if value["interval"] is not None:
+        return f"{number} [{value['interval'][0]:.4f}, {value['interval'][1]:.4f}]"
+    return number
+
+
+def how(value: Mapping[str, Any]) -> str:
+    """Distance, self rule and implementation of a value."""
+    parts = [value["distance"], value["implementation"]]
+    if value["include_self"]:
+        parts.append("self counted")
+    for name in ("radius", "threshold"):
+        if name in value["details"]:
+            parts.append(f"{name} {value['details'][name]:.3g}")
+    return ", ".join(part for part in parts if part)

