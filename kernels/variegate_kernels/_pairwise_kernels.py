@@ -67,6 +67,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
     symmetric: columns are the rows, only pairs row < column are seen, and each updates both.
     masked: not a strip of whole tiles but the row block's tiles on the diagonal (if symmetric) and its ragged last one.
     num_whole: column tiles without padding. unscale: what turns a squared distance into one of rows of length 1.
+    function: 0 none, 1 the distance, 2 its angle. weighted: columns weigh other than 1 (rows always weigh `a_weights`).
     """
     width: tl.constexpr = num_chunks * tile_k
     unit = first + tl.program_id(0).to(tl.int64)
@@ -102,10 +103,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
     row_sq = tl.load(a_sq + rows)
     row_weight = tl.load(a_weights + rows)
     row_total = tl.zeros((tile_m,), dtype=tl.float64)
-    if nearest:
-        row_best = (tl.load(best + rows, cache_modifier=".cg") >> 32).to(tl.int32)
-    else:
-        row_best = tl.full((tile_m,), 0, dtype=tl.int32)
+    row_best = (tl.load(best + rows, cache_modifier=".cg") >> 32).to(tl.int32) if nearest else tl.full((tile_m,), 0, dtype=tl.int32)
     row_found = tl.full((tile_m,), -1, dtype=tl.int32)
 
     # One loop over all chunks of all tiles, so that the loads of a tile start while the tile before is being reduced.
@@ -128,10 +126,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
                 if symmetric:
                     counts = counts & (rows[:, None] < columns[None, :])
             if function > 0:
-                if function == 1:
-                    distances = tl.sqrt(squares)
-                else:
-                    distances = _angle(squares * unscale)
+                distances = tl.sqrt(squares) if function == 1 else _angle(squares * unscale)
                 if masked:
                     distances = tl.where(counts, distances, 0.0)
                 if row_sums and symmetric:
@@ -160,7 +155,7 @@ def sweep_strip(  # type: ignore[no-untyped-def]
                     take = (row_least < row_best) | ((row_least == row_best) & (row_found < 0))
                     row_found = tl.where(take, found, row_found)
                     row_best = tl.minimum(row_best, row_least)
-                if symmetric:
+                if symmetric:  # noqa: SIM102  # known to the compiler, unlike what follows
                     if improved >= 65536:
                         column_least = tl.min(bits, axis=0)
                         found = tl.min(tl.where(bits == column_least[None, :], rows[:, None], LAST), axis=0)

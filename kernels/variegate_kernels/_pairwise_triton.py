@@ -31,12 +31,14 @@ from variegate_kernels import _pairwise_kernels
 from variegate_kernels._pairwise_kernels import group_maxima, group_products, sweep_strip
 
 Precision = Literal["fp16", "fp16x3"]
-Parts = tuple[Tensor | None, Tensor | None, Tensor | None, float | None]  # nearest, distance_sq, sums, total
+Parts = tuple[Tensor, Tensor, Tensor | None, float | None]  # nearest, distance_sq, sums, total
 
 GROUP: int = _pairwise_kernels.GROUP.value
 LAST: int = _pairwise_kernels.LAST.value
 _INFINITY = 0x7F800000  # the bits of float32's
 _FUNCTIONS = {"none": 0, "euclidean": 1, "angular": 2}
+_LONGEST_STRIP = 32  # tiles of a unit: 6 MB of fp16 columns at width 384, which stay in the second-level cache
+_ENOUGH_UNITS = 4096  # with fewer units than this, strips are shortened: every multiprocessor should have many
 _CHUNK_ELEMENTS = 1 << 24  # of float64 rows at a time, while they are rounded
 _MAX_PROGRAMS = 1 << 22  # of one launch: each stores 8 bytes
 _MAX_KEYS = 1 << 26  # of `launch_top_k` at a time, 8 bytes each
@@ -54,14 +56,15 @@ class Tiling:
     stages: int
 
     def shared_bytes(self, precision: str) -> int:
-        return self.stages * (self.rows + self.columns) * self.depth * (4 if precision == "fp16x3" else 2) + 4096
+        """Of the tiles in flight, and what reductions need besides."""
+        return self.stages * (self.rows + self.columns) * self.depth * (4 if precision == "fp16x3" else 2) + 12288
 
 
-# The first that fits a device's shared memory is taken: Hopper and Blackwell, Ampere (A100), Ada, Turing. None is chosen by
-# timing, which could give other bits from one run to the next; benchmarks/gpu_pairwise.py --tune times them and CANDIDATES.
+# The first that fits a device's shared memory is taken: Hopper and Blackwell (227 KB), Ampere (163 KB), Ada (99 KB), others. None
+# is chosen by timing, which could give other bits from one run to the next: `gpu_pairwise.py --tune` times these and CANDIDATES.
 TILINGS: dict[str, tuple[Tiling, ...]] = {
-    "fp16": (Tiling(128, 256, 64, 8, 4), Tiling(128, 256, 64, 8, 3), Tiling(128, 128, 32, 8, 4), Tiling(64, 64, 32, 4, 3)),
-    "fp16x3": (Tiling(128, 256, 64, 8, 2), Tiling(128, 128, 32, 8, 4), Tiling(128, 128, 32, 8, 2), Tiling(64, 64, 32, 4, 3)),
+    "fp16": (Tiling(128, 256, 64, 8, 4), Tiling(128, 128, 64, 8, 4), Tiling(128, 128, 32, 8, 4), Tiling(64, 64, 32, 4, 3)),
+    "fp16x3": (Tiling(128, 256, 64, 8, 2), Tiling(128, 128, 32, 8, 4), Tiling(128, 128, 32, 8, 2), Tiling(64, 64, 32, 4, 2)),
 }
 CANDIDATES: dict[str, tuple[Tiling, ...]] = {
     "fp16": (Tiling(256, 128, 64, 8, 4), Tiling(128, 128, 64, 4, 3), Tiling(128, 128, 64, 8, 4), Tiling(128, 256, 128, 8, 2)),
@@ -80,10 +83,11 @@ def launch_sweep(
     tile_range: tuple[int, int] | None = None,
     tiling: Tiling | None = None,
 ) -> Parts:
-    """(nearest, distance_sq, sums, total) of every row against every other one; None for what was not asked for.
+    """(nearest, distance_sq, sums, total) of every row against every other one.
 
-    nearest: int64, the lowest index among equals, -1 where there is no other row; distance_sq: float32, infinity there.
-    sums: float64, sum_j w_j f(d_ij), if row_sums. total: sum over i != j of w_i w_j f(d_ij).
+    nearest: int64, the lowest index among equals; distance_sq: float32, as the kernel saw it. -1 and infinity where there is no
+    other row, and everywhere if not asked for. sums: float64, sum_j w_j f(d_ij), None without row_sums.
+    total: sum over i != j of w_i w_j f(d_ij). Both None with sum="none".
     tile_range: only the units start .. stop - 1 of `count_units`, for `merge_sweeps`.
     """
     tiling = tiling or choose_tiling(x.device, precision)
@@ -128,10 +132,9 @@ def merge_sweeps(parts: Sequence[Parts]) -> Parts:
     """
     nearest, distance_sq, sums, total = parts[0]
     for other in parts[1:]:
-        if nearest is not None and distance_sq is not None and other[0] is not None and other[1] is not None:
-            index, squares = other[0].to(nearest.device), other[1].to(nearest.device)
-            better = (index >= 0) & ((nearest < 0) | (squares < distance_sq) | ((squares == distance_sq) & (index < nearest)))
-            nearest, distance_sq = torch.where(better, index, nearest), torch.where(better, squares, distance_sq)
+        index, squares = other[0].to(nearest.device), other[1].to(nearest.device)
+        better = (index >= 0) & ((nearest < 0) | (squares < distance_sq) | ((squares == distance_sq) & (index < nearest)))
+        nearest, distance_sq = torch.where(better, index, nearest), torch.where(better, squares, distance_sq)
         sums = None if sums is None or other[2] is None else sums + other[2].to(sums.device)
         total = None if total is None or other[3] is None else total + other[3]
     return nearest, distance_sq, sums, total
@@ -158,7 +161,7 @@ def launch_top_k(
     values = torch.empty(n, k, dtype=torch.float32, device=a.device)
     found = torch.empty(n, k, dtype=torch.int64, device=a.device)
     size = max(1, _MAX_KEYS // (num_groups * tiling.rows)) * tiling.rows
-    strip = max(1, min(32, num_tiles // 64))
+    strip = max(1, min(_LONGEST_STRIP, num_tiles // 64))
     with _on(a.device):
         for start in range(0, n, size):
             num_rows = min(size, n - start)
@@ -214,7 +217,7 @@ class _Plan:
 def _plan(n: int, m: int, tiling: Tiling, *, symmetric: bool) -> _Plan:
     num_blocks, num_whole = triton.cdiv(n, tiling.rows), m // tiling.columns
     num_tiles = num_blocks * num_whole // (2 if symmetric else 1)
-    strip = 1 << max(0, min(32, num_tiles // 4096).bit_length() - 1)
+    strip = 1 << max(0, min(_LONGEST_STRIP, num_tiles // _ENOUGH_UNITS).bit_length() - 1)
     starts, place = [], 0
     for index in reversed(range(triton.cdiv(num_whole, strip))):
         last = min((index + 1) * strip, num_whole) - 1
@@ -280,7 +283,7 @@ def _sweep(
     left: _Rows, right: _Rows, plan: _Plan, exponent: int, *, nearest: bool, function: str, row_sums: bool, units: tuple[int, int]
 ) -> Parts:
     device, tiling, chosen = left.high.device, plan.tiling, _FUNCTIONS[function]
-    best = torch.full((len(left.high) if nearest else 1,), -1, dtype=torch.int64, device=device)
+    best = torch.full((len(left.high),), -1, dtype=torch.int64, device=device)
     best[: left.num] = (_INFINITY << 32) | LAST
     sums = torch.zeros(len(left.high) if row_sums else 1, dtype=torch.int64, device=device)
     start, stop = units
@@ -310,10 +313,8 @@ def _sweep(
                     total += partial[:num_programs].sum()
     # Distances were those of rows times 2^exponent; a power of two costs no bit.
     unscale = 2.0**-exponent if chosen == 1 else 1.0
-    found, squares = _unpack(best[: left.num], exponent) if nearest else (None, None)
     return (
-        found,
-        squares,
+        *_unpack(best[: left.num], exponent),
         sums[: left.num].double() / fixed * unscale if row_sums and chosen else None,
         float(total) * (2 if plan.symmetric else 1) * unscale if chosen else None,
     )

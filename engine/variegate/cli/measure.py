@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-
     from variegate.store.texts import TextSet
 
 _DISTANCES = ("cosine", "euclidean", "sqeuclidean", "angular")
@@ -122,7 +121,7 @@ def _encoder(options: dict[str, Any], *sets: TextSet | None) -> Any:
     from variegate.embeddings import Encoder
 
     return Encoder(
-        options["encoder"], pooling=options["pooling"], precision=options["precision"], cache=None if options["no_cache"] else "auto"
+        options["encoder"], pooling=options["pooling"], precision=options["precision"], cache=None if options["no_cache"] else "default"
     )
 
 

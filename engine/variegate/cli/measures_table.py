@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _PAIRS_SHOWN = 5
 _LABELS_SHOWN = 20
+_LABEL_COLUMNS = (
+    ("remote_clique", "set"),
+    ("remote_clique", "reference"),
+    ("chamfer", "set"),
+    ("chamfer", "reference"),
+    ("top_k_similarity", "pair"),
+)
 
 
 def print_measurement(measurement: Mapping[str, Any], *, wide: bool) -> None:
@@ -41,9 +48,10 @@ def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
     for side in ("set", "reference", "pair"):
         for value in measurement["pooled"][side]:
             rows.setdefault(title(value), {})[side] = value
-    for name, sides in rows.items():
-        first = next(iter(sides.values()))
-        table.add_row(name, *(shown(sides.get(side)) for side in ("set", "reference", "pair")), how(first))
+    order = list(dict.fromkeys(name.split(" (")[0] for name in rows))
+    for name in sorted(rows, key=lambda name: order.index(name.split(" (")[0])):  # a value at equal size beside that of the whole set
+        sides = rows[name]
+        table.add_row(name, *(shown(sides.get(side)) for side in ("set", "reference", "pair")), how(list(sides.values())))
     console.print(table)
 
 
@@ -55,15 +63,14 @@ def _print_labels(console: Any, measurement: Mapping[str, Any]) -> None:
     labels = measurement["labels"]
     if len(labels) < 2:
         return
-    names = list(dict.fromkeys((side, title(value)) for each in labels.values() for side in each for value in each[side]))
-    names = [(side, name) for side, name in names if name.startswith(("remote_clique", "chamfer", "top_k"))]
-    table = Table(title="By label, at equal size where there is a reference", title_justify="left")
+    values = {label: {(value["metric"], side): value for side in sides for value in sides[side]} for label, sides in labels.items()}
+    shown_metrics = [(metric, side) for metric, side in _LABEL_COLUMNS if any((metric, side) in each for each in values.values())]
+    table = Table(title=f"By label{', at equal size' if measurement['reference'] else ''}", title_justify="left")
     table.add_column("label")
-    for side, name in names:
-        table.add_column(f"{name.split(' (')[0]} {'' if side == 'pair' else side}".strip(), justify="right")
-    for label, sides in list(labels.items())[:_LABELS_SHOWN]:
-        values = {(side, title(value)): value for side in sides for value in sides[side]}
-        table.add_row(visible(label), *(shown(values.get(name)) for name in names))
+    for metric, side in shown_metrics:
+        table.add_column(metric if side == "pair" else f"{metric} {side}", justify="right")
+    for label in list(labels)[:_LABELS_SHOWN]:
+        table.add_row(visible(label), *(shown(values[label].get(column)) for column in shown_metrics))
     console.print(table)
     if len(labels) > _LABELS_SHOWN:
         console.print(f"{len(labels) - _LABELS_SHOWN} more labels: see --json or the report", style="dim")
@@ -85,7 +92,7 @@ def _print_pairs(console: Any, measurement: Mapping[str, Any]) -> None:
 
 
 def title(value: Mapping[str, Any]) -> str:
-    """The measure with what tells it from its likes: `vendi_score (q = 2)`, `chamfer (1,200 drawn)`."""
+    """The measure with what tells it from its likes: `vendi_score (q = 2)`, `chamfer (equal size)`."""
     details = value["details"]
     about = []
     if value["metric"] == "vendi_score":
@@ -106,12 +113,13 @@ def shown(value: Mapping[str, Any] | None) -> str:
     return number
 
 
-def how(value: Mapping[str, Any]) -> str:
-    """Distance, self rule and implementation of a value."""
-    parts = [value["distance"], value["implementation"]]
-    if value["include_self"]:
+def how(values: Sequence[Mapping[str, Any]]) -> str:
+    """Distance, self rule and implementation of values of one measure."""
+    first = values[0]
+    parts = [first["distance"], " / ".join(dict.fromkeys(value["implementation"] for value in values))]
+    if first["include_self"]:
         parts.append("self counted")
     for name in ("radius", "threshold"):
-        if name in value["details"]:
-            parts.append(f"{name} {value['details'][name]:.3g}")
+        if name in first["details"]:
+            parts.append(f"{name} {first['details'][name]:.3g}")
     return ", ".join(part for part in parts if part)

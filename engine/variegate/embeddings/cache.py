@@ -34,6 +34,7 @@ _HEAD_BYTES = _HEADER.size + _CHECKED.size
 # A text's hash, and whether it was longer than the model reads.
 _ENTRY = np.dtype([("key", "<u8", (2,)), ("truncated", "u1")])
 
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     first: int  # row

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import orjson
-from jaxtyping import Float, Int, UInt64
+from jaxtyping import Bool, Int, UInt64
 
-from variegate.embeddings.cache import Scratch, VectorStore, cache_errors, default_cache, hash_texts
+from variegate.embeddings.about import About, describe
+from variegate.embeddings.cache import Scratch, VectorStore
+from variegate.embeddings.location import default_cache
 from variegate.embeddings.models import DEFAULT_MODEL, POOLINGS, find_model, load_model, pooling_of
-from variegate.errors import StoreError, UsageError, nearest
+from variegate.embeddings.result import Embeddings
+from variegate.embeddings.texts import find_distinct, hash_texts
+from variegate.errors import UsageError, nearest
 from variegate.seeding import digest
-from variegate.store.files import write_atomic
 
 if TYPE_CHECKING:
     from variegate.embeddings.network import Network
 
 OnProgress = Callable[[int, int], None]
 
-# Largest 1 - cos against float32 that a lower precision may have, and what it must keep on the few texts probed for that.
-ERROR_LIMIT = 1e-4
-PROBE_LIMIT = ERROR_LIMIT / 2
 _FORMAT = 1  # of the cache; part of its folders' names
 
 
@@ -81,7 +79,7 @@ class Encoder:
             root = default_cache() if cache == "default" else Path(cache).expanduser()
             short = "".join(each if each.isalnum() or each in "-_." else "-" for each in self.name)[:60]
             self._cache = root / f"{short}-{digest([_FORMAT, self.fingerprint, self._pooling, max_tokens])}"
-        self._facts = self._read_facts()
+        self._about = About(self._cache, model=self.name, fingerprint=self.fingerprint)
         self._network: Network | None = None
         self._stores: dict[str, VectorStore] = {}
 
@@ -91,7 +89,7 @@ class Encoder:
         progress: called with the distinct texts that are done, and their number.
         """
         started = time.perf_counter()
-        distinct, inverse = _distinct(texts)
+        distinct, inverse = find_distinct(texts)
         keys = hash_texts(distinct) if self._cache else np.zeros((len(distinct), 2), dtype=np.uint64)
         precision, reason = self._choose(distinct, keys)
         rows, truncated = self._find(precision, keys)
@@ -105,7 +103,6 @@ class Encoder:
                 progress(finished, len(distinct))
 
         done(0)
-        store: VectorStore | Scratch | None = self._stores.get(precision)
         encoding_s = 0.0
         if len(missing):
             network = self._load()
@@ -116,19 +113,20 @@ class Encoder:
                 rows[places] = store.append(keys[places], vectors, cut)
                 truncated[places] = cut
             encoding_s = time.perf_counter() - begun
-        assert store is not None  # there is at least one text
+        else:
+            store = self._stores[precision]
         if len(inverse) > len(distinct):
             rows, truncated = rows[inverse], truncated[inverse]
         return Embeddings(
             vectors=store.read(rows),
             name=self.name,
             fingerprint=self.fingerprint,
-            width=self._facts["width"],
-            max_tokens=self._facts["max_tokens"],
-            pooling=self._facts["pooling"],
+            width=self._about["width"],
+            max_tokens=self._about["max_tokens"],
+            pooling=self._about["pooling"],
             precision=precision,
             precision_reason=reason,
-            precision_error=self._probed(precision),
+            precision_error=verdict["error"] if (verdict := self._about.verdict(precision)) else None,
             num_truncated=int(truncated.sum()),
             num_unique=len(distinct),
             num_encoded=len(missing),
@@ -145,30 +143,20 @@ class Encoder:
             return "float32", "as asked"
         if lower is None:
             return "float32", f"this {'CPU has no bfloat16 instructions' if self._device == 'cpu' else 'device is used in float32'}"
-        verdict = self._facts.get("lower", {}).get(lower)
+        verdict = self._about.verdict(lower)
         if verdict and not verdict["accepted"] and self._precision == "auto":
-            return "float32", _say(lower, verdict)
+            return "float32", describe(lower, verdict)
         for precision in (lower, "float32") if verdict is None and self._precision == "auto" else (lower,):
             rows, _ = self._find(precision, keys)
             if (rows >= 0).all():
-                return precision, _say(lower, verdict) if precision == lower and verdict else "as the vectors in the cache are"
+                return precision, describe(lower, verdict) if precision == lower and verdict else "as the vectors in the cache are"
         missing = [texts[i] for i in np.flatnonzero(self._find(lower, keys)[0] < 0)]
         error, num_probed = self._load().probe(missing, lower)
-        if not num_probed:  # nothing but short texts, which are encoded in float32 either way
-            if verdict or self._precision != "auto":
-                return lower, _say(
-                    lower, verdict
-                ) if verdict else "as asked; the texts at hand are so short that they are encoded in float32"
-            return "float32", f"the texts are too short for {lower} to be tried"
-        if verdict:
-            error, num_probed = max(error, verdict["error"]), num_probed + verdict["num_probed"]
-        verdict = {"error": error, "num_probed": num_probed, "accepted": error <= PROBE_LIMIT}
-        self._write_facts({"lower": {**self._facts.get("lower", {}), lower: verdict}})
-        return (lower if verdict["accepted"] or self._precision != "auto" else "float32"), _say(lower, verdict)
-
-    def _probed(self, precision: str) -> float | None:
-        verdict = self._facts.get("lower", {}).get(precision)
-        return float(verdict["error"]) if verdict else None
+        if num_probed:
+            verdict = self._about.add_probe(lower, error, num_probed)
+        if verdict is None:  # short texts alone, which are encoded in float32 either way
+            return (lower if self._precision == lower else "float32"), f"the texts are too short for {lower} to be tried"
+        return (lower if verdict["accepted"] or self._precision != "auto" else "float32"), describe(lower, verdict)
 
     # -- the model and its stores --------------------------------------------------------------------------------
 
@@ -178,58 +166,22 @@ class Encoder:
 
             model = load_model(self._folder, pooling=self._pooling, max_tokens=self._max_tokens, device=self._device)
             self._network = Network(model, name=self.name, device=self._device, threads=self._threads)
-            self._write_facts({"width": self._network.width, "max_tokens": self._network.max_tokens, "pooling": pooling_of(model)})
+            self._about.set_model(width=self._network.width, max_tokens=self._network.max_tokens, pooling=pooling_of(model))
         return self._network
 
-    def _find(self, precision: str, keys: UInt64[np.ndarray, "n 2"]) -> tuple[Int[np.ndarray, " n"], Any]:
-        if self._cache is None or "width" not in self._facts:
+    def _find(self, precision: str, keys: UInt64[np.ndarray, "n 2"]) -> tuple[Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+        if self._cache is None or not self._about.known:
             return np.full(len(keys), -1, dtype=np.int64), np.zeros(len(keys), dtype=bool)
         if precision not in self._stores:
-            self._stores[precision] = VectorStore(self._cache / precision, self._facts["width"])
+            self._stores[precision] = VectorStore(self._cache / precision, self._about["width"])
         return self._stores[precision].find(keys)
 
     def _writable(self, precision: str, num_rows: int) -> VectorStore | Scratch:
         if self._cache is None:
-            return Scratch(num_rows, self._facts["width"])
-        store = self._stores.setdefault(precision, VectorStore(self._cache / precision, self._facts["width"]))
+            return Scratch(num_rows, self._about["width"])
+        store = self._stores.setdefault(precision, VectorStore(self._cache / precision, self._about["width"]))
         store.prepare(num_rows)
         return store
-
-    # -- about.json: what answers without the model ---------------------------------------------------------------
-
-    def _read_facts(self) -> dict[str, Any]:
-        path = self._cache / "about.json" if self._cache else None
-        if path is None or not path.is_file():
-            return {}
-        with cache_errors(path):
-            data = path.read_bytes()
-        try:
-            facts = orjson.loads(data)
-            if facts["fingerprint"] == self.fingerprint and isinstance(facts["width"], int) and {"max_tokens", "pooling"} <= facts.keys():
-                return facts
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            pass  # said below
-        raise StoreError(f"embedding cache {path.parent} is damaged: about.json does not describe it. Delete that folder and run again")
-
-    def _write_facts(self, facts: dict[str, Any]) -> None:
-        new = {**self._facts, **facts}
-        if new == self._facts:
-            return
-        self._facts = new
-        if self._cache is None:
-            return
-        path = self._cache / "about.json"
-        about = {"model": self.name, "fingerprint": self.fingerprint, **new}
-        try:
-            write_atomic(path, orjson.dumps(about, option=orjson.OPT_INDENT_2))
-        except StoreError as error:  # that one advises on a run's folder
-            with cache_errors(path):
-                raise error.__cause__ or error from None
-
-
-def _say(lower: str, verdict: dict[str, Any]) -> str:
-    within = "within" if verdict["accepted"] else "over"
-    return f"{lower}: largest 1 - cos against float32 {verdict['error']:.1e} on {verdict['num_probed']} texts probed, {within} the limit of {PROBE_LIMIT:.0e}"
 
 
 def _device(asked: str) -> tuple[str, str | None]:

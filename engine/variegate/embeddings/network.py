@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from variegate.embeddings.batching import SIZES, Batch, batch_by_length, cut_windows
 from variegate.errors import UsageError, VariegateError
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -31,26 +31,6 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # little, so they stay in float32.
 SHORT_TOKENS = 10
 NUM_PROBED = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How work is cut up. A window is tokenised, encoded and handed on at once; a batch is one forward pass."""
-
-    window_texts: int
-    window_chars: int
-    batch_tokens: int
-
-
-# On the CPU a batch's activations should stay in the caches: 512 tokens were the fastest of 128 to 2,048 with MiniLM.
-SIZES = {"cpu": Sizes(4096, 1 << 19, 512), "cuda": Sizes(32768, 1 << 23, 65536)}
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    rows: Int[np.ndarray, " b"]  # places in the window
-    num_tokens: int  # of each text
-    features: dict[str, Any]  # the model's inputs
 
 
 def lower_precision(device: str) -> str | None:
@@ -102,16 +82,14 @@ class Network:
         sample = [candidates[low[i]] for i in _spread(len(low), NUM_PROBED)]
         if not sample:
             return 0.0, 0
-        full, lower = (
-            np.concatenate([vectors for _, vectors, _ in self._encode(sample, each, lambda _: None)]) for each in ("float32", precision)
-        )
-        error = float(_one_minus_cosine(full, lower).max())
+        both = [np.concatenate([part for _, part, _ in self._encode(sample, each, lambda _: None)]) for each in ("float32", precision)]
+        error = float(_one_minus_cosine(*both).max())
         return error if np.isfinite(error) else float("inf"), len(sample)
 
     def _encode(
         self, texts: Sequence[str], precision: str, done: Callable[[int], None]
     ) -> Iterator[tuple[slice, Float[np.ndarray, "n d"], Bool[np.ndarray, " n"]]]:
-        windows = list(self._windows(texts))
+        windows = list(cut_windows(texts, self._sizes))
         with self._workers(precision) as workers, ThreadPoolExecutor(1) as ahead:
             upcoming = ahead.submit(self.prepare, texts[windows[0]])
             for number, window in enumerate(windows):
@@ -125,58 +103,25 @@ class Network:
                 yield window, vectors, truncated
 
     def prepare(self, texts: Sequence[str]) -> tuple[list[Batch], Bool[np.ndarray, " n"]]:
-        """Tokenise, and batch texts of equal numbers of tokens, longest first; which texts were truncated."""
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        lengths = np.zeros(len(texts), dtype=np.int64)
-        parts: dict[int, list[tuple[Int[np.ndarray, " b"], dict[str, Any]]]] = {}
-        for start in range(0, len(order), 256):  # padded to their longest for a moment only
-            some = order[start : start + 256]
-            features = self._model.preprocess([texts[i] for i in some], prompt=self._prompt)
-            mask = features.get("attention_mask")
-            tensors = [value for value in features.values() if isinstance(value, Tensor)]
-            if mask is None or mask.ndim != 2 or any(value.shape != mask.shape for value in tensors):
-                raise UsageError(f"encoder {self._name!r} does not read texts as a transformer does: choose a transformer encoder")
-            mask = mask.bool()
-            lengths[some] = mask.sum(1).numpy()
-            for length in np.unique(lengths[some]).tolist():
-                rows = np.flatnonzero(lengths[some] == length)
-                kept = mask[rows]
-                part = _each_tensor(features, lambda value, rows=rows, kept=kept, length=length: value[rows][kept].view(len(rows), length))
-                parts.setdefault(length, []).append((some[rows], part))
-        batches = []
-        for length in sorted(parts, reverse=True):
-            rows = np.concatenate([each for each, _ in parts[length]])
-            first = parts[length][0][1]
-            joined = {
-                name: torch.cat([part[name] for _, part in parts[length]]) if isinstance(first[name], Tensor) else first[name]
-                for name in first
-            }
-            size = max(1, self._sizes.batch_tokens // max(1, length))
-            for start in range(0, len(rows), size):
-                cut = slice(start, start + size)
-                batches.append(Batch(rows[cut], length, _each_tensor(joined, lambda value, cut=cut: value[cut])))
-        return batches, self._truncated(texts, lengths)
+        """Batches of a window's texts, and which of them are longer than the model reads."""
+        try:
+            batches = batch_by_length(texts, lambda some: self._model.preprocess(some, prompt=self._prompt), self._sizes.batch_tokens)
+        except UsageError as error:
+            raise UsageError(f"encoder {self._name!r} is no transformer encoder: {error}") from error
+        return batches, self._truncated(texts, batches)
 
-    def _truncated(self, texts: Sequence[str], lengths: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    def _truncated(self, texts: Sequence[str], batches: Sequence[Batch]) -> Bool[np.ndarray, " n"]:
         """Only a text that fills the model's window can have been cut; those are counted again without a limit."""
         out = np.zeros(len(texts), dtype=bool)
-        full = np.flatnonzero(lengths >= self.max_tokens) if self.max_tokens is not None else []
-        if len(full):
-            whole = self._model.tokenizer([(self._prompt or "") + texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
-            out[full] = [len(ids) > (self.max_tokens or 0) for ids in whole]
+        limit = self.max_tokens
+        full = [row for batch in batches if limit is not None and batch.num_tokens >= limit for row in batch.rows.tolist()]
+        if limit is not None and full:
+            whole = self._model.tokenizer([(self._prompt or "") + texts[row] for row in full], truncation=False, verbose=False)
+            out[full] = [len(ids) > limit for ids in whole["input_ids"]]
         return out
 
-    def _windows(self, texts: Sequence[str]) -> Iterator[slice]:
-        start = chars = 0
-        for place, text in enumerate(texts):
-            if place > start and (place - start == self._sizes.window_texts or chars + len(text) > self._sizes.window_chars):
-                yield slice(start, place)
-                start, chars = place, 0
-            chars += len(text)
-        yield slice(start, len(texts))
-
     def _forward(self, batch: Batch, precision: str) -> Float[np.ndarray, "b d"]:
-        inputs = _each_tensor(batch.features, lambda value: value.to(self._device))
+        inputs = {name: value.to(self._device) if isinstance(value, Tensor) else value for name, value in batch.features.items()}
         exact = precision != "float32" and not _is_low(batch, precision)
         with torch.autocast(self._device, enabled=False) if exact else nullcontext():
             vectors = self._model(inputs)["sentence_embedding"]
@@ -207,10 +152,6 @@ class Network:
 
 def _is_low(batch: Batch, precision: str) -> bool:
     return precision == "float16" or (precision == "bfloat16" and batch.num_tokens > SHORT_TOKENS)
-
-
-def _each_tensor(features: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    return {name: change(value) if isinstance(value, Tensor) else value for name, value in features.items()}
 
 
 def _spread(count: int, wanted: int) -> Int[np.ndarray, " k"]:

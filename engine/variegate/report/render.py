@@ -1,7 +1,8 @@
 """report.html from a run folder: counts the rows, fills in the template, writes one self-contained file.
 
 Reads what is there: a run that has not ended, or a manifest of another version, only leaves gaps. Measures nothing beyond
-counting; the words for settings come from `store.settings`, the plots from `svg`.
+counting; what `variegate measure` left in the folder is laid out by `measures`, the words for settings come from
+`store.settings`, the plots from `svg`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from variegate.report import svg
 from variegate.report.counting import NGRAM_SIZES, OPENING_WORDS, BoundedCounter, Counts, count, quantile
-from variegate.report.visible import visible
+from variegate.report.measures import measures_context, read_measures
+from variegate.report.page import render_template
 from variegate.store.files import write_atomic
 from variegate.store.ledger import REASONS
 from variegate.store.rows import KEPT
-from variegate.store.run_folder import RunFolder
+from variegate.store.run_folder import MEASURES, RunFolder
 from variegate.store.settings import decoding_in_words, labels_of, part, read_settings, strategy_in_words, suppression_in_words
 
 _BARS_IN_COLUMN = 25
@@ -35,16 +35,8 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def render(folder: RunFolder) -> str:
-    """The report as HTML. Autoescape is on: whatever a model wrote is shown, never obeyed."""
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, percent=percent, duration=duration, visible=visible, token=token)
-    return environment.get_template("report.html.j2").render(_context(folder))
+    """The report as HTML."""
+    return render_template("report.html.j2", _context(folder))
 
 
 def _context(folder: RunFolder) -> dict[str, Any]:
@@ -71,38 +63,11 @@ def _context(folder: RunFolder) -> dict[str, Any]:
         "kept_plots": _kept_plots(counts, labels),
         "lengths": _lengths(counts),
         "repetition": _repetition(counts),
+        **_measures(folder, counts.kept),
         "throughput": _throughput(facts),
         "versions": sorted((part(manifest or {}, "versions") or {}).items()),
         "suppressed": _suppressed(manifest or {}),
     }
-
-
-# -- values as people write them -------------------------------------------------------------------------------
-
-
-def number(value: Any) -> str:
-    """`1,234`, `0.37`, `1,234` for 1234.5: three significant digits below a hundred; a dash where nothing is known."""
-    if not isinstance(value, int | float):
-        return "–"
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.3g}"
-
-
-def percent(share: float) -> str:
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
-
-
-def duration(seconds: Any) -> str:
-    if not isinstance(seconds, int | float):
-        return "–"
-    unit, size = next((unit, size) for unit, size in (("s", 1), ("min", 60), ("h", 3600)) if seconds < 120 * size or unit == "h")
-    return f"{seconds / size:.3g} {unit}"
-
-
-def token(text: str) -> str:
-    """A token with its spaces and line ends visible."""
-    return visible(text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣")
 
 
 # -- sections --------------------------------------------------------------------------------------------------
@@ -250,6 +215,18 @@ def _repetition(counts: Counts) -> dict[str, Any]:
         "ngrams": [(size, table(counts.ngrams[size], _TOP_NGRAMS)) for size in NGRAM_SIZES],
         "label_slack": max((each.openings.slack for each in counts.labels.values()), default=0),
     }
+
+
+def _measures(folder: RunFolder, kept: int) -> dict[str, Any]:
+    """The measurement in the folder, if there is one, and what to say of it: damaged, or of other texts than the run's."""
+    measurement, note = read_measures(folder.path / MEASURES)
+    if measurement is None:
+        return {"measures": None, "measures_note": note}
+    measures = measures_context(measurement)
+    measured = measures["set"]["n"]
+    if measured is not None and measured != kept:
+        note = f"These are the measures of {measured:,} records, but the run has kept {kept:,}: measure it again."
+    return {"measures": measures, "measures_note": note}
 
 
 def _fresh_tokens(facts: Mapping[str, Any]) -> int:
