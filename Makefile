@@ -57,9 +57,13 @@ docs: fix        ## the same as fix
 
 bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_generate.py
+	$(PIP) --no-deps --target .bench-peers diversity==0.3.1
+	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_metrics.py --peers .bench-peers
+	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_embeddings.py
 
 bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random weights
 	$(BIN)/python benchmarks/bench_generate.py --gpu
+	$(BIN)/python benchmarks/gpu_pairwise.py --output benchmarks/results/pairwise-gpu.json
 
 nano: $(READY)   ## train nano-llama again (about an hour on 2 cores; needs VARIEGATE_DATA) and measure it
 	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama

@@ -12,7 +12,6 @@ words. Writes benchmarks/results/suppression-study-cpu.json.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import subprocess
 import sys
@@ -28,19 +27,18 @@ import harness
 from measure_nano_llama import Student
 from variegate.config import load_task
 from variegate.folding import fold
+from variegate.metrics import remote_clique
+from variegate.metrics.lexical import distinct_n
 from variegate.records import Record
 from variegate.store.run_folder import RunFolder
 
 
 def lexical(records: list[Record]) -> dict[str, float]:
-    bigrams: Counter[tuple[str, str]] = Counter()
     openings: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        words = fold(record.text).split()
-        bigrams.update(itertools.pairwise(words))
-        openings[record.label][" ".join(words[:3])] += 1
+        openings[record.label][" ".join(fold(record.text).split()[:3])] += 1
     top = [counts.most_common(1)[0][1] / counts.total() for counts in openings.values()]
-    return {"distinct_bigrams": len(bigrams) / bigrams.total(), "top_opening_share": float(np.mean(top))}
+    return {"distinct_bigrams": distinct_n([record.text for record in records], 2).value, "top_opening_share": float(np.mean(top))}
 
 
 def balanced(records: list[Record], most: int) -> list[Record]:
@@ -50,11 +48,6 @@ def balanced(records: list[Record], most: int) -> list[Record]:
         by_label[record.label].append(record)
     each = min(most // len(by_label), min(map(len, by_label.values())))
     return [record for chosen in by_label.values() for record in chosen[:each]]
-
-
-def remote_clique(units: np.ndarray) -> float:
-    n = len(units)
-    return float(1 - (np.square(units.sum(axis=0, dtype=np.float64)).sum() - n) / (n * (n - 1)))
 
 
 def run(name: str, overrides: list[str]) -> None:
@@ -87,9 +80,7 @@ def main() -> None:
                 records = list(folder.records())
                 manifest = folder.read_manifest() or {}
                 sample = balanced(records, 3000)
-                units = encoder.encode(
-                    [record.text for record in sample], batch_size=16, normalize_embeddings=True, show_progress_bar=False
-                )
+                vectors = encoder.encode([record.text for record in sample], batch_size=16, show_progress_bar=False)
                 rows.append(
                     {
                         "task": task,
@@ -102,7 +93,7 @@ def main() -> None:
                         "tokens_per_second": manifest["tokens_per_second"],
                         "sampled": len(sample),
                         "label_accuracy": student.accuracy([record.text for record in sample], [record.label for record in sample]),
-                        "remote_clique_cosine": remote_clique(units),
+                        "remote_clique_cosine": remote_clique(vectors, per_record=False).value,
                         **lexical(records),
                     }
                 )

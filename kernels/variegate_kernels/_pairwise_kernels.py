@@ -4,9 +4,9 @@ Knows nothing of scaling, devices or launches. One program takes a row block and
 distances come from q_i + q_j - 2 g_ij and are clamped to 0, so that their bits, read as int32, sort as they do: the nearest
 row is a minimum over the int64 (bits << 32 | index), which gives the lowest index on ties in whatever order tiles finish.
 
-What a tile must do for every pair, on NVIDIA chips: one FFMA, one FADD, one FMNMX for the clamp, half a minimum for the
-rows, one fused subtract-minimum for the columns, and for sums one MUFU and one FADD. Which row or column a minimum came
-from costs several times that, and is looked for only where some minimum of the tile improves on what is known.
+Compiled for sm_90, a pair of an interior tile costs one FFMA, one FADD and one FMNMX (the clamp), less than one minimum for its
+row, a subtraction and less than one minimum for its column and, for sums, one MUFU and one FADD. Which row or column a minimum
+came from costs several times that, and is looked for only where a minimum of the tile is no larger than what is known.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def _angle(distance_sq):  # type: ignore[no-untyped-def]
 
 
 # Numbers that change from call to call: Triton would compile anew for those that are 1 or a multiple of 16.
-@triton.jit(do_not_specialize=["first", "num_columns", "num_whole", "num_strips", "strip"])  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["first", "num_columns", "num_whole", "num_blocks", "num_groups", "num_strips", "group", "strip"])  # type: ignore[untyped-decorator]
 def sweep_strip(  # type: ignore[no-untyped-def]
     a_high, a_low, a_sq, a_weights,  # fp16 [rows padded, width] twice, float32 [rows padded] twice
     b_high, b_low, b_sq, b_weights,  # the same of the columns
     best,  # int64 [rows padded]: bits << 32 | index; -1 in padding, which nothing improves on
     sums,  # int64 [rows padded]: fixed point
     partial,  # float64 [programs]
-    starts,  # int64 [num_starts]: the first unit of each strip, the last strip first; then only larger numbers
-    first, num_columns, num_whole, num_strips, strip, unscale, fixed,
+    starts,  # int64 [num_starts]: the first unit of each group of row blocks, the last group first; then only larger numbers
+    first, num_columns, num_whole, num_blocks, num_groups, num_strips, group, strip, unscale, fixed,
     num_chunks: tl.constexpr, tile_m: tl.constexpr, tile_n: tl.constexpr, tile_k: tl.constexpr, num_starts: tl.constexpr,
     symmetric: tl.constexpr, masked: tl.constexpr, nearest: tl.constexpr, function: tl.constexpr, row_sums: tl.constexpr,
     weighted: tl.constexpr, three: tl.constexpr,
@@ -76,7 +76,8 @@ def sweep_strip(  # type: ignore[no-untyped-def]
     else:
         known = tl.load(starts + tl.arange(0, num_starts))
         place = tl.sum((known <= unit).to(tl.int32), axis=0) - 1
-        i = unit - tl.load(starts + place)
+        inside = (unit - tl.load(starts + place)).to(tl.int32)
+        i = ((num_groups - 1 - place) * group + inside % group).to(tl.int64)
     # Column tiles [diagonal, clear) hold pairs on both sides of the diagonal.
     diagonal = (i * tile_m // tile_n).to(tl.int32)
     clear = (((i + 1) * tile_m + tile_n - 1) // tile_n).to(tl.int32)
@@ -88,10 +89,13 @@ def sweep_strip(  # type: ignore[no-untyped-def]
             num_tiles = tl.where(num_tiles > tl.maximum(clear, num_whole), clear + 1, tl.minimum(clear, num_tiles))
         end = num_tiles
     else:
-        begin = (num_strips - 1 - place) * strip
+        begin = (num_strips - 1 - inside // group) * strip
         end = tl.minimum(begin + strip, num_whole)
         if symmetric:
             begin = tl.maximum(begin, clear)
+        # Nothing to do below the diagonal, or past the last row block of a group that is not full.
+        end = tl.where(i < num_blocks, tl.maximum(begin, end), begin)
+        i = tl.minimum(i, num_blocks - 1)
 
     in_rows = tl.arange(0, tile_m)
     in_columns = tl.arange(0, tile_n)
@@ -206,7 +210,7 @@ def group_maxima(  # type: ignore[no-untyped-def]
             bits = largest.to(tl.int32, bitcast=True)
             key = bits ^ ((bits >> 31) & LAST)  # of a negative number all but the sign is turned over: now it sorts as the number
             group = j * (tile_n // GROUP) + tl.arange(0, tile_n // GROUP)
-            tl.store(target + group[None, :], (key.to(tl.int64) << 32) | (LAST - group).to(tl.int64)[None, :])
+            tl.store(target + group[None, :], (key.to(tl.int64) << 32) | (-group + LAST).to(tl.int64)[None, :])
             products = tl.zeros((tile_m, tile_n), dtype=tl.float32)
 
 
@@ -233,4 +237,4 @@ def group_products(  # type: ignore[no-untyped-def]
     bits = products.to(tl.int32, bitcast=True)
     key = bits ^ ((bits >> 31) & LAST)
     target = keys + (i * num_kept + place) * GROUP + tl.arange(0, GROUP)
-    tl.store(target, (key.to(tl.int64) << 32) | (LAST - columns).to(tl.int64))
+    tl.store(target, (key.to(tl.int64) << 32) | (-columns + LAST).to(tl.int64))

@@ -165,6 +165,13 @@ def sweep_tiles(
     unused = np.zeros(_TILE, np.int64)
 
     def work() -> _Share:
+        try:
+            return reduce_tiles()
+        except BaseException:
+            stop.set()  # the other threads end with their tile
+            raise
+
+    def reduce_tiles() -> _Share:
         torch.set_num_threads(1)
         share = _Share(len(a))
         bits = share.best.view(np.int32)
@@ -197,7 +204,7 @@ def sweep_tiles(
             try:
                 shares = [future.result() for future in futures]
             except BaseException:
-                stop.set()  # Ctrl-C, or a failure in one thread: the others end with their tile
+                stop.set()  # Ctrl-C
                 raise
     finally:
         torch.set_num_threads(threads_before)

@@ -1,7 +1,7 @@
 """The GPU side of `pairwise`: rounds rows to fp16, cuts the work into units and launches the kernels. Imports Triton at once.
 
 Knows nothing of duplicates, measures or other GPUs: `tile_range` runs a part of the units, and `merge_sweeps` puts parts that
-ran on several devices together. Checks nothing; `pairwise` has done so.
+ran on several devices together. Checks no arguments but `tile_range`; `pairwise` has done so.
 
 Rows are moved by their mean (distances stay) and multiplied by one power of two, so that the largest entry lies in
 [2^13, 2^14): products of any width fit float32, and an entry is lost to fp16's smallest numbers only below 2^-38 of the largest.
@@ -37,7 +37,8 @@ GROUP: int = _pairwise_kernels.GROUP.value
 LAST: int = _pairwise_kernels.LAST.value
 _INFINITY = 0x7F800000  # the bits of float32's
 _FUNCTIONS = {"none": 0, "euclidean": 1, "angular": 2}
-_LONGEST_STRIP = 32  # tiles of a unit: 6 MB of fp16 columns at width 384, which stay in the second-level cache
+_GROUP_BLOCKS = 16  # row blocks that meet the same columns at about the same time
+_LONGEST_STRIP = 32  # tiles of a unit
 _ENOUGH_UNITS = 4096  # with fewer units than this, strips are shortened: every multiprocessor should have many
 _CHUNK_ELEMENTS = 1 << 24  # of float64 rows at a time, while they are rounded
 _MAX_PROGRAMS = 1 << 22  # of one launch: each stores 8 bytes
@@ -88,14 +89,18 @@ def launch_sweep(
     nearest: int64, the lowest index among equals; distance_sq: float32, as the kernel saw it. -1 and infinity where there is no
     other row, and everywhere if not asked for. sums: float64, sum_j w_j f(d_ij), None without row_sums.
     total: sum over i != j of w_i w_j f(d_ij). Both None with sum="none".
-    tile_range: only the units start .. stop - 1 of `count_units`, for `merge_sweeps`.
+    tile_range: only the units start .. stop - 1 of `count_units`, for `merge_sweeps`. What a unit is depends on the tiling, and
+    the tiling on the device: where devices may differ, pass one `tiling` to all parts and to `count_units`.
     """
     tiling = tiling or choose_tiling(x.device, precision)
     plan = _plan(len(x), len(x), tiling, symmetric=True)
+    start, stop = tile_range or (0, plan.num_units)
+    if not 0 <= start <= stop <= plan.num_units:
+        raise ValueError(f"tile_range: got {tile_range}, expected 0 <= start <= stop <= {plan.num_units}: count with the same tiling")
     centre = x.mean(0, dtype=torch.float64)
     exponent = _exponent([x], centre)
     rows = _round(x, centre, exponent, tiling, precision, weights)
-    return _sweep(rows, rows, plan, exponent, nearest=nearest, function=sum, row_sums=row_sums, units=tile_range or (0, plan.num_units))
+    return _sweep(rows, rows, plan, exponent, nearest=nearest, function=sum, row_sums=row_sums, units=(start, stop))
 
 
 def launch_cross_sweep(
@@ -199,18 +204,23 @@ def choose_tiling(device: torch.device, precision: Precision) -> Tiling:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Units 0 .. num_masked - 1 are row blocks: their tiles on the diagonal and their ragged last one. The others are a row
-    block against a strip of whole tiles, strip after strip from the last to the first, so that neighbours in time share columns.
-    Both orders are for speed: the first gives each row some neighbour to improve on, and from the last strip on most rows
-    meet others as rows before they meet them as columns, where an improvement costs more.
+    block against a strip of whole tiles, in groups of row blocks: all of a group for one strip, then for the next.
+
+    Neighbours in time so share rows and columns in the second-level cache. The order of the rest is for speed too: the diagonal
+    first gives each row some neighbour to improve on; from the last group to the first, most rows meet others as rows before
+    they meet them as columns, where finding the neighbour costs more.
     """
 
     tiling: Tiling
     symmetric: bool
     num_columns: int
     num_whole: int  # column tiles without padding
+    num_blocks: int
     num_masked: int
+    group: int  # row blocks
     strip: int  # column tiles
-    starts: tuple[int, ...]  # the first unit of each strip, less num_masked
+    num_strips: int
+    starts: tuple[int, ...]  # the first unit of each group from the last on, less num_masked
     num_units: int
 
 
@@ -218,14 +228,17 @@ def _plan(n: int, m: int, tiling: Tiling, *, symmetric: bool) -> _Plan:
     num_blocks, num_whole = triton.cdiv(n, tiling.rows), m // tiling.columns
     num_tiles = num_blocks * num_whole // (2 if symmetric else 1)
     strip = 1 << max(0, min(_LONGEST_STRIP, num_tiles // _ENOUGH_UNITS).bit_length() - 1)
+    num_strips, group = triton.cdiv(num_whole, strip), min(_GROUP_BLOCKS, num_blocks)
     starts, place = [], 0
-    for index in reversed(range(triton.cdiv(num_whole, strip))):
-        last = min((index + 1) * strip, num_whole) - 1
+    for index in reversed(range(triton.cdiv(num_blocks, group))):
         starts.append(place)
-        # Of a triangle, the row blocks that end at or before the first column of the strip's last tile.
-        place += min(num_blocks, last * tiling.columns // tiling.rows) if symmetric else num_blocks
+        # Of a triangle, the whole tiles right of the group's first row block.
+        left = triton.cdiv((index * group + 1) * tiling.rows, tiling.columns) if symmetric else 0
+        place += group * (num_strips - left // strip if left < num_whole else 0)
     num_masked = num_blocks if symmetric or m % tiling.columns else 0
-    return _Plan(tiling, symmetric, m, num_whole, num_masked, strip, tuple(starts), num_masked + place)
+    return _Plan(
+        tiling, symmetric, m, num_whole, num_blocks, num_masked, group, strip, num_strips, tuple(starts), num_masked + place
+    )  # fmt: skip
 
 
 # -- rows ------------------------------------------------------------------------------------------------------
@@ -290,7 +303,7 @@ def _sweep(
     pieces = [(True, start, min(stop, plan.num_masked)), (False, max(start, plan.num_masked), stop)]
     partial = torch.zeros(max(1, min(_MAX_PROGRAMS, stop - start)), dtype=torch.float64, device=device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    # More strips than there are would only be searched: a few sizes, so that few n need compiling for.
+    # Few lengths, so that few n need compiling for.
     num_starts = max(128, triton.next_power_of_2(len(plan.starts)))
     padding = [torch.iinfo(torch.int64).max] * (num_starts - len(plan.starts))
     starts = torch.tensor([*plan.starts, *padding], dtype=torch.int64, device=device)
@@ -303,7 +316,7 @@ def _sweep(
                 sweep_strip[(num_programs,)](
                     left.high, left.low, left.squares, left.weights, right.high, right.low, right.squares, right.weights,
                     best, sums, partial, starts, begin if masked else begin - plan.num_masked, plan.num_columns, plan.num_whole,
-                    len(plan.starts), plan.strip, 2.0 ** min(127, -2 * exponent), fixed,
+                    plan.num_blocks, len(plan.starts), plan.num_strips, plan.group, plan.strip, 2.0 ** min(127, -2 * exponent), fixed,
                     num_chunks=left.high.shape[1] // tiling.depth, tile_m=tiling.rows, tile_n=tiling.columns, tile_k=tiling.depth,
                     num_starts=num_starts, symmetric=plan.symmetric, masked=masked, nearest=nearest, function=chosen,
                     row_sums=row_sums and chosen > 0, weighted=weighted, three=left.three,

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from variegate_kernels._numba import compiled
+from variegate_kernels.rows import MIXER
+
+_MIXER = np.int64(MIXER)
 
 
 def _fill_row_facts(x: Any, bits: Any, odd: Any, squares: Any, hashes: Any) -> None:
@@ -22,7 +25,8 @@ def _fill_row_facts(x: Any, bits: Any, odd: Any, squares: Any, hashes: Any) -> N
             word = bits[i, k]
             if word == np.int32(-2147483648):  # -0
                 word = np.int32(0)
-            mixed += np.int64(word) * odd[k]
+            long = np.int64(word) * _MIXER
+            mixed += (long ^ (long >> np.int64(32))) * odd[k]
         hashes[i] = mixed
 
 

@@ -8,8 +8,9 @@ than that. A pair (i, i) is left out by its index, so equal rows are found.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,7 +21,8 @@ from variegate_kernels.rows import row_facts
 
 Function = Literal["none", "euclidean", "angular"]
 Impl = Literal["auto", "torch", "tiles", "triton"]
-Precision = Literal["fp32", "fp16", "fp16x3"]
+Precision = Literal["fp16", "fp16x3"]
+_Parts = tuple[Tensor, Tensor, Tensor | None, float | None]  # nearest, distance_sq, sums, total
 
 _BLOCK_ELEMENTS = 1 << 22  # of one block of distances, in the reference
 _PAIRS_ELEMENTS = 1 << 19  # of one block of differences
@@ -50,6 +52,7 @@ def sweep(
     row_sums: bool = True,
     impl: Impl = "auto",
     precision: Precision | None = None,
+    devices: Sequence[torch.device] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Sweep:
     """Every row of `x` against every other one.
@@ -59,22 +62,45 @@ def sweep(
     row_sums: False leaves `sums` out and keeps `total`, which a GPU does faster.
     impl: "torch" (the reference: float64, any device), "tiles" (CPU, float32, half of the pairs, both directions from one
         product), "triton" (CUDA, the same; `precision` "fp16" or "fp16x3"). "auto" is tiles on the CPU and triton on CUDA.
+    devices: CUDA devices that share the work of "triton", by row blocks of the triangle; one copy of `x` on each.
     progress: called with (tiles done, tiles) now and then, from a worker thread. Only "tiles" calls it.
     Cost: n^2 d multiplications ("tiles", "triton": half of that), memory O(n). The same bits however many threads there are.
     """
     weights = _check(x, x, weights)
     impl = _choose(impl, x, function)
+    _check_precision(impl, precision)
     if impl == "torch":
-        return _sweep_torch(x, x, weights, function, itself=True)
+        return _kept(_sweep_torch(x, x, weights, function, itself=True), row_sums)
     if impl == "tiles":
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
         found, squared, sums = sweep_tiles(x, None, weights, function, progress)
-        return _result(found, squared, sums, weights, "fp32", "tiles", x, x)
-    from variegate_kernels._pairwise_triton import launch_sweep
+        return _kept(_result(found, squared, sums, weights, "fp32", "tiles", x, x), row_sums)
+    precision = precision or "fp16"
+    return _from_triton(_launch(x, weights, devices or (x.device,), function, row_sums, precision), precision, x, x)
 
-    precision = _half(precision)
-    return _from_triton(launch_sweep(x, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision), precision, x, x)
+
+def _launch(
+    x: Tensor, weights: Tensor, devices: Sequence[torch.device], function: Function, row_sums: bool, precision: Precision
+) -> _Parts:
+    """The sweep in equal parts, one for each device, put together on the first."""
+    from variegate_kernels._pairwise_triton import choose_tiling, count_units, launch_sweep, merge_sweeps
+
+    tiling = choose_tiling(devices[0], precision)  # one for all: the parts are cut by it
+    units = count_units(x, precision=precision, tiling=tiling)
+    cuts = [units * place // len(devices) for place in range(len(devices) + 1)]
+
+    def part(place: int) -> _Parts:
+        device = devices[place]
+        return launch_sweep(
+            x.to(device), weights.to(device), nearest=True, sum=function, row_sums=row_sums, precision=precision,
+            tile_range=(cuts[place], cuts[place + 1]), tiling=tiling,
+        )  # fmt: skip
+
+    if len(devices) == 1:
+        return part(0)
+    with ThreadPoolExecutor(len(devices)) as pool:
+        return merge_sweeps(list(pool.map(part, range(len(devices)))))
 
 
 def cross_sweep(
@@ -91,16 +117,17 @@ def cross_sweep(
     """Every row of `a` against every row of `b`, whose copies `weights` gives; `total` counts every row of `a` once. See `sweep`."""
     weights = _check(a, b, weights)
     impl = _choose(impl, a, function)
+    _check_precision(impl, precision)
     if impl == "torch":
-        return _sweep_torch(a, b, weights, function, itself=False)
+        return _kept(_sweep_torch(a, b, weights, function, itself=False), row_sums)
     if impl == "tiles":
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
         found, squared, sums = sweep_tiles(a, b, weights, function, progress)
-        return _result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles", a, b)
+        return _kept(_result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles", a, b), row_sums)
     from variegate_kernels._pairwise_triton import launch_cross_sweep
 
-    precision = _half(precision)
+    precision = precision or "fp16"
     out = launch_cross_sweep(a, b, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision)
     return _from_triton(out, precision, a, b)
 
@@ -186,10 +213,9 @@ def _choose(impl: Impl, x: Tensor, function: Function) -> Impl:
     return impl
 
 
-def _half(precision: Precision | None) -> Literal["fp16", "fp16x3"]:
-    if precision not in (None, "fp16", "fp16x3"):
-        raise ValueError(f"precision: got {precision!r}, expected 'fp16' or 'fp16x3' with impl='triton'")
-    return precision or "fp16"  # type: ignore[return-value]
+def _check_precision(impl: Impl, precision: Precision | None) -> None:
+    if precision not in (None, "fp16", "fp16x3") or (precision is not None and impl != "triton"):
+        raise ValueError(f"precision: got {precision!r} with impl={impl!r}, expected 'fp16' or 'fp16x3' with impl='triton'")
 
 
 def _error(precision: str, a: Tensor, b: Tensor) -> float:
@@ -202,5 +228,9 @@ def _result(found: Tensor, squared: Tensor, sums: Tensor | None, own: Tensor, pr
     return Sweep(found, squared, sums, total, precision, impl, _error(precision, a, b))
 
 
-def _from_triton(out: tuple[Tensor, Tensor, Tensor | None, float | None], precision: str, a: Tensor, b: Tensor) -> Sweep:
+def _kept(found: Sweep, row_sums: bool) -> Sweep:
+    return found if row_sums else replace(found, sums=None)
+
+
+def _from_triton(out: _Parts, precision: str, a: Tensor, b: Tensor) -> Sweep:
     return Sweep(*out, precision, "triton", _error(precision, a, b))

@@ -11,16 +11,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+MIXER = 0x1E3779B97F4A7C15  # odd, bits without pattern
 _BLOCK_ELEMENTS = 1 << 20
 
 
 def row_facts(
     x: Float[Tensor, "n d"], *, impl: Literal["auto", "torch", "numba"] = "auto"
 ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
-    """(sum_k x_k^2 in float64, sum_k bits_k * odd_k modulo 2^64), `x` float32 or float64; -0 hashes as 0.
+    """(sum_k x_k^2 in float64, sum_k mix(bits_k) * odd_k modulo 2^64), `x` float32 or float64; -0 hashes as 0.
 
     `odd` are fixed pseudo-random odd numbers, one a column, so equal rows share a hash and two different ones do with a
-    probability of about 2^-63. `impl="auto"` is numba for float32 on the CPU, torch elsewhere. Cost: n * d reads.
+    probability of about 2^-63. `mix` moves high bits down: small whole numbers, as floats, end in zeros, which products keep.
+    `impl="auto"` is numba for float32 on the CPU, torch elsewhere. Cost: n * d reads.
     """
     if impl not in ("auto", "torch", "numba"):
         raise ValueError(f"impl: got {impl!r}, expected 'auto', 'torch' or 'numba'")
@@ -28,10 +30,14 @@ def row_facts(
         raise ValueError(f"x: got {x.dtype} {list(x.shape)}, expected float32 or float64 [n, d]")
     if impl == "auto":
         impl = "numba" if x.device.type == "cpu" and x.dtype == torch.float32 and x.stride(1) == 1 else "torch"
-    odd = torch.randint(-(2**62), 2**62, (x.shape[1],), generator=torch.Generator().manual_seed(20231206)).mul_(2).add_(1)
+    odd = multipliers(x.shape[1])
     if impl == "numba":
         return _row_facts_numba(x, odd)
     return _row_facts_torch(x, odd.to(x.device))
+
+
+def multipliers(d: int) -> Int[Tensor, " d"]:
+    return torch.randint(-(2**62), 2**62, (d,), generator=torch.Generator().manual_seed(20231206)).mul_(2).add_(1)
 
 
 def _row_facts_torch(x: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +47,9 @@ def _row_facts_torch(x: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
     for start in range(0, len(x), size):
         block = x[start : start + size].contiguous() + 0.0  # a copy in which -0 is 0
         squares[start : start + len(block)] = block.double().square_().sum(1)
-        bits = block.view(torch.int32 if x.dtype == torch.float32 else torch.int64).to(torch.int64)
+        bits = block.view(torch.int32 if x.dtype == torch.float32 else torch.int64).to(torch.int64)  # a copy, or of one
+        bits.mul_(MIXER)
+        bits.bitwise_xor_(bits >> 32)
         hashes[start : start + len(block)] = bits.mul_(odd).sum(1)
     return squares, hashes
 

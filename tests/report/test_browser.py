@@ -7,10 +7,12 @@ import struct
 import subprocess
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from variegate.report import write_report
+from variegate.report.measures import write_measures_report
 from variegate.store.run_folder import RunFolder
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -55,3 +57,24 @@ def test_it_is_not_blank(run_folder: RunFolder, tmp_path: Path, flags: tuple[str
     width, height, different = pixels(picture)
     assert (width, height) == (1000, 2000)
     assert different > 50
+
+
+def test_measures_render(measurement: dict[str, Any], tmp_path: Path) -> None:
+    page = write_measures_report(measurement, tmp_path / "measures.html")
+    dom = browse(page, tmp_path / "profile", "--dump-dom")
+    for shown in ("0.9393", "such a fine day", "</svg>", "3 of 1,200 records of the set"):
+        assert shown in dom
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_measures_fit_a_screen(measurement: dict[str, Any], tmp_path: Path, width: int) -> None:
+    """Nothing sticks out at the right: wide tables scroll in themselves."""
+    measurement["labels"] = {f"a_rather_long_label_{index}": measurement["labels"]["joy"] for index in range(12)}
+    page = write_measures_report(measurement, tmp_path / "measures.html")
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="{page.name}" style="border:0;width:{width}px;height:900px"></iframe><p id="found"></p>'
+        "<script>onload = () => { found.textContent = 'width ' + frames[0].document.documentElement.scrollWidth }</script>"
+    )
+    dom = browse(frame, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
+    assert f"width {width}<" in dom

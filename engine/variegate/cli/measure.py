@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from variegate.store.texts import TextSet
@@ -39,7 +40,9 @@ def _source_options(function: Any) -> Any:
 @click.option("--distance", type=click.Choice(_DISTANCES), default="cosine", show_default=True)
 @click.option("--k", type=click.IntRange(min=1), default=5, show_default=True, help="Neighbours in top-k similarity.")
 @click.option("--implementation", type=click.Choice(_IMPLEMENTATIONS), default="auto", show_default=True, help="How pairs are visited; the result says what was used.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw: equal sizes, estimates, the map.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of every draw: equal sizes, estimates, the map."
+)
 @click.option("--radius", type=click.FloatRange(min=0), help="Of coverage. Without it: the median distance of a reference to its nearest other.")  # fmt: skip
 @click.option("--leakage-threshold", type=click.FloatRange(-1, 1), default=0.95, show_default=True, help="Cosine from which a text counts as leaked from the reference.")  # fmt: skip
 @click.option("--by-label/--no-by-label", default=True, show_default=True, help="Also measure each label.")
@@ -60,19 +63,18 @@ def command(
     or - for standard input. A run folder keeps the measurement as measures.json, and its report shows it.
     """
     import json
+    import time
 
-    from variegate.cli.measures_table import print_measurement
     from variegate.cli.stages import make_stages
-    from variegate.errors import UsageError
     from variegate.pipeline.measure import MeasureSettings, measure
-    from variegate.store.files import write_atomic
 
-    if source == "-" and reference == "-":
-        raise UsageError("SET and --reference are both '-': only one can come from standard input")
+    _check(source, reference, options, [each for each in (output, html) if each is not None])
     stages = make_stages()
     try:
+        started = time.perf_counter()
         texts = _read(source, "", options, stages)
         real = None if reference is None else _read(reference, "reference_", options, stages)
+        seconds = {"read": round(time.perf_counter() - started, 3)}
         settings = MeasureSettings(
             distance=options["distance"],
             k=options["k"],
@@ -87,23 +89,30 @@ def command(
         measurement = measure(texts, real, settings, encoder=_encoder(options, texts, real), progress=stages.update)
     finally:
         stages.stop()
+    measurement["seconds"] = seconds | measurement["seconds"]
     text = json.dumps(measurement, indent=2, ensure_ascii=False, allow_nan=False)
-    written = []
-    if not no_save and (Path(source) / "run.yaml").is_file():
-        written += _save(Path(source), text)
-    if output is not None:
-        write_atomic(output, f"{text}\n".encode())
-        written.append(output)
-    if html is not None:
-        from variegate.report.measures import write_measures_report
+    try:
+        _write(measurement, text, None if no_save or source == "-" else Path(source), output, html)
+    finally:  # a measurement that cannot be written is at least shown
+        _print(measurement, text if as_json else None)
 
-        written.append(write_measures_report(measurement, html))
-    if as_json:
-        click.echo(text)
-    else:
-        print_measurement(measurement, wide=not sys.stdout.isatty())
-    for path in written:
-        click.echo(f"Wrote {path}", err=True)
+
+def _check(source: str, reference: str | None, options: dict[str, Any], outputs: list[Path]) -> None:
+    """Refuse what would be ignored, and what would write over the data."""
+    from variegate.errors import UsageError
+
+    if source == "-" and reference == "-":
+        raise UsageError("SET and --reference are both '-': only one can come from standard input")
+    if reference is None:
+        for name in ("reference_text_field", "reference_label_field", "reference_vector_field", "reference_split", "radius", "tsne_radius"):
+            if options[name] is not None:
+                raise UsageError(f"--{name.replace('_', '-')} is about the reference, and there is none: name it with --reference")
+    for path in outputs:
+        for data in (source, reference):
+            if data not in (None, "-") and path.resolve() == Path(data).resolve():
+                raise UsageError(f"{path}: would be written over the data that is to be measured: name another file")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise UsageError(f"{outputs[0]}: --output and --html name the same file: name two")
 
 
 def _read(source: str, prefix: str, options: dict[str, Any], stages: Any) -> TextSet:
@@ -117,6 +126,12 @@ def _read(source: str, prefix: str, options: dict[str, Any], stages: Any) -> Tex
 def _encoder(options: dict[str, Any], *sets: TextSet | None) -> Any:
     """The encoder, where some set needs one: loading it costs seconds."""
     if all(each is None or each.vectors is not None for each in sets):
+        from variegate.errors import UsageError
+
+        context = click.get_current_context()
+        for name in ("encoder", "pooling", "precision"):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"--{name}: the vectors are given, so nothing is encoded: leave it out, or leave --vector-field out")
         return None
     from variegate.embeddings import Encoder
 
@@ -125,10 +140,44 @@ def _encoder(options: dict[str, Any], *sets: TextSet | None) -> Any:
     )
 
 
-def _save(folder: Path, text: str) -> list[Path]:
-    from variegate.report import write_report
+def _write(measurement: dict[str, Any], text: str, folder: Path | None, output: Path | None, html: Path | None) -> None:
+    """folder: of the run, if it is one, which keeps the measurement. Says on stderr what was written."""
+    from variegate.errors import StoreError
+    from variegate.report.visible import visible
     from variegate.store.files import write_atomic
-    from variegate.store.run_folder import MEASURES, RunFolder
 
-    write_atomic(folder / MEASURES, f"{text}\n".encode())
-    return [folder / MEASURES, write_report(RunFolder.existing(folder))]
+    def say(path: Path) -> None:
+        click.echo(f"Wrote {visible(str(path))}", err=True)
+
+    data = f"{text}\n".encode()
+    if output is not None:
+        write_atomic(output, data)
+        say(output)
+    if html is not None:
+        from variegate.report.measures import write_measures_report
+
+        say(write_measures_report(measurement, html))
+    if folder is not None and (folder / "run.yaml").is_file():
+        from variegate.report import write_report
+        from variegate.store.run_folder import MEASURES, RunFolder
+
+        try:
+            write_atomic(folder / MEASURES, data)
+            say(folder / MEASURES)
+            say(write_report(RunFolder.existing(folder)))
+        except StoreError as error:
+            raise StoreError(f"{error}; or leave the run folder as it is with --no-save") from error
+
+
+def _print(measurement: dict[str, Any], text: str | None) -> None:
+    """text: the measurement as JSON; None: print tables. With JSON, notes go to stderr too."""
+    if text is None:
+        from variegate.cli.measures_table import print_measurement
+
+        print_measurement(measurement, wide=not sys.stdout.isatty())
+        return
+    from variegate.report.visible import visible
+
+    click.echo(text)
+    for warning in measurement["warnings"]:
+        click.echo(f"note: {visible(warning)}", err=True)

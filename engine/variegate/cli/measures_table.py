@@ -22,19 +22,19 @@ def print_measurement(measurement: Mapping[str, Any], *, wide: bool) -> None:
 
     from variegate.report.visible import visible
 
-    console = Console(highlight=False, width=200 if wide else None)
+    # Texts are never markup, and a pipe gets whole lines.
+    console = Console(highlight=False, markup=False, emoji=False, width=1_000_000 if wide else None)
     for name in ("set", "reference"):
         if (source := measurement[name]) is not None:
             labels = f", {len(source['labels'])} labels" if source["labels"] else ""
-            line = f"{name}: {visible(source['source'])}: {source['n']:,} records{labels}, {source['num_unique']:,} distinct"
-            console.print(line, markup=False)
+            console.print(f"{name}: {visible(source['source'])}: {source['n']:,} records{labels}, {source['num_unique']:,} distinct")
     encoder = measurement["encoder"]
-    console.print(f"encoder: {encoder['name']}, {encoder['width']} dimensions, {encoder.get('precision', 'as given')}", markup=False)
+    console.print(f"encoder: {visible(encoder['name'])}, {encoder['width']} dimensions, {encoder.get('precision', 'as given')}")
     _print_pooled(console, measurement)
     _print_labels(console, measurement)
     _print_pairs(console, measurement)
     for warning in measurement["warnings"]:
-        console.print(f"note: {visible(warning)}", markup=False, style="yellow")
+        console.print(f"note: {visible(warning)}", style="yellow")
 
 
 def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
@@ -58,19 +58,19 @@ def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
 def _print_labels(console: Any, measurement: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    from variegate.report.visible import visible
-
     labels = measurement["labels"]
     if len(labels) < 2:
         return
     values = {label: {(value["metric"], side): value for side in sides for value in sides[side]} for label, sides in labels.items()}
     shown_metrics = [(metric, side) for metric, side in _LABEL_COLUMNS if any((metric, side) in each for each in values.values())]
+    if not shown_metrics:
+        return
     table = Table(title=f"By label{', at equal size' if measurement['reference'] else ''}", title_justify="left")
     table.add_column("label")
     for metric, side in shown_metrics:
         table.add_column(metric if side == "pair" else f"{metric} {side}", justify="right")
     for label in list(labels)[:_LABELS_SHOWN]:
-        table.add_row(visible(label), *(shown(values[label].get(column)) for column in shown_metrics))
+        table.add_row(one_line(label), *(shown(values[label].get(column)) for column in shown_metrics))
     console.print(table)
     if len(labels) > _LABELS_SHOWN:
         console.print(f"{len(labels) - _LABELS_SHOWN} more labels: see --json or the report", style="dim")
@@ -79,16 +79,21 @@ def _print_labels(console: Any, measurement: Mapping[str, Any]) -> None:
 def _print_pairs(console: Any, measurement: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    from variegate.report.visible import visible
-
     if not measurement["nearest_pairs"]:
         return
     table = Table(title="Nearest to the reference", title_justify="left")
     for column in ("cosine", "kind", "text", "reference"):
         table.add_column(column)
     for pair in measurement["nearest_pairs"][:_PAIRS_SHOWN]:
-        table.add_row(f"{pair['similarity']:.3f}", pair["kind"], visible(pair["text"]), visible(pair["reference_text"]))
+        table.add_row(f"{pair['similarity']:.3f}", pair["kind"], one_line(pair["text"]), one_line(pair["reference_text"]))
     console.print(table)
+
+
+def one_line(text: str) -> str:
+    """The text as shown in a cell: line ends as their picture, so that a record stays one row."""
+    from variegate.report.visible import visible
+
+    return visible(text).replace("\n", "\u240a")
 
 
 def title(value: Mapping[str, Any]) -> str:
@@ -107,10 +112,19 @@ def title(value: Mapping[str, Any]) -> str:
 def shown(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return ""
-    number = f"{value['value']:,.0f}" if abs(value["value"]) >= 1000 else f"{value['value']:.4f}"
     if value["interval"] is not None:
-        return f"{number} [{value['interval'][0]:.4f}, {value['interval'][1]:.4f}]"
-    return number
+        low, high = value["interval"]
+        return f"{number(value['value'])} [{number(low)}, {number(high)}]"
+    return number(value["value"])
+
+
+def number(value: float) -> str:
+    """Four decimals, or four digits where those would say nothing (distances of long vectors, or of short ones)."""
+    if value == int(value) and abs(value) >= 2:  # a count
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3e}"
 
 
 def how(values: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ class TerminalStages:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # it may hold a file name
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -22,7 +22,9 @@ class TerminalStages:
         self._bar.start()
 
     def update(self, stage: str, done: int, whole: int) -> None:
-        self._bar.update(self._task, description=stage, completed=done, total=whole)
+        from variegate.report.visible import visible
+
+        self._bar.update(self._task, description=visible(stage), completed=done, total=whole)
 
     def stop(self) -> None:
         self._bar.stop()

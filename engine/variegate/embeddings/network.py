@@ -30,7 +30,6 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # sets the largest 1 - cos against float32 was 7.6e-5 up to ten tokens and 4.6e-5 above (docs/LOG.md). Short texts cost
 # little, so they stay in float32.
 SHORT_TOKENS = 10
-NUM_PROBED = 64
 
 
 def lower_precision(device: str) -> str | None:
@@ -70,16 +69,16 @@ class Network:
                 )
             yield window, vectors, truncated
 
-    def probe(self, texts: Sequence[str], precision: str) -> tuple[float, int]:
-        """The largest 1 - cos between `precision` and float32 over some of these texts, and over how many.
+    def probe(self, texts: Sequence[str], precision: str, num_probed: int) -> tuple[float, int]:
+        """The largest 1 - cos between `precision` and float32 over `num_probed` of these texts, and over how many it was.
 
         They are spread evenly over the lengths of those texts that `precision` would be used for; there may be none.
         """
         ordered = sorted(texts, key=len)
-        candidates = [ordered[i] for i in _spread(len(ordered), 4 * NUM_PROBED)]
+        candidates = [ordered[i] for i in _spread(len(ordered), 4 * num_probed)]
         batches, _ = self.prepare(candidates)
         low = sorted(row for batch in batches if _is_low(batch, precision) for row in batch.rows.tolist())
-        sample = [candidates[low[i]] for i in _spread(len(low), NUM_PROBED)]
+        sample = [candidates[low[i]] for i in _spread(len(low), num_probed)]
         if not sample:
             return 0.0, 0
         both = [np.concatenate([part for _, part, _ in self._encode(sample, each, lambda _: None)]) for each in ("float32", precision)]

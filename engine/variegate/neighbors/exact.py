@@ -22,6 +22,7 @@ from variegate_kernels import pairwise, topk
 from variegate_kernels.pairwise import Function, Sweep
 
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
+_SHARED_FROM = 200_000  # rows from which all GPUs share the work: below, one is done in less time than copying takes
 _CANDIDATES_AT_ONCE = 1 << 20  # elements of a float64 block
 _LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32
 _UNIT_ROUNDOFF_SHARE = 1e-6  # error of a float32 squared distance, as a share of the larger squared length
@@ -122,7 +123,8 @@ def _sweep(
         raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
     left, precision = a.to("cuda", torch.float32), _triton_precision(implementation)
     if b is None:
-        return pairwise.sweep(left, weights, function=function, row_sums=row_sums, impl="triton", precision=precision)
+        devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count() if len(left) >= _SHARED_FROM else 1)]
+        return pairwise.sweep(left, weights, function=function, row_sums=row_sums, impl="triton", precision=precision, devices=devices)
     right = b.to("cuda", torch.float32)
     return pairwise.cross_sweep(left, right, weights, function=function, row_sums=row_sums, impl="triton", precision=precision)
 

@@ -6,6 +6,7 @@ shows it. What cannot be measured (a label with one record) becomes a warning; b
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,10 +64,15 @@ def measure(
     encoder: makes the vectors of both sets, where they do not bring their own.
     Raises UsageError when there are too few records, k is too large, or a vector is bad.
     """
+    _check(texts, reference, settings)
     seconds: dict[str, float] = {}
     report = progress or (lambda stage, done, whole: None)
     with _timed(seconds, "embed"):
         made, real, encoding = embed(texts, reference, encoder, report)
+    if settings.distance in ("cosine", "angular"):
+        for side in (made, real):
+            if side is not None:
+                side.check_directions()
     warnings = list(warnings_of(made, real, encoding))
     with _timed(seconds, "measure"):
         pooled, near = _pooled(made, real, settings, report, warnings)
@@ -74,6 +80,8 @@ def measure(
         shown = None
         if settings.map != "none":
             shown = draw_map(made, real, method=settings.map, distance=settings.distance, seed=settings.seed)
+            if shown is None:
+                warnings.append("too few records for a map by t-SNE: it needs 4")
     return {
         "variegate": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,6 +99,19 @@ def measure(
         "warnings": warnings,
         "seconds": seconds,
     }
+
+
+def _check(texts: TextSet, reference: TextSet | None, settings: MeasureSettings) -> None:
+    """What can be told before anything is embedded."""
+    for each in (texts, reference):
+        if each is not None and len(each) < 2:
+            raise UsageError(f"{each.source}: holds one record, and a distance to others needs two: give more")
+    if reference is not None and settings.k > len(texts):
+        raise UsageError(
+            f"{texts.source}: has {len(texts)} records, and the top-k similarity asked for is to k = {settings.k} of them: lower --k"
+        )
+    if settings.radius is not None and not math.isfinite(settings.radius):
+        raise UsageError(f"--radius {settings.radius}: expected a finite distance")
 
 
 @contextmanager
@@ -178,10 +199,7 @@ def _pair_values(
         values += [_top_k(made, real, settings), leakage_near(near, threshold=settings.leakage_threshold)]
         if settings.tsne_radius is not None:
             values.append(tsne_coverage(real.vectors, made.vectors, radius=settings.tsne_radius, seed=settings.seed))
-    if settings.radius is not None or len(real) > 1:
-        values.append(coverage(real.vectors, made.vectors, radius=settings.radius, distance=settings.distance, implementation=exact))
-    else:
-        warnings.append("the reference has one record: coverage needs --radius")
+    values.append(coverage(real.vectors, made.vectors, radius=settings.radius, distance=settings.distance, implementation=exact))
     if made.texts is not None and real.texts is not None and made.words is not None and real.words is not None:
         values += [lexical.leakage_exact(made.texts, real.texts), lexical.leakage_folded(made.texts, real.texts)]
         values += _if_possible(partial(lexical.bigram_overlap, made.words, real.words), "bigram overlap", warnings)
@@ -217,6 +235,7 @@ def _by_label(
     labels = sorted({*own, *theirs})
     out: dict[str, dict[str, list[MetricValue]]] = {}
     small: list[str] = []
+    short: list[str] = []
     quiet: Progress = lambda stage, done, whole: None  # noqa: E731
     for done, label in enumerate(labels):
         report("measuring labels", done, len(labels))
@@ -226,9 +245,11 @@ def _by_label(
         if ours is not None and other is not None:
             size = min(len(ours), len(other))
             ours, other = ours.draw(size, settings.seed), other.draw(size, settings.seed)
-            values["pair"].append(cross_distance(ours.vectors, other.vectors, distance=settings.distance, implementation=_cross(settings)))
+            between = [cross_distance(ours.vectors, other.vectors, distance=settings.distance, implementation=_cross(settings))]
             if settings.k <= size and ours.has_directions and other.has_directions:
-                values["pair"].append(_top_k(ours, other, settings))
+                between.append(_top_k(ours, other, settings))
+            drawn = next((side for side in (ours, other) if side.drawn_from is not None), None)
+            values["pair"] = between if drawn is None else _at_equal_size(between, drawn, settings.seed)
         for name, side in (("set", ours), ("reference", other)):
             if side is None:
                 continue
@@ -236,12 +257,18 @@ def _by_label(
                 small.append(label)
                 continue
             found = _vector_values(side, settings, quiet, name)
-            if side.words is not None:
-                found += _if_possible(partial(lexical.distinct_n, side.words, 2), f"label {label!r}", warnings)
+            if side.words is not None and side.words.lengths.max() > 1:
+                found.append(lexical.distinct_n(side.words, 2))
+            elif side.words is not None:
+                short.append(label)
             values[name] = found if side.drawn_from is None else _at_equal_size(found, side, settings.seed)
         out[label] = values
-    if small:
-        warnings.append(f"{len(set(small))} labels have one record and no diversity: {some_of(sorted(set(small)))}")
+    for names, words in (
+        (small, "with one record, and so without diversity"),
+        (short, "without a text of two words, and so without distinct_2"),
+    ):
+        if names:
+            warnings.append(f"labels {words}: {some_of(sorted(set(names)))}")
     return out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variegate.errors import UsageError
-from variegate.metrics.vectors import Vectors, prepare
+from variegate.metrics.vectors import Vectors, check_same_width, prepare
 from variegate.metrics.words import Words, words_of
 from variegate.seeding import derive_seed
 from variegate.store.texts import TextSet
@@ -37,6 +37,14 @@ class Side:
     def has_directions(self) -> bool:
         """Whether no vector is zero: measures of direction need that."""
         return bool(self.vectors.norms.min() > 0)
+
+    def check_directions(self) -> None:
+        """Raises UsageError naming the first record whose vector is zero."""
+        if not self.has_directions:
+            record = self.source.ids[self.places[int(self.vectors.norms.argmin())]]
+            raise UsageError(
+                f"{self.source.source}: {record}: a zero vector, which has no direction: leave it out, or measure with --distance euclidean"
+            )
 
     @property
     def texts(self) -> list[str] | None:
@@ -81,10 +89,23 @@ def embed(texts: TextSet, reference: TextSet | None, encoder: Encoder | None, re
         vectors, encoding = _encode([each for _, each in sets], encoder, report)
     sides = []
     for (_, each), rows in zip(sets, vectors, strict=True):
+        _check_lengths(each, rows)
         words = None if each.texts is None else words_of(each.texts)
         sides.append(Side(each, prepare(rows, each.source), words, np.arange(len(each))))
+    check_same_width(sides[0].vectors, sides[-1].vectors)
     encoding.setdefault("width", sides[0].vectors.rows.shape[1])
     return sides[0], sides[1] if reference is not None else None, encoding
+
+
+def _check_lengths(texts: TextSet, rows: Any) -> None:
+    """A number whose square leaves float64, named by its record: readers have refused NaN and infinity, by theirs."""
+    if rows.dtype != np.float64:
+        return
+    with np.errstate(over="ignore"):
+        too_long = np.flatnonzero(~np.isfinite(np.einsum("nd,nd->n", rows, rows)))
+    if len(too_long):
+        record = texts.ids[too_long[0]]
+        raise UsageError(f"{texts.source}: {record}: its vector holds a number too large to square: scale the vectors down")
 
 
 def _encode(sets: list[TextSet], encoder: Encoder | None, report: Progress) -> tuple[list[Any], dict[str, Any]]:

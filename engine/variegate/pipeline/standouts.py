@@ -21,13 +21,17 @@ MOST_DOTS = 2_000  # of each set on the map
 def warnings_of(made: Side, real: Side | None, encoding: dict[str, Any]) -> Iterator[str]:
     truncated = encoding.get("num_truncated")
     if truncated:
-        yield f"{truncated} texts are longer than the encoder's {encoding['max_tokens']} tokens: what stands beyond counts for nothing"
+        yield f"longer than the encoder's {encoding['max_tokens']} tokens, and cut there: {_count(truncated, 'text')}"
     for name, side in (("set", made), ("reference", real)):
         if side is not None and not side.has_directions:
             num_zero = int((side.vectors.norms == 0).sum())
-            yield f"{name}: {num_zero} zero vectors have no direction: Vendi score, top-k similarity and leakage by vectors are left out"
+            yield (
+                f"{name}: {_count(num_zero, 'zero vector')}, without direction: Vendi score, top-k similarity, leakage by vectors and"
+                " coverage by t-SNE are left out"
+            )
         if side is not None and side.source.skipped:
-            yield f"{name}: left out {', '.join(f'{count} rows ({reason})' for reason, count in side.source.skipped.items())}"
+            reasons = [f"{_count(count, 'row')} ({reason})" for reason, count in side.source.skipped.items()]
+            yield f"{name}: left out {', '.join(reasons)}"
     if real is None:
         return
     if len(made) != len(real):
@@ -41,7 +45,13 @@ def warnings_of(made: Side, real: Side | None, encoding: dict[str, Any]) -> Iter
             ("the reference", set(made.source.labels) - set(real.source.labels)),
         ):
             if missing:
-                yield f"{name} has no record of {len(missing)} labels: {some_of(sorted(missing))}"
+                yield f"{name} has no record of {_count(len(missing), 'label')}: {some_of(sorted(missing))}"
+    elif (made.source.labels is None) != (real.source.labels is None):
+        yield f"the {'set' if made.source.labels is None else 'reference'} has no labels: those of the other are measured alone"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def some_of(names: list[str], most: int = 5) -> str:
@@ -52,7 +62,8 @@ def describe_source(side: Side) -> dict[str, Any]:
     source = side.source
     distinct = len(set(source.texts)) if source.texts is not None else len(side) - side.vectors.distinct().num_duplicates
     return {
-        "source": source.source,
+        # a file name that is no UTF-8 comes as half character pairs, which JSON cannot hold
+        "source": source.source.encode("utf-8", "replace").decode(),
         "n": len(side),
         "num_unique": distinct,
         "skipped": dict(source.skipped),
@@ -68,14 +79,16 @@ def duplicates_of(side: Side) -> list[dict[str, Any]]:
 
 
 def nearest_pairs(made: Side, real: Side, near: NearestReference) -> list[dict[str, Any]]:
-    """The closest records of the set and their references; of equal texts one."""
-    pairs, seen = [], set()
+    """The closest records of the set and their references; of equal texts one. Without texts, ids stand in their place."""
+    pairs: list[dict[str, Any]] = []
+    seen: set[str] = set()
     for row in np.argsort(near.distances, kind="stable"):
         other = int(near.index[row])
         text, reference_text = made.describe(row), real.describe(other)
-        if text in seen:
-            continue
-        seen.add(text)
+        if made.source.texts is not None:
+            if text in seen:
+                continue
+            seen.add(text)
         pairs.append(
             {
                 "text": text,
@@ -85,12 +98,20 @@ def nearest_pairs(made: Side, real: Side, near: NearestReference) -> list[dict[s
                 "reference_label": None if real.source.labels is None else real.source.labels[other],
                 "reference_id": real.source.ids[other],
                 "similarity": 1 - float(near.distances[row]),
-                "kind": "equal" if text == reference_text else "folded" if fold(text) == fold(reference_text) else "near",
+                "kind": _kind(made, int(row), real, other),
             }
         )
         if len(pairs) == MOST_PAIRS:
             break
     return pairs
+
+
+def _kind(made: Side, row: int, real: Side, other: int) -> str:
+    """How near two records are: by their texts, or by their vectors where one side has no texts."""
+    if made.source.texts is None or real.source.texts is None:
+        return "equal" if bool((made.vectors.rows[row] == real.vectors.rows[other]).all()) else "near"
+    text, reference_text = made.describe(row), real.describe(other)
+    return "equal" if text == reference_text else "folded" if fold(text) == fold(reference_text) else "near"
 
 
 def draw_map(made: Side, real: Side | None, *, method: Literal["pca", "tsne"], distance: str, seed: int) -> dict[str, Any] | None:

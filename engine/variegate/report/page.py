@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from variegate.report.visible import visible
 
 
-def render_template(name: str, context: Mapping[str, Any]) -> str:
-    """A template as HTML. Autoescape is on: whatever a model wrote is shown, never obeyed."""
+@cache
+def _environment() -> Environment:
     environment = Environment(
         autoescape=True,
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -20,8 +22,13 @@ def render_template(name: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, duration=duration, visible=visible, token=token)
-    return environment.get_template(name).render(context)
+    environment.filters.update(number=number, percent=percent, duration=duration, visible=visible, token=token, breakable=breakable)
+    return environment
+
+
+def render_template(name: str, context: Mapping[str, Any]) -> str:
+    """A template as HTML. Autoescape is on: whatever a model wrote is shown, never obeyed."""
+    return _environment().get_template(name).render(context)
 
 
 def number(value: Any) -> str:
@@ -47,3 +54,8 @@ def duration(seconds: Any) -> str:
 def token(text: str) -> str:
     """A token with its spaces and line ends visible."""
     return visible(text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣")
+
+
+def breakable(text: str) -> Markup:
+    """The text, escaped, with line breaks allowed behind its underscores."""
+    return escape(text).replace("_", Markup("_<wbr>"))

