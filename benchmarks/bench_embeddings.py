@@ -58,7 +58,7 @@ def one_minus_cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def against_library(model: Path, texts: Sequence[str], repeats: int, device: str) -> dict[str, Any]:
     """The same texts through sentence-transformers and through our encoders, turn by turn."""
     theirs = SentenceTransformer(str(model), device=device)
-    ours = {name: Encoder(str(model), precision=name, device=device, cache=None) for name in ("float32", "auto")}  # type: ignore[arg-type]
+    ours = {name: Encoder(str(model), precision=name, device=device, cache=None) for name in ("float32", "auto")}
     outputs: dict[str, Any] = {}
     wall: dict[str, list[float]] = {}
 
@@ -116,7 +116,7 @@ def precision_study(texts: Sequence[str], device: str) -> dict[str, Any]:
     lower = lower_precision(device)
     if lower is None:
         return {"skipped": f"this {device} has no fast lower precision"}
-    encoders = [Encoder(precision=name, device=device, cache=None) for name in ("float32", lower)]  # type: ignore[arg-type]
+    encoders = [Encoder(precision=name, device=device, cache=None) for name in ("float32", lower)]
     full, low = (encoder.encode(texts).vectors for encoder in encoders)
     error = one_minus_cosine(full, low)
     network = encoders[0]._load()

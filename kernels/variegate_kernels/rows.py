@@ -46,7 +46,7 @@ def _row_facts_torch(x: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
     size = max(1, _BLOCK_ELEMENTS // max(1, x.shape[1]))
     for start in range(0, len(x), size):
         block = x[start : start + size].contiguous() + 0.0  # a copy in which -0 is 0
-        squares[start : start + len(block)] = block.double().square_().sum(1)
+        squares[start : start + len(block)] = block.double().square().sum(1)
         bits = block.view(torch.int32 if x.dtype == torch.float32 else torch.int64).to(torch.int64)  # a copy, or of one
         bits.mul_(MIXER)
         bits.bitwise_xor_(bits >> 32)

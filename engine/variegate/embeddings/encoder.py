@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt64
@@ -54,8 +54,8 @@ class Encoder:
         *,
         pooling: str | None = None,
         max_tokens: int | None = None,
-        precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        precision: str = "auto",
+        device: str = "auto",
         cache: Path | str | None = "default",
         threads: int | None = None,
     ) -> None:

@@ -224,7 +224,7 @@ def _measures(folder: RunFolder, kept: int) -> dict[str, Any]:
         return {"measures": None, "measures_note": note}
     measures = measures_context(measurement)
     measured = measures["set"]["n"]
-    if measured is not None and False:
+    if measured is not None and measured != kept:
         note = f"These are the measures of {measured:,} records, but the run has kept {kept:,}: measure it again."
     return {"measures": measures, "measures_note": note}
 
