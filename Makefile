@@ -59,7 +59,7 @@ bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_generate.py
 	$(PIP) --no-deps --target .bench-peers diversity==0.3.1
 	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_metrics.py --peers .bench-peers
-	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_embeddings.py
+	KMP_BLOCKTIME=0 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench_embeddings.py --data "$(VARIEGATE_DATA)"
 
 bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random weights
 	$(BIN)/python benchmarks/bench_generate.py --gpu

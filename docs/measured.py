@@ -77,6 +77,49 @@ def study(whole: dict[str, Any]) -> list[str]:
     return lines
 
 
+def metrics(whole: dict[str, Any], embedding: dict[str, Any]) -> list[str]:
+    """Tables of bench_metrics.py and bench_embeddings.py."""
+    results = whole["results"]
+    names = {
+        "faiss": "FAISS, Chamfer by knn and Remote-Clique by all distances",
+        "diversity_package": "`diversity` 0.3.1, its cosine arithmetic",
+        "scipy": "scipy `pdist`",
+    }
+    lines = [
+        f"**Measures** ({whole['date']}; CPU-seconds of all threads, d = 384, float32, unit rows; share: of one thread's matrix-product "
+        "peak in the same process, on half of the n² pairs):",
+        "",
+        "| Euclidean Remote-Clique and Chamfer together | CPU-seconds | share of peak | others take, times ours: median (range) |",
+        "|---|---|---|---|",
+    ]
+    for section in ("10000", "50000"):
+        figures = results[section]
+        others = "; ".join(f"{names[name]}: {span(figure, 1)}" for name, figure in figures["times_ours"].items())
+        lines.append(
+            f"| n = {figures['n']:,} | {figures['cpu_seconds']['ours']['median']:.2f} "
+            f"| {span(figures['share_of_peak_on_half_the_operations'])} | {others} |"
+        )
+    large, room, busy, nearest = (results[name] for name in ("million", "memory", "busy", "top_k"))
+    speed = embedding["results"]["speed"]
+    rates = speed["texts_per_cpu_second"]
+    lines += [
+        "",
+        f"- Memory over the input at n = {room['n']:,}: {room['over_input_mib']:.0f} MiB (the n x n matrix would be {room['n'] ** 2 * 4 / 1e9:.0f} GB).",
+        f"- n = {large['n']:,}: cosine Remote-Clique {large['cosine_remote_clique_cpu_seconds']['median']:.2f} CPU-seconds; Euclidean, estimated, "
+        f"{large['euclidean_estimate_cpu_seconds']['median']:.1f} with a 95 % interval of ± {large['euclidean_interval_half_width']:.1e}.",
+        f"- With {busy['spinning_processes']} other process spinning on these {whole['machine']['cores']} cores, n = {busy['n']:,}, wall time: ours "
+        f"{busy['busy_wall_seconds']['ours']['median']:.1f} s (quiet {busy['quiet_wall_seconds']['ours']['median']:.1f}), FAISS for Chamfer alone "
+        f"{busy['busy_wall_seconds']['faiss_chamfer_alone']['median']:.1f} s (quiet {busy['quiet_wall_seconds']['faiss_chamfer_alone']['median']:.1f}).",
+        f"- Top-5 similarity, {nearest['m']:,} x {nearest['n']:,}: sentence-transformers' `semantic_search` takes "
+        f"{span(nearest['sentence_transformers_over_ours'], 1)} times ours.",
+        f"- Embedding with all-MiniLM-L6-v2, {speed['texts']:,} texts of {speed['mean_tokens']:.0f} tokens: {rates['ours_auto']['median']:.0f} texts per "
+        f"CPU-second in {speed['chosen']['precision']}, {span(speed['cpu_ratio_to_sentence_transformers_32']['ours_auto'])} times sentence-transformers' "
+        f"default; largest 1 - cos against it {speed['max_one_minus_cos']['ours_auto']:.1e}. In float32: "
+        f"{span(speed['cpu_ratio_to_sentence_transformers_32']['ours_float32'])} times, {speed['max_one_minus_cos']['ours_float32']:.1e}.",
+    ]
+    return lines
+
+
 def measured_block() -> str:
     generate = load("generate-cpu")
     machine = generate["machine"]
@@ -87,4 +130,4 @@ def measured_block() -> str:
         f"{generate['date']}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats it; "
         "the raw results are in `benchmarks/results/`."
     )
-    return "\n".join([head, "", *speed(generate), "", *crash(load("crash-cpu")), "", *study(load("suppression-study-cpu"))])
+    return "\n".join([head, "", *speed(generate), "", *crash(load("crash-cpu")), "", *study(load("suppression-study-cpu")), "", *metrics(load("metrics-cpu"), load("embeddings-cpu"))])

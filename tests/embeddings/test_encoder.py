@@ -6,11 +6,13 @@ import importlib.util
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,18 @@ def test_threads_are_given_back(bert: Path) -> None:
     assert len(encoder.encode(make_texts(20)).vectors) == 20
 
 
+def test_also_when_the_cache_fails(bert: Path, tiny_disk: Path, fill_disk: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was committed before stays."""
+    torch.set_num_threads(3)
+    monkeypatch.setitem(batching.SIZES, "cpu", batching.Sizes(50, 1 << 19, 512))
+    encoder = Encoder(bert, precision="float32", device="cpu", cache=tiny_disk / "x", threads=2)
+    with pytest.raises(StoreError, match="disk is full"):
+        encoder.encode(make_texts(300), progress=lambda done, total: fill_disk() if done > 120 else None)
+    assert torch.get_num_threads() == 3
+    (tiny_disk / "filler").unlink()
+    assert encoder.encode(make_texts(300)).num_encoded == 200
+
+
 # -- precision -----------------------------------------------------------------------------------------------------
 
 needs_bfloat16 = pytest.mark.skipif(network.lower_precision("cpu") is None, reason="needs a CPU with bfloat16 instructions")
@@ -250,7 +264,9 @@ def test_a_model_that_loses_too_much_stays_in_float32(bert: Path, tmp_path: Path
     texts = make_texts(300)
     first = Encoder(str(bert), device="cpu", cache=tmp_path).encode(texts[:200])
     assert (first.precision, first.precision_error) == ("float32", None)
-    assert "bfloat16: largest 1 - cos against float32 .* on 16 texts probed, over the limit" in first.precision_reason
+    assert re.fullmatch(
+        r"bfloat16: largest 1 - cos against float32 \S+ on 16 texts probed, over the limit of 5e-05", first.precision_reason
+    )
     again = Encoder(str(bert), device="cpu", cache=tmp_path).encode(texts)  # and is not probed again
     assert (again.precision, again.precision_reason, again.num_encoded) == ("float32", first.precision_reason, 100)
     asked = Encoder(str(bert), device="cpu", cache=tmp_path, precision="bfloat16").encode(texts)

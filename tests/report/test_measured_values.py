@@ -79,3 +79,9 @@ def test_coverage_and_leakage_say_what_only_they_have(measurement: dict[str, Any
         ("Leakage, cosine ≥ 0.95", "13.0 %", []),
         ("Bigram overlap", "0.2214", []),
     ]
+
+
+def test_the_radius_on_a_map_has_its_own_unit(measurement: dict[str, Any]) -> None:
+    measurement["pooled"]["pair"] = [{**measurement["pooled"]["pair"][3], "metric": "coverage_tsne", "details": {"radius": 0.05}}]
+    (row,) = pair_measures(pooled(measurement))
+    assert row["notes"] == ["radius 0.05 of the map's spread", "of 300 references"]

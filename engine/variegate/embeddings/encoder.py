@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | Path = DEFAULT_MODEL,
         *,
         pooling: str | None = None,
         max_tokens: int | None = None,
@@ -108,10 +109,11 @@ class Encoder:
             network = self._load()
             store = self._writable(precision, len(missing))
             begun = time.perf_counter()
-            for window, vectors, cut in network.encode([distinct[i] for i in missing], precision, done=done):
-                places = missing[window]
-                rows[places] = store.append(keys[places], vectors, cut)
-                truncated[places] = cut
+            with closing(network.encode([distinct[i] for i in missing], precision, done=done)) as windows:
+                for window, vectors, cut in windows:
+                    places = missing[window]
+                    rows[places] = store.append(keys[places], vectors, cut)
+                    truncated[places] = cut
             encoding_s = time.perf_counter() - begun
         else:
             store = self._stores[precision]

@@ -129,9 +129,15 @@ def load_model(folder: ModelFolder, *, pooling: str | None, max_tokens: int | No
     """A SentenceTransformer in float32. Raises UsageError or VariegateError."""
     # Importing the library imports bitsandbytes, which warns of a 4-bit kernel that no encoder needs.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    import transformers
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
+    try:
+        import transformers
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Pooling  # noqa: F401  # its place since 5.4
+    except ImportError as error:
+        raise VariegateError(
+            f"encoding texts needs sentence-transformers 5.4 or later ({error}): install variegate[cpu] or variegate[gpu]"
+        ) from error
 
     bar = transformers.utils.logging
     shown = bar.is_progress_bar_enabled()

@@ -36,7 +36,7 @@ def warnings_of(made: Side, real: Side | None, encoding: dict[str, Any]) -> Iter
         return
     if len(made) != len(real):
         yield (
-            f"the set has {len(made)} records, the reference {len(real)}: Chamfer falls and top-k similarity rises with the number of"
+            f"the set has {len(made):,} records, the reference {len(real):,}: Chamfer falls and top-k similarity rises with the number of"
             " records; compare the values at equal size"
         )
     if made.source.labels is not None and real.source.labels is not None:

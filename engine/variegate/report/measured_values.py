@@ -64,7 +64,8 @@ def pair_measures(pooled: Pooled) -> list[dict[str, Any]]:
     for each in sorted(named, key=lambda each: order_of.index(each.metric)):
         about = reading(each)
         radius, rule, leaked = detail(each, "radius"), detail(each, "rule"), detail(each, "num_leaked")
-        notes = [f"radius {radius} in {each.distance or 'an unnamed'} distance{f' ({rule})' if rule else ''}"] if radius else []
+        unit = "of the map's spread" if each.metric == "coverage_tsne" else f"in {each.distance or 'an unnamed'} distance"
+        notes = [f"radius {radius} {unit}{f' ({rule})' if rule else ''}"] if radius else []
         notes += [f"{leaked} of {each.n:,} records"] if leaked and each.n is not None else []
         notes += [f"of {each.m:,} references"] if each.metric.startswith("coverage") and each.m is not None else []
         notes += [f"{each.n:,} records drawn from {each.drawn_from:,}"] if each.drawn_from is not None and each.n is not None else []
