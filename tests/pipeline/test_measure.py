@@ -452,10 +452,10 @@ def test_a_zero_vector_has_a_place(made: TextSet, real: TextSet, distance: str) 
         ((1, 9), {}, r"set\.jsonl: holds one record"),
         ((9, 1), {}, r"real\.jsonl: holds one record"),
         ((9, 20), {"k": 10}, r"set\.jsonl: has 9 records, and the top-k similarity asked for is to k = 10 of them: lower --k"),
-        ((9, 20), {"radius": math.inf}, r"--radius inf: expected a finite distance"),
+        ((9, 20), {"radius": math.inf}, "--radius inf: expected a finite number"),
         ((9, 20), {"distance": "manhattan"}, "distance 'manhattan' is not known"),
         ((9, 20), {"implementation": "title"}, r"implementation 'title' is not known; did you mean 'tiles'\?"),
-        ((9, 20), {"leakage_threshold": math.nan}, "threshold: got nan"),
+        ((9, 20), {"leakage_threshold": math.nan}, "--leakage-threshold nan: expected a finite number"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(sizes: tuple[int, int | None], options: dict[str, Any], words: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import struct
 import subprocess
@@ -13,7 +15,7 @@ import pytest
 
 from variegate.report import write_report
 from variegate.report.measures import write_measures_report
-from variegate.store.run_folder import RunFolder
+from variegate.store.run_folder import MEASURES, RunFolder
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
@@ -78,3 +80,19 @@ def test_measures_fit_a_screen(measurement: dict[str, Any], tmp_path: Path, widt
     )
     dom = browse(frame, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
     assert f"width {width}<" in dom
+
+
+def test_measures_leave_the_other_plots_as_they_are(run_folder: RunFolder, measurement: dict[str, Any], tmp_path: Path) -> None:
+    """Style rules for one section must not reach the SVG of another: every bar is as wide as it says."""
+    (run_folder.path / MEASURES).write_text(json.dumps(measurement))
+    page = write_report(run_folder)
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="{os.path.relpath(page, tmp_path)}" style="width:1200px;height:900px"></iframe><p id="found"></p><script>onload = () => {{'
+        " const bars = [...frames[0].document.querySelectorAll('svg rect.bar')];"
+        " const wrong = bars.filter(bar => Math.abs(bar.getBBox().width - bar.getAttribute('width')) > 0.01"
+        " || Math.abs(bar.getBBox().height - bar.getAttribute('height')) > 0.01);"
+        " found.textContent = 'bars ' + (bars.length > 0) + ' wrong ' + wrong.length }</script>"
+    )
+    dom = browse(frame, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
+    assert "bars true wrong 0<" in dom

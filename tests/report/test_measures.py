@@ -62,7 +62,7 @@ def test_one_set_alone(measurement: dict[str, Any], read_page: ReadPage) -> None
     assert "Before comparing" not in page.text
     assert "Nearest pairs" not in page.text
     assert "Coverage" not in page.text
-    assert ("class", "bar reference") not in page.attributes
+    assert ("class", "gauge reference") not in page.attributes
 
 
 def test_what_a_model_wrote_is_shown_and_never_obeyed(measurement: dict[str, Any], read_page: ReadPage) -> None:

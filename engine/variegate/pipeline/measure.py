@@ -110,8 +110,9 @@ def _check(texts: TextSet, reference: TextSet | None, settings: MeasureSettings)
         raise UsageError(
             f"{texts.source}: has {len(texts)} records, and the top-k similarity asked for is to k = {settings.k} of them: lower --k"
         )
-    if settings.radius is not None and not math.isfinite(settings.radius):
-        raise UsageError(f"--radius {settings.radius}: expected a finite distance")
+    for name in ("radius", "tsne_radius", "leakage_threshold"):
+        if not math.isfinite(getattr(settings, name) or 0):
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected a finite number")
 
 
 @contextmanager
