@@ -100,12 +100,12 @@ def test_it_needs_nothing_from_elsewhere(measurement: dict[str, Any], read_page:
 def test_colour_is_never_the_only_sign(measurement: dict[str, Any], read_page: ReadPage) -> None:
     """Bars of the reference are hatched, its dots are rings; bars have their values beside them, dots and bars have titles."""
     html = page_of(measurement)
-    assert re.search(r"\.bar\.reference \{[^}]*repeating-linear-gradient", html)
+    assert re.search(r"\.gauge\.reference \{[^}]*repeating-linear-gradient", html)
     assert re.search(r"\.reference circle \{ fill: none", html)
     attributes = read_page(html).attributes
     assert {("title", "set"), ("title", "reference"), ("title", "set against reference")} <= set(attributes)
-    bars = [(before[1], style) for before, (name, style) in pairwise(attributes) if name == "style" and before[1].startswith("bar ")]
-    assert bars[:2] == [("bar set", "--share: 1.0000"), ("bar reference", "--share: 0.7500")]  # joy's Remote-Clique: 0.8 and 0.6
+    bars = [(before[1], style) for before, (name, style) in pairwise(attributes) if name == "style" and before[1].startswith("gauge ")]
+    assert bars[:2] == [("gauge set", "--share: 1.0000"), ("gauge reference", "--share: 0.7500")]  # joy's Remote-Clique: 0.8 and 0.6
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
