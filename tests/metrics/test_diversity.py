@@ -101,7 +101,7 @@ def test_implementations_agree_with_scipy(name: str, distance: str, implementati
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("name", ["clustered", "copies", "one direction", "float64"])
+@pytest.mark.parametrize("name", ["copies", "one direction"])
 def test_estimates_agree_with_scipy(name: str, distance: str) -> None:
     """The sample of 2,000 rows is the whole set, so that Chamfer is exact; Remote-Clique has its interval."""
     x = SETS[name]()
@@ -357,7 +357,7 @@ def test_zero_vectors_have_euclidean_distances() -> None:
 @pytest.mark.parametrize("measure", [remote_clique, chamfer, diversity])
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_triton_without_a_gpu(measure: Callable[..., object], distance: str, implementation: str) -> None:
-    with pytest.raises(VariegateError, match="CUDA|closed form"):
+    with pytest.raises(VariegateError, match=r"CUDA|closed form"):
         measure(clustered(30), distance=distance, implementation=implementation)
 
 

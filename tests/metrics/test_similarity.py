@@ -111,9 +111,14 @@ def test_k_out_of_range(k: int, message: str) -> None:
 # -- mean distance across --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("implementation", [*EXACT, "closed_form", "estimate"])
+@pytest.mark.parametrize(
+    ("name", "implementation"),
+    [
+        *((name, way) for name in SETS for way in (*EXACT, "closed_form")),
+        *((name, "estimate") for name in ("clustered", "huge", "one record")),
+    ],
+)
 @pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("name", SETS)
 def test_cross_distance_against_scipy(name: str, distance: str, implementation: str) -> None:
     a, b = SETS[name]()
     closed = distance in CLOSED
@@ -247,7 +252,7 @@ def test_coverage_refusals() -> None:
     with pytest.raises(UsageError, match="radius: needs a number where there is one reference alone"):
         coverage(x[:1], x)
     assert coverage(x[:1], x, radius=0).value == 1
-    with pytest.raises(UsageError, match="coverage cannot be estimated"):
+    with pytest.raises(UsageError, match="cannot be estimated, it is about each record"):
         coverage(x, x, radius=0.5, implementation="estimate")
     for radius in (None, 0.5):
         with pytest.raises(UsageError, match="distance 'cosin' is not known"):

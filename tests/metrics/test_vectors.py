@@ -127,14 +127,14 @@ def test_the_first_bad_row_is_named(value: float, dtype: type) -> None:
     x = X.astype(dtype)
     x[[17, 30], 4] = value
     for given_as in (x, torch.from_numpy(x), np.asfortranarray(x)):
-        with pytest.raises(UsageError, match="^x: row 17 holds NaN, infinity or a number too large to square"):
+        with pytest.raises(UsageError, match=r"^x: row 17 holds NaN, infinity or a number too large to square"):
             prepare(given_as)
 
 
 def test_a_number_too_large_to_square() -> None:
     x = X.astype(np.float64)
     x[3, 0] = 1e200
-    with pytest.raises(UsageError, match="row 3 holds .* a number too large to square"):
+    with pytest.raises(UsageError, match=r"row 3 holds .* a number too large to square"):
         prepare(x)
 
 
@@ -144,7 +144,7 @@ def test_zero_vectors_have_no_direction() -> None:
     x[9, 2] = -0.0
     v = prepare(x, "synthetic")  # a fine matrix
     for call in (v.check_directions, v.units, lambda: unit_rows(x, "synthetic")):
-        with pytest.raises(UsageError, match="^synthetic: row 9 is a zero vector.*leave it out, or use distance='euclidean'"):
+        with pytest.raises(UsageError, match=r"^synthetic: row 9 is a zero vector.*leave it out, or use distance='euclidean'"):
             call()
 
 
@@ -158,7 +158,7 @@ def test_directions_of_the_shortest_and_longest_vectors(dtype: type, size: float
 
 def test_widths() -> None:
     check_same_width(prepare(X), prepare(X[:3]))
-    with pytest.raises(UsageError, match="^real has vectors of width 6, made of width 4: they come from different encoders"):
+    with pytest.raises(UsageError, match=r"^real has vectors of width 6, made of width 4: they come from different encoders"):
         check_same_width(prepare(X, "real"), prepare(X[:, :4], "made"))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from variegate.errors import StoreError, UsageError
 from variegate.store.rows import Row
-from variegate.store.run_folder import RunFolder
+from variegate.store.run_folder import MEASURES, RunFolder
 
 Make = Callable[..., Row]
 ENGINE = Path(__file__).parents[2] / "engine"
@@ -181,3 +181,19 @@ def test_a_run_that_goes_on_retires_its_manifest(run_folder: RunFolder, row: Cal
     run_folder.commit_round(2, [row(slot=77, round=2)], {"round": 2})
     assert run_folder.read_manifest() is None
     assert run_folder.read_manifest(previous=True) == before
+
+
+@pytest.mark.parametrize("goes_on", ["commits a round", "sets rounds aside"])
+def test_a_run_that_goes_on_retires_its_measurement(run_folder: RunFolder, row: Make, goes_on: str) -> None:
+    measures, previous = run_folder.path / MEASURES, run_folder.path / "measures.previous.json"
+    measures.write_text("first")
+    if goes_on == "commits a round":
+        run_folder.commit_round(2, [row(slot=77, round=2)], {"round": 2})
+    else:
+        run_folder.set_rounds_aside(1)
+    assert (measures.exists(), previous.read_text()) == (False, "first")
+    run_folder.retire_manifest()  # with nothing to retire, what was retired stays
+    assert previous.read_text() == "first"
+    measures.write_text("second")
+    run_folder.retire_manifest()
+    assert (measures.exists(), previous.read_text()) == (False, "second")
