@@ -149,6 +149,17 @@ def test_a_narrow_terminal(
     assert max(map(len, out.splitlines())) <= columns
 
 
+def test_a_narrow_terminal_folds_names_and_cuts_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, measurement: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    out = tables(capsys, measurement, wide=False)
+    assert "…" not in out
+    names = "".join(cells(line)[0] for line in out.splitlines() if line.startswith("│") and len(cells(line)) == 5)
+    for value in measurement["pooled"]["set"] + measurement["pooled"]["pair"]:
+        assert title(value).replace(" ", "") in names.replace(" ", "")
+
+
 # -- cells -----------------------------------------------------------------------------------------------------
 
 

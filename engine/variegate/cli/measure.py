@@ -86,7 +86,7 @@ def command(
             map=options["map_"],
             tsne_radius=options["tsne_radius"],
         )
-        measurement = measure(texts, real, settings, encoder=_encoder(options, texts, real), progress=stages.update)
+        measurement = measure(texts, real, settings, encoder=_encoder(options, stages, texts, real), progress=stages.update)
     finally:
         stages.stop()
     measurement["seconds"] = seconds | measurement["seconds"]
@@ -123,7 +123,7 @@ def _read(source: str, prefix: str, options: dict[str, Any], stages: Any) -> Tex
     return read_texts(source, **fields, strict=not options["skip_bad_rows"])
 
 
-def _encoder(options: dict[str, Any], *sets: TextSet | None) -> Any:
+def _encoder(options: dict[str, Any], stages: Any, *sets: TextSet | None) -> Any:
     """The encoder, where some set needs one: loading it costs seconds."""
     if all(each is None or each.vectors is not None for each in sets):
         from variegate.errors import UsageError
@@ -133,6 +133,7 @@ def _encoder(options: dict[str, Any], *sets: TextSet | None) -> Any:
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name}: the vectors are given, so nothing is encoded: leave it out, or leave --vector-field out")
         return None
+    stages.update("loading the encoder", 0, 1)
     from variegate.embeddings import Encoder
 
     return Encoder(

@@ -17,7 +17,7 @@ _LABEL_COLUMNS = (
 
 
 def print_measurement(measurement: Mapping[str, Any], *, wide: bool) -> None:
-    """wide: for a pipe, where lines are not folded."""
+    """wide: for a pipe, where lines are not folded. In a narrow terminal cells are folded, never cut: their ends tell them apart."""
     from rich.console import Console
 
     from variegate.report.visible import visible
@@ -42,8 +42,8 @@ def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
 
     table = Table(title="Whole sets", title_justify="left")
     for column in ("measure", "set", "reference", "set against reference"):
-        table.add_column(column, justify="left" if column == "measure" else "right")
-    table.add_column("how")
+        table.add_column(column, justify="left" if column == "measure" else "right", overflow="fold")
+    table.add_column("how", overflow="fold")
     rows: dict[str, dict[str, Mapping[str, Any]]] = {}
     for side in ("set", "reference", "pair"):
         for value in measurement["pooled"][side]:
@@ -66,9 +66,9 @@ def _print_labels(console: Any, measurement: Mapping[str, Any]) -> None:
     if not shown_metrics:
         return
     table = Table(title=f"By label{', at equal size' if measurement['reference'] else ''}", title_justify="left")
-    table.add_column("label")
+    table.add_column("label", overflow="fold")
     for metric, side in shown_metrics:
-        table.add_column(metric if side == "pair" else f"{metric} {side}", justify="right")
+        table.add_column(metric if side == "pair" else f"{metric} {side}", justify="right", overflow="fold")
     for label in list(labels)[:_LABELS_SHOWN]:
         table.add_row(one_line(label), *(shown(values[label].get(column)) for column in shown_metrics))
     console.print(table)
@@ -83,7 +83,7 @@ def _print_pairs(console: Any, measurement: Mapping[str, Any]) -> None:
         return
     table = Table(title="Nearest to the reference", title_justify="left")
     for column in ("cosine", "kind", "text", "reference"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for pair in measurement["nearest_pairs"][:_PAIRS_SHOWN]:
         table.add_row(f"{pair['similarity']:.3f}", pair["kind"], one_line(pair["text"]), one_line(pair["reference_text"]))
     console.print(table)

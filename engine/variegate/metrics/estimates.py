@@ -9,7 +9,7 @@ exactly, measures by how much. Knows vectors, not texts.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from variegate.metrics.pairs import from_euclidean, rows_for
-from variegate.metrics.vectors import Distinct, Vectors, blocks, mean_row
-from variegate.neighbors import InvertedIndex, nearest_in_others, top_k
-from variegate_kernels.pairwise import pair_distances
+from variegate.metrics.vectors import Distinct, Vectors, blocks
+from variegate.neighbors import InvertedIndex, centred, nearest_in_others, top_k
+from variegate_kernels.pairwise import Function, pair_distances
 
 NUM_PAIRS = 400_000
 NUM_EXACT_ROWS = 2_000
@@ -50,33 +50,49 @@ def mean_pair_distance(v: Vectors, distinct: Distinct, distance: str, *, seed: i
     different = n * n - int(distinct.counts.double().square().sum())  # ordered pairs of rows that differ
     if different == 0:
         return Estimate(0.0, (0.0, 0.0), {"num_pairs": 0, "seed": seed})
-    rows = rows_for(v, distance)
+    rows, scale = centred(rows_for(v, distance), _function(distance))
     means = [total / different for total in _cross_moments(rows, rows)]
     squared = _sampled_squares(rows, distinct, num_pairs, seed)
     value, half_width = _control_variates(squared, from_euclidean(squared.sqrt(), distance), means)
-    share = different / (n * (n - 1))
+    share = different / (n * (n - 1)) / scale
     details = {"num_pairs": len(squared), "seed": seed}
     return Estimate(value * share, ((value - half_width) * share, (value + half_width) * share), details)
 
 
+def _function(distance: str) -> Function:
+    return "angular" if distance == "angular" else "euclidean"
+
+
 def _sampled_squares(rows: Tensor, distinct: Distinct, num_pairs: int, seed: int) -> Float[Tensor, " pairs"]:
-    """|x_i - x_j|^2 of pairs drawn with replacement from the ordered pairs of rows that differ."""
-    generator = torch.Generator().manual_seed(seed)
-    kind = distinct.kind.cpu()
+    """|x_i - x_j|^2 of pairs drawn with replacement from the ordered pairs of rows that differ.
+
+    With records in the order of their kinds, those of one kind are a stretch, which the second draw steps over.
+    """
+    rng = np.random.default_rng([seed, 0])
+    n, counts, kind = len(rows), distinct.counts.cpu().numpy(), distinct.kind.cpu().numpy()
+    order, starts = np.argsort(kind, kind="stable"), np.cumsum(counts) - counts
+    chances = np.cumsum(counts * (n - counts), dtype=np.float64)
     out: list[Tensor] = []
-    num, size = 0, max(1, _GATHERED // rows.shape[1])
-    while num < num_pairs:
-        i, j = torch.randint(len(rows), (2, size), generator=generator)
-        differ = kind[i] != kind[j]
-        i, j = i[differ][: num_pairs - num].to(rows.device), j[differ][: num_pairs - num].to(rows.device)
-        out.append((rows[i] - rows[j]).square_().sum(1).double())
-        num += len(i)
+    for size in _pieces(num_pairs, rows.shape[1]):
+        a = np.searchsorted(chances, rng.random(size) * chances[-1], side="right").clip(max=len(counts) - 1)
+        place = (rng.random(size) * (n - counts[a])).astype(np.int64)
+        j = order[place + np.where(place >= starts[a], counts[a], 0)]
+        left, right = (torch.from_numpy(each).to(rows.device) for each in (a, j))
+        out.append((rows[distinct.first[left]] - rows[right]).square_().sum(1).double())
     return torch.cat(out)
+
+
+def _pieces(number: int, width: int) -> Iterator[int]:
+    """`number` in pieces whose vectors stay in the cache."""
+    size = max(1, _GATHERED // width)
+    yield from (min(size, number - start) for start in range(0, number, size))
 
 
 def _control_variates(t: Tensor, f: Tensor, means: list[float]) -> tuple[float, float]:
     """(mean of f, half width of its 95 % interval), with f ~ a + b t + c t^2 and the means of t and t^2 over all pairs."""
     scale = float(t.mean())
+    if scale == 0:  # rows that differ, but not in this distance: parallel ones in angle
+        return 0.0, 0.0
     t = t / scale
     design = torch.stack([torch.ones_like(t), t, t * t], dim=1)
     fitted = torch.linalg.lstsq(design, f[:, None], driver="gelsd" if t.device.type == "cpu" else "gels").solution[:, 0]
@@ -88,28 +104,28 @@ def _control_variates(t: Tensor, f: Tensor, means: list[float]) -> tuple[float, 
 
 def mean_cross_distance(a: Vectors, b: Vectors, distance: str, *, seed: int, num_pairs: int = NUM_PAIRS) -> Estimate:
     """Mean Euclidean or angular distance over all pairs of a row of `a` and a row of `b`."""
-    left, right = rows_for(a, distance), rows_for(b, distance)
+    both, scale = centred(torch.cat([rows_for(a, distance), rows_for(b, distance)]), _function(distance))
+    left, right = both[: len(a.rows)], both[len(a.rows) :]
     generator = torch.Generator().manual_seed(seed)
     out = []
-    size = max(1, _GATHERED // left.shape[1])
-    for start in range(0, num_pairs, size):
-        number = min(size, num_pairs - start)
+    for number in _pieces(num_pairs, left.shape[1]):
         i, j = (torch.randint(len(each), (number,), generator=generator).to(each.device) for each in (left, right))
         out.append((left[i] - right[j]).square_().sum(1).double())
     squared = torch.cat(out)
     means = [total / (len(left) * len(right)) for total in _cross_moments(left, right)]
     value, half_width = _control_variates(squared, from_euclidean(squared.sqrt(), distance), means)
+    value, half_width = value / scale, half_width / scale
     return Estimate(value, (value - half_width, value + half_width), {"num_pairs": num_pairs, "seed": seed})
 
 
 def _cross_moments(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> tuple[float, float]:
     """(sum of |a_i - b_j|^2, sum of |a_i - b_j|^4) over all n m pairs.
 
-    About the common mean, with p_i = |a_i|^2, q_j = |b_j|^2, sums P, Q, A = sum a_i, B = sum b_j, u = sum p_i a_i,
+    About any one point, with p_i = |a_i|^2, q_j = |b_j|^2, sums P, Q, A = sum a_i, B = sum b_j, u = sum p_i a_i,
     v = sum q_j b_j: m P + n Q - 2 A.B, and
     m sum p^2 + n sum q^2 + 2 P Q + 4 <M_a, M_b> - 4 (u.B + A.v).
     """
-    mean = (mean_row(a) + mean_row(b)) / 2
+    mean = (a[: 1 << 16].mean(0) + b[: 1 << 16].mean(0)).double() / 2  # any point near both will do
     n, p, p_sq, a_sum, u, m_a = _sums(a, mean)
     m, q, q_sq, b_sum, v, m_b = (n, p, p_sq, a_sum, u, m_a) if b is a else _sums(b, mean)
     first = m * p + n * q - 2 * float(a_sum @ b_sum)
@@ -144,7 +160,7 @@ def mean_nearest_distance(
     v: Vectors, distinct: Distinct, distance: str, *, seed: int, num_exact: int = NUM_EXACT_ROWS, num_probes: int = 2
 ) -> Estimate:
     """Chamfer score. Rows that have a copy are 0 exactly; the others are estimated."""
-    rows = rows_for(v, distance)[distinct.first]
+    rows, scale = centred(rows_for(v, distance)[distinct.first], _function(distance))
     single = (distinct.counts == 1).nonzero().squeeze(1)
     details: dict[str, Any] = {"num_probes": num_probes, "seed": seed}
     if len(single) == 0 or len(rows) == 1:
@@ -152,11 +168,12 @@ def mean_nearest_distance(
     index = InvertedIndex(rows, seed=seed, num_probes=num_probes)
     found = index.search(rows[single], 2)[1].to(rows.device)
     found = torch.where(found[:, 0] == single, found[:, 1], found[:, 0])  # the nearer of the two that is not the row itself
-    approximate = from_euclidean(pair_distances(rows[single], rows, found), distance)
-    lost = approximate.isinf().nonzero().squeeze(1)
-    approximate[lost] = _exact_nearest(rows, single[lost], distance)
+    lost = (found < 0).nonzero().squeeze(1)
+    euclidean = pair_distances(rows[single], rows, found)
+    euclidean[lost] = nearest_in_others(rows, single[lost])
+    approximate = from_euclidean(euclidean / scale, distance)
     sample = _sample(len(single), num_exact, seed).to(rows.device)
-    exact = _exact_nearest(rows, single[sample], distance)
+    exact = from_euclidean(nearest_in_others(rows, single[sample]) / scale, distance)
     estimate = _difference(approximate, exact, sample, sign=-1)
     share = len(single) / len(v.rows)
     details |= {
@@ -192,10 +209,6 @@ def mean_top_k(
 
 def _exact_top_k(queries: Tensor, base: Tensor, k: int) -> Float[Tensor, " q"]:
     return top_k(queries, base, k, implementation="faiss")[0].double().mean(1).cpu()
-
-
-def _exact_nearest(rows: Tensor, places: Int[Tensor, " q"], distance: str) -> Float[Tensor, " q"]:
-    return from_euclidean(nearest_in_others(rows, places), distance)
 
 
 def _sample(n: int, size: int, seed: int) -> Int[Tensor, " size"]:

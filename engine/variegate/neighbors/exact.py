@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -55,7 +55,7 @@ def nearest_other(
     weights: copies of each row, for the sums. function: see `variegate_kernels.pairwise.sweep`; "angular" takes unit rows.
     row_sums: False leaves `sums` out and keeps `total`, which the GPU does faster.
     """
-    moved, scale = _centred(x, function)
+    moved, scale = centred(x, function)
     found = _sweep(moved, None, implementation, weights, function, row_sums, progress)
     return _settle(x, x, moved, moved, found, scale, function, itself=True)
 
@@ -71,7 +71,7 @@ def nearest_in(
     progress: Progress | None = None,
 ) -> Neighbors:
     """The nearest row of `base` of each query. See `nearest_other`."""
-    both, scale = _centred(torch.cat([queries, base]), function) if _far_from_origin(base) else (None, 1.0)
+    both, scale = centred(torch.cat([queries, base]), function) if _far_from_origin(base) else (None, 1.0)
     left, right = (queries, base) if both is None else (both[: len(queries)], both[len(queries) :])
     found = _sweep(left, right, implementation, weights, function, row_sums, progress)
     return _settle(queries, base, left, right, found, scale, function, itself=False)
@@ -105,20 +105,21 @@ def _sweep(
     row_sums: bool,
     progress: Progress | None,
 ) -> Sweep:
-    if implementation == "faiss":
-        return faiss_search.sweep(a, b, weights, function)
     if implementation not in IMPLEMENTATIONS:
         raise UsageError(f"implementation {implementation!r} is not known: expected one of {', '.join(IMPLEMENTATIONS)}")
+    if implementation == "faiss":
+        found = faiss_search.sweep(a, b, weights, function)
+        return found if row_sums else replace(found, sums=None)
     if implementation == "dense":
         if b is None:
-            return pairwise.sweep(a, weights, function=function, impl="torch")
-        return pairwise.cross_sweep(a, b, weights, function=function, impl="torch")
+            return pairwise.sweep(a, weights, function=function, row_sums=row_sums, impl="torch")
+        return pairwise.cross_sweep(a, b, weights, function=function, row_sums=row_sums, impl="torch")
     if implementation == "tiles":
-        return (
-            pairwise.sweep(a.float().cpu(), weights, function=function, impl="tiles", progress=progress)
-            if b is None
-            else pairwise.cross_sweep(a.float().cpu(), b.float().cpu(), weights, function=function, impl="tiles", progress=progress)
-        )
+        left = a.to("cpu", torch.float32)
+        if b is None:
+            return pairwise.sweep(left, weights, function=function, row_sums=row_sums, impl="tiles", progress=progress)
+        right = b.to("cpu", torch.float32)
+        return pairwise.cross_sweep(left, right, weights, function=function, row_sums=row_sums, impl="tiles", progress=progress)
     if not torch.cuda.is_available():
         raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
     left, precision = a.to("cuda", torch.float32), _triton_precision(implementation)
@@ -141,7 +142,7 @@ def _far_from_origin(x: Tensor) -> bool:
     return bool(mean.square().sum() > 0.5 * squares.mean()) or not _LENGTHS[0] < float(lengths) < _LENGTHS[1]
 
 
-def _centred(x: Tensor, function: Function) -> tuple[Tensor, float]:
+def centred(x: Float[Tensor, "n d"], function: Function) -> tuple[Float[Tensor, "n d"], float]:
     """(x moved to its mean, and scaled by a power of two where its squares would leave float32; the scale). `x` itself when near."""
     if not _far_from_origin(x):
         return x, 1.0
