@@ -1,7 +1,7 @@
 """All pairs of rows in one pass: each row's nearest other row, and sums of distances, without the n x n matrix.
 
 Knows nothing of records, duplicates or measures. Squared distances come from |a|^2 + |b|^2 - 2 a.b and carry its rounding
-error (`Sweep.error_sq`): the caller recomputes the nearest pairs (`pair_distances`) and looks again where two rows are closer
+error (`Sweep.error`): the caller recomputes the nearest pairs (`pair_distances`) and looks again where two rows are closer
 than that. A pair (i, i) is left out by its index, so equal rows are found.
 """
 
@@ -17,8 +17,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from variegate_kernels.rows import row_facts
-
 Function = Literal["none", "euclidean", "angular"]
 Impl = Literal["auto", "torch", "tiles", "triton"]
 Precision = Literal["fp16", "fp16x3"]
@@ -26,7 +24,7 @@ _Parts = tuple[Tensor, Tensor, Tensor | None, float | None]  # nearest, distance
 
 _BLOCK_ELEMENTS = 1 << 22  # of one block of distances, in the reference
 _PAIRS_ELEMENTS = 1 << 19  # of one block of differences
-# Bound of the error of a squared distance, as a share of the larger squared length: twice what was seen on sentence
+# Bound of the error of a squared distance, as a share of the larger of the two squared lengths: twice what was seen on sentence
 # embeddings (8 u32 in fp32, where u32 = 6e-8), and what rounding to 11 bits gives for fp16.
 _ERROR = {"float64": 1e-14, "fp32": 1e-6, "fp16": 2e-3, "fp16x3": 2e-6}
 
@@ -41,7 +39,7 @@ class Sweep:
     total: float | None  # sum_i w_i sum_j w_j f(d_ij)
     precision: str
     impl: str
-    error_sq: float  # bound of the error of distance_sq
+    error: float  # bound of the error of a squared distance, as a share of the larger of the two squared lengths
 
 
 def sweep(
@@ -75,9 +73,9 @@ def sweep(
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
         found, squared, sums = sweep_tiles(x, None, weights, function, progress)
-        return _kept(_result(found, squared, sums, weights, "fp32", "tiles", x, x), row_sums)
+        return _kept(_result(found, squared, sums, weights, "fp32", "tiles"), row_sums)
     precision = precision or "fp16"
-    return _from_triton(_launch(x, weights, devices or (x.device,), function, row_sums, precision), precision, x, x)
+    return _from_triton(_launch(x, weights, devices or (x.device,), function, row_sums, precision), precision)
 
 
 def _launch(
@@ -124,12 +122,12 @@ def cross_sweep(
         from variegate_kernels._pairwise_tiles import sweep_tiles
 
         found, squared, sums = sweep_tiles(a, b, weights, function, progress)
-        return _kept(_result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles", a, b), row_sums)
+        return _kept(_result(found, squared, sums, torch.ones(len(a), dtype=torch.float64), "fp32", "tiles"), row_sums)
     from variegate_kernels._pairwise_triton import launch_cross_sweep
 
     precision = precision or "fp16"
     out = launch_cross_sweep(a, b, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision)
-    return _from_triton(out, precision, a, b)
+    return _from_triton(out, precision)
 
 
 def pair_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], index: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -177,7 +175,7 @@ def _sweep_torch(a: Tensor, b: Tensor, weights: Tensor, function: Function, *, i
         total=float((own * sums).sum()) if function != "none" else None,
         precision="float64",
         impl="torch",
-        error_sq=_error("float64", a, b),
+        error=_ERROR["float64"],
     )
 
 
@@ -218,19 +216,14 @@ def _check_precision(impl: Impl, precision: Precision | None) -> None:
         raise ValueError(f"precision: got {precision!r} with impl={impl!r}, expected 'fp16' or 'fp16x3' with impl='triton'")
 
 
-def _error(precision: str, a: Tensor, b: Tensor) -> float:
-    longest = float(row_facts(a)[0].max())
-    return _ERROR[precision] * (longest if b is a else max(longest, float(row_facts(b)[0].max())))
-
-
-def _result(found: Tensor, squared: Tensor, sums: Tensor | None, own: Tensor, precision: str, impl: str, a: Tensor, b: Tensor) -> Sweep:
+def _result(found: Tensor, squared: Tensor, sums: Tensor | None, own: Tensor, precision: str, impl: str) -> Sweep:
     total = None if sums is None else float((own.double() * sums).sum())
-    return Sweep(found, squared, sums, total, precision, impl, _error(precision, a, b))
+    return Sweep(found, squared, sums, total, precision, impl, _ERROR[precision])
 
 
 def _kept(found: Sweep, row_sums: bool) -> Sweep:
     return found if row_sums else replace(found, sums=None)
 
 
-def _from_triton(out: _Parts, precision: str, a: Tensor, b: Tensor) -> Sweep:
-    return Sweep(*out, precision, "triton", _error(precision, a, b))
+def _from_triton(out: _Parts, precision: str) -> Sweep:
+    return Sweep(*out, precision, "triton", _ERROR[precision])

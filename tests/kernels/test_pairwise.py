@@ -25,6 +25,7 @@ IMPLS = ("torch", "tiles")
 SIZES = [1, 2, 3, 111, 112, 113, 448, 449, 896, 1500]
 SUMS = {"torch": 1e-12, "tiles": 1e-6}  # relative error of a sum; in tiles 448 float32 terms at a time
 UNSEEN = 1e9  # a distance that never wins
+LONGEST = 8.0  # more than any row of normal numbers here is long
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def transformed(distances: np.ndarray, function: str) -> np.ndarray:
 
 
 def assert_nearest(found: Sweep, distances: np.ndarray) -> None:
-    """`nearest` names a row as near as the nearest, up to the error that `error_sq` admits."""
+    """`nearest` names a row as near as the nearest, up to the error that `error` admits for rows of lengths up to LONGEST."""
     index = found.nearest.numpy()
     if distances.shape[1] == 1 and distances[0, 0] == UNSEEN:
         assert index.tolist() == [-1]
@@ -68,8 +69,8 @@ def assert_nearest(found: Sweep, distances: np.ndarray) -> None:
         return
     reached = distances[np.arange(len(index)), index]
     assert (reached < UNSEEN).all()  # never the row itself
-    assert (reached**2 <= distances.min(1) ** 2 + 2 * found.error_sq).all()
-    assert np.abs(found.distance_sq.double().numpy() - reached**2).max() <= found.error_sq
+    assert (reached**2 <= distances.min(1) ** 2 + 2 * found.error * LONGEST**2).all()
+    assert np.abs(found.distance_sq.double().numpy() - reached**2).max() <= found.error * LONGEST**2
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -160,7 +161,7 @@ def test_equal_rows_are_found_and_a_row_is_not_its_own_neighbour(impl: str) -> N
     x[copies] = x[300].clone()
     found = sweep(x, impl=impl)
     assert all(index in copies and index != row for row, index in zip(copies, found.nearest[copies].tolist(), strict=True))
-    assert found.distance_sq[copies].max() <= found.error_sq
+    assert found.distance_sq[copies].max() <= found.error * LONGEST**2
     same = sweep(torch.ones(500, 3), function="euclidean", impl=impl)
     assert same.nearest.tolist() == [1] + [0] * 499
     assert same.total == 0
@@ -183,6 +184,17 @@ def test_tiles_give_the_same_bits_with_any_number_of_threads(monkeypatch: pytest
             assert torch.equal(first.distance_sq, second.distance_sq)
             assert torch.equal(first.sums, second.sums)
             assert first.total == second.total
+
+
+def test_ties_across_threads_go_to_the_lowest_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles finish in any order, and each of many equal neighbours is seen by another thread."""
+    monkeypatch.setattr(_pairwise_tiles, "_usable_cores", lambda: 4)
+    torch.set_num_threads(4)
+    x = whole(448 * 5, 2, seed=0, largest=40)
+    expected = np.concatenate([brute(x[start : start + 448], x) for start in range(0, len(x), 448)]).round(9)
+    np.fill_diagonal(expected, UNSEEN)
+    for _ in range(5):
+        assert sweep(x, impl="tiles").nearest.tolist() == expected.argmin(1).tolist()
 
 
 def test_sums_stay_exact_for_many_copies() -> None:

@@ -292,7 +292,8 @@ def test_moving_a_set_a_thousand_times_its_spread(distance: str, implementation:
 def test_order_of_the_scores(n: int, d: int, seed: int, distance: str) -> None:
     """A nearest distance is at most the mean one, record by record; bounds of the bounded distances hold."""
     both = diversity(np.random.default_rng(seed).standard_normal((n, d)), distance=distance)
-    assert (both.chamfer.per_record <= both.remote_clique.per_record + 1e-12).all()
+    # The angle of opposite rows is that of a cosine near -1, which float64 gives to 1e-8.
+    assert (both.chamfer.per_record <= both.remote_clique.per_record + 1e-7).all()
     assert both.remote_clique.value <= {"cosine": 2, "angular": 1}.get(distance, np.inf) + 1e-12
     assert both.remote_clique.per_record.mean() == pytest.approx(both.remote_clique.value, abs=1e-12)
     assert both.chamfer.per_record.mean() == pytest.approx(both.chamfer.value, abs=1e-12)

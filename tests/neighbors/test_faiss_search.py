@@ -80,7 +80,7 @@ def test_sweep(function: str, itself: bool, monkeypatch: pytest.MonkeyPatch) -> 
     if itself:
         np.fill_diagonal(distances, np.inf)
     assert found.nearest.tolist() == distances.argmin(1).tolist()
-    np.testing.assert_allclose(found.distance_sq.numpy(), distances.min(1) ** 2, atol=found.error_sq)
+    np.testing.assert_allclose(found.distance_sq.numpy(), distances.min(1) ** 2, atol=found.error)
     assert found.impl == "faiss"
 
 

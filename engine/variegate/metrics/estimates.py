@@ -50,7 +50,7 @@ def mean_pair_distance(v: Vectors, distinct: Distinct, distance: str, *, seed: i
     different = n * n - int(distinct.counts.double().square().sum())  # ordered pairs of rows that differ
     if different == 0:
         return Estimate(0.0, (0.0, 0.0), {"num_pairs": 0, "seed": seed})
-    rows, scale = centred(rows_for(v, distance), _function(distance))
+    rows, scale = centred(rows_for(v, distance), _function(distance), exponent=0)
     means = [total / different for total in _cross_moments(rows, rows)]
     squared = _sampled_squares(rows, distinct, num_pairs, seed)
     value, half_width = _control_variates(squared, from_euclidean(squared.sqrt(), distance), means)
@@ -104,7 +104,7 @@ def _control_variates(t: Tensor, f: Tensor, means: list[float]) -> tuple[float, 
 
 def mean_cross_distance(a: Vectors, b: Vectors, distance: str, *, seed: int, num_pairs: int = NUM_PAIRS) -> Estimate:
     """Mean Euclidean or angular distance over all pairs of a row of `a` and a row of `b`."""
-    both, scale = centred(torch.cat([rows_for(a, distance), rows_for(b, distance)]), _function(distance))
+    both, scale = centred(torch.cat([rows_for(a, distance), rows_for(b, distance)]), _function(distance), exponent=0)
     left, right = both[: len(a.rows)], both[len(a.rows) :]
     generator = torch.Generator().manual_seed(seed)
     out = []
@@ -174,12 +174,12 @@ def mean_nearest_distance(
     approximate = from_euclidean(euclidean / scale, distance)
     sample = _sample(len(single), num_exact, seed).to(rows.device)
     exact = from_euclidean(nearest_in_others(rows, single[sample]) / scale, distance)
-    estimate = _difference(approximate, exact, sample, sign=-1)
+    estimate = _difference(approximate, exact, sample, sign=-1, rounding=0.0)
     share = len(single) / len(v.rows)
     details |= {
         "num_lists": index.num_lists,
         "num_exact": len(sample),
-        "num_missed": int(((approximate[sample] - exact).abs() > _ROUNDING).sum()),
+        "num_missed": int((approximate[sample] != exact).sum()),
     }
     return Estimate(estimate[0] * share, (estimate[1] * share, estimate[2] * share), details)
 
@@ -202,7 +202,7 @@ def mean_top_k(
         approximate[lost] = _exact_top_k(reference[lost.to(reference.device)], synthetic, k)
     sample = _sample(len(reference), num_exact, seed)
     exact = _exact_top_k(reference[sample.to(reference.device)], synthetic, k)
-    value, low, high = _difference(approximate, exact, sample, sign=1)
+    value, low, high = _difference(approximate, exact, sample, sign=1, rounding=_ROUNDING)
     details = {"num_lists": index.num_lists, "num_probes": num_probes, "num_exact": len(sample), "seed": seed}
     return Estimate(value, (low, high), details)
 
@@ -215,19 +215,19 @@ def _sample(n: int, size: int, seed: int) -> Int[Tensor, " size"]:
     return torch.from_numpy(np.sort(np.random.default_rng([seed, 1]).choice(n, min(n, size), replace=False)))
 
 
-def _difference(approximate: Tensor, exact: Tensor, sample: Tensor, *, sign: int) -> tuple[float, float, float]:
+def _difference(approximate: Tensor, exact: Tensor, sample: Tensor, *, sign: int, rounding: float) -> tuple[float, float, float]:
     """(value, low, high): mean(approximate) + mean over the sample of (exact - approximate), with its 95 % interval.
 
     sign: +1 where a missed neighbour makes the approximate value too small, -1 where too large. When the sample shows no
     miss at all, its spread of 0 proves nothing: then up to 3 in m rows may be missed (95 %), each by no more than the
-    widest range seen, to the one side.
+    widest range seen, to the one side. rounding: differences up to this are no misses.
     """
     errors = exact - approximate[sample]
     n, m = len(approximate), len(sample)
     value = float(approximate.mean() + errors.mean())
     if m == n:
         return value, value, value
-    if not bool((errors.abs() > _ROUNDING).any()):
+    if not bool((errors.abs() > rounding).any()):
         reach = 3 / m * float(approximate.max() - approximate.min())
         return value, value - reach if sign < 0 else value, value + reach if sign > 0 else value
     half_width = _NORMAL_QUANTILE * float(errors.std()) / math.sqrt(m) * math.sqrt(1 - m / n)

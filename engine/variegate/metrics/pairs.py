@@ -38,7 +38,7 @@ def from_euclidean(euclidean: Float[Tensor, " n"], distance: str) -> Float[Tenso
     if distance == "euclidean":
         return euclidean
     if distance == "angular":
-        return torch.asin((euclidean / 2).clamp(max=1)) * (2 / math.pi)
+        return (torch.asin((euclidean / 2).clamp(max=1)) * (2 / math.pi)).masked_fill_(euclidean.isinf(), math.inf)
     return euclidean.square() / (2 if distance == "cosine" else 1)
 
 

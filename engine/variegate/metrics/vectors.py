@@ -77,6 +77,8 @@ def prepare(x: Any, name: str = "x") -> Vectors:
     if isinstance(x, Vectors):
         return x
     rows = x.detach() if isinstance(x, Tensor) else _from_array(x, name)
+    if rows.layout != torch.strided:
+        raise UsageError(f"{name}: got a tensor of layout {rows.layout}, expected a dense one: call .to_dense()")
     if rows.ndim != 2:
         raise UsageError(f"{name}: got shape {list(rows.shape)}, expected [n, d]: one row a record, one column a dimension")
     if rows.shape[0] == 0 or rows.shape[1] == 0:
@@ -103,15 +105,19 @@ def mean_row(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 
 
 def _from_array(x: Any, name: str) -> Tensor:
+    if isinstance(x, list | tuple) and any(isinstance(each, Tensor) for each in x):
+        x = [each.detach().cpu().numpy() if isinstance(each, Tensor) else each for each in x]
     try:
         array = np.asarray(x)
     except ValueError as error:  # rows of several lengths
         raise UsageError(f"{name}: not a matrix of numbers: {error}. Give rows of one width") from error
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{name}: got {array.dtype}, expected numbers, as an array or tensor [n, d]")
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8) or not array.dtype.isnative:
-        array = array.astype(np.float64 if array.dtype.itemsize > 8 else np.float32)
-    if any(stride < 0 for stride in array.strides):
+    if array.dtype.kind != "f" or array.dtype.itemsize < 8:
+        array = array.astype(np.float32, copy=False)
+    else:
+        array = array.astype(np.float64, copy=False)
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = array.copy()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*")  # a memory map; nothing here writes

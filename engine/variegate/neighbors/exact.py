@@ -20,12 +20,13 @@ from variegate.errors import UsageError
 from variegate.neighbors import faiss_search
 from variegate_kernels import pairwise, topk
 from variegate_kernels.pairwise import Function, Sweep
+from variegate_kernels.rows import row_facts
 
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
 _SHARED_FROM = 200_000  # rows from which all GPUs share the work: below, one is done in less time than copying takes
 _CANDIDATES_AT_ONCE = 1 << 20  # elements of a float64 block
 _LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32
-_UNIT_ROUNDOFF_SHARE = 1e-6  # error of a float32 squared distance, as a share of the larger squared length
+_FLOAT32_ERROR = 1e-6  # of a squared distance, as a share of the larger squared length
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,10 @@ def nearest_in(
     progress: Progress | None = None,
 ) -> Neighbors:
     """The nearest row of `base` of each query. See `nearest_other`."""
-    both, scale = centred(torch.cat([queries, base]), function) if _far_from_origin(base) else (None, 1.0)
-    left, right = (queries, base) if both is None else (both[: len(queries)], both[len(queries) :])
+    left, right, scale = queries, base, 1.0
+    if _far_from_origin(queries, base):
+        both, scale = centred(torch.cat([queries, base]), function)
+        left, right = both[: len(queries)], both[len(queries) :]
     found = _sweep(left, right, implementation, weights, function, row_sums, progress)
     return _settle(queries, base, left, right, found, scale, function, itself=False)
 
@@ -81,6 +84,7 @@ def top_k(
     queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"], k: int, *, implementation: str
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """The k largest inner products of each query with the rows of `base`, descending, and those rows."""
+    _check(implementation)
     if implementation == "faiss":
         return faiss_search.search(queries, base, k, inner_product=True)
     if implementation in ("triton", "triton_fp16x3"):
@@ -90,6 +94,13 @@ def top_k(
     if implementation == "dense":
         return topk.top_k(queries.double(), base.double(), k, impl="torch")
     return topk.top_k(queries.float(), base.float(), k, impl="torch")
+
+
+def _check(implementation: str) -> None:
+    if implementation not in IMPLEMENTATIONS:
+        raise UsageError(f"implementation {implementation!r} is not known: expected one of {', '.join(IMPLEMENTATIONS)}")
+    if implementation in ("triton", "triton_fp16x3") and not torch.cuda.is_available():
+        raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
 
 
 def _triton_precision(implementation: str) -> Literal["fp16", "fp16x3"]:
@@ -105,8 +116,7 @@ def _sweep(
     row_sums: bool,
     progress: Progress | None,
 ) -> Sweep:
-    if implementation not in IMPLEMENTATIONS:
-        raise UsageError(f"implementation {implementation!r} is not known: expected one of {', '.join(IMPLEMENTATIONS)}")
+    _check(implementation)
     if implementation == "faiss":
         found = faiss_search.sweep(a, b, weights, function)
         return found if row_sums else replace(found, sums=None)
@@ -120,8 +130,6 @@ def _sweep(
             return pairwise.sweep(left, weights, function=function, row_sums=row_sums, impl="tiles", progress=progress)
         right = b.to("cpu", torch.float32)
         return pairwise.cross_sweep(left, right, weights, function=function, row_sums=row_sums, impl="tiles", progress=progress)
-    if not torch.cuda.is_available():
-        raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
     left, precision = a.to("cuda", torch.float32), _triton_precision(implementation)
     if b is None:
         devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count() if len(left) >= _SHARED_FROM else 1)]
@@ -133,25 +141,29 @@ def _sweep(
 # -- what makes the numbers right ------------------------------------------------------------------------------
 
 
-def _far_from_origin(x: Tensor) -> bool:
-    """Whether |mean|^2 is more than half of the mean |x|^2 (then a.b cancels), or lengths leave float32's squares. By a sample."""
-    sample = x if len(x) <= 4096 else x[:: len(x) // 4096]
-    squares = sample.double().square().sum(1)
-    lengths = squares.max().sqrt()
-    mean = sample.double().mean(0)
-    return bool(mean.square().sum() > 0.5 * squares.mean()) or not _LENGTHS[0] < float(lengths) < _LENGTHS[1]
+def _far_from_origin(*sets: Tensor) -> bool:
+    """Whether |mean|^2 is more than half of the mean |x|^2 (then a.b cancels), or some length's square leaves float32."""
+    lengths = [float(row_facts(x)[0].max()) ** 0.5 for x in sets]
+    if not all(_LENGTHS[0] < length < _LENGTHS[1] for length in lengths):
+        return True
+    sample = torch.cat([x[:: max(1, len(x) // 2048)] for x in sets]).double()
+    return bool(sample.mean(0).square().sum() > 0.5 * sample.square().sum(1).mean())
 
 
-def centred(x: Float[Tensor, "n d"], function: Function) -> tuple[Float[Tensor, "n d"], float]:
-    """(x moved to its mean, and scaled by a power of two where its squares would leave float32; the scale). `x` itself when near."""
+def centred(x: Float[Tensor, "n d"], function: Function, *, exponent: int = 60) -> tuple[Float[Tensor, "n d"], float]:
+    """(x moved to its mean, and scaled by a power of two where its squares would leave float32; the scale). `x` itself when near.
+
+    exponent: the longest row is then about 2^exponent long. With 60 its square stays in float32, and so does that of a row
+    2^-110 as long.
+    """
     if not _far_from_origin(x):
         return x, 1.0
-    moved = x.double()
-    moved -= moved.mean(0)
-    largest = float(moved.abs().max())
+    wide = x.double()
+    moved = wide - wide.mean(0)
+    longest = float(row_facts(moved)[0].max()) ** 0.5
     scale = 1.0
-    if function != "angular" and largest > 0 and not _LENGTHS[0] < largest < _LENGTHS[1]:
-        scale = 2.0 ** -math.floor(math.log2(largest))
+    if function != "angular" and longest > 0 and not _LENGTHS[0] < longest < _LENGTHS[1]:
+        scale = 2.0 ** (exponent - math.floor(math.log2(longest)))
     return (moved * scale).to(x.dtype), scale
 
 
@@ -161,7 +173,10 @@ def _settle(
     """Measure the winning pairs again, and look again where they are closer than the products can tell."""
     index = found.nearest.to(queries.device)
     distances = pairwise.pair_distances(queries, base, index)
-    close = found.distance_sq.to(queries.device) <= 4 * found.error_sq
+    left_sq = row_facts(left)[0]
+    right_sq = left_sq if right is left else row_facts(right)[0]
+    larger = torch.maximum(left_sq, right_sq[index.clamp(min=0)])  # where rows are close, their lengths are
+    close = found.distance_sq.to(queries.device) <= 4 * found.error * larger
     rows = (close & (index >= 0)).nonzero().squeeze(1)
     if len(rows):
         again, nearer = _look_again(queries, base, left, right, rows, distances[rows] * scale, itself=itself)
@@ -184,18 +199,19 @@ def _look_again(
 
     nearest: distance in the scale of left and right that is known to be reached.
     """
-    right_sq = right.double().square().sum(1).float()
+    # A pair is in question where d^2 - slack (q_i + q_j) is no more than what is reached: the part of q_j goes with the column.
+    slack = 2 * _FLOAT32_ERROR
+    right_sq = row_facts(right)[0].float()
     index, distances = torch.empty_like(rows), torch.empty(len(rows), dtype=torch.float64, device=rows.device)
     size = max(1, _CANDIDATES_AT_ONCE // len(right))
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         block = left[part].float()
-        block_sq = block.double().square().sum(1).float()
-        distance_sq = (block_sq[:, None] + right_sq).sub_(block @ right.float().T, alpha=2)
-        slack = 2 * _UNIT_ROUNDOFF_SHARE * torch.maximum(block_sq, right_sq.max())
+        block_sq = row_facts(block)[0].float()
+        distance_sq = (block_sq[:, None] * (1 - slack) + right_sq * (1 - slack)).sub_(block @ right.float().T, alpha=2)
         if itself:
             distance_sq[torch.arange(len(part), device=rows.device), part] = math.inf
-        limit = nearest[start : start + size].square().float() * (1 + 1e-6) + slack
+        limit = nearest[start : start + size].square().float() * (1 + 1e-6)
         query, candidate = (distance_sq <= limit[:, None]).nonzero(as_tuple=True)
         exact = _exact(queries, base, part[query], candidate)
         least = torch.full((len(part),), math.inf, dtype=torch.float64, device=rows.device).scatter_reduce_(0, query, exact, "amin")
@@ -218,7 +234,14 @@ def nearest_in_others(x: Float[Tensor, "n d"], places: Int[Tensor, " q"]) -> Flo
     """The Euclidean distance of some rows, by their places, to the nearest other row, in float64. By FAISS."""
     if len(places) == 0:
         return torch.zeros(0, dtype=torch.float64, device=x.device)
-    queries = x[places]
-    rows = faiss_search.search(queries, x, min(2, len(x)), inner_product=False)[1]
-    index = torch.where(rows[:, 0] == places, rows[:, -1], rows[:, 0])
-    return pairwise.pair_distances(queries, x, index)
+    moved, scale = centred(x, "euclidean")
+    values, rows = faiss_search.search(moved[places], moved, min(2, len(x)), inner_product=False)
+    own = rows[:, 0] == places
+    index = torch.where(own, rows[:, -1], rows[:, 0])
+    distances = pairwise.pair_distances(x[places], x, index)
+    lengths = row_facts(moved)[0]
+    close = torch.where(own, values[:, -1], values[:, 0]) <= 4 * _FLOAT32_ERROR * torch.maximum(lengths[places], lengths[index])
+    again = close.nonzero().squeeze(1)
+    if len(again):
+        distances[again] = _look_again(x, x, moved, moved, places[again], distances[again] * scale, itself=True)[1]
+    return distances

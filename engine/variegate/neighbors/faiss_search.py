@@ -92,8 +92,7 @@ def sweep(a: Tensor, b: Tensor | None, weights: Tensor | None, function: Functio
         nearest, distance_sq = rows[:, 0], values[:, 0]
     sums = _sums(a, b, weights, function) if function != "none" else None
     own_weights = torch.ones(n, dtype=torch.float64) if b is not None or weights is None else weights.double().cpu()
-    longest = max(float(each.double().square().sum(1).max()) for each in (a, right))
-    return Sweep(nearest, distance_sq, sums, None if sums is None else float((own_weights * sums).sum()), "fp32", "faiss", 1e-6 * longest)
+    return Sweep(nearest, distance_sq, sums, None if sums is None else float((own_weights * sums).sum()), "fp32", "faiss", 1e-6)
 
 
 def _sums(a: Tensor, b: Tensor | None, weights: Tensor | None, function: Function) -> Tensor:

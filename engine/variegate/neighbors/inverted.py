@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from variegate.neighbors.faiss_search import load_faiss, on_gpu
+from variegate_kernels.rows import row_facts
 
 _TRAINING_ROWS_PER_LIST = 50
 _BLOCK = 65536  # queries to a call
@@ -23,10 +24,12 @@ class InvertedIndex:
 
     def __init__(self, base: Float[Tensor, "m d"], *, seed: int, num_probes: int = 2) -> None:
         faiss = load_faiss()
-        rows = np.ascontiguousarray(base.cpu().float().numpy())
+        longest = float(row_facts(base)[0].max()) ** 0.5
+        self._scale = 2.0 ** -math.floor(math.log2(longest)) if longest > 0 else 1.0  # to lengths about 1, whatever the unit
+        rows = self._scaled(base)
         self.num_lists = max(1, min(2 ** round(math.log2(math.sqrt(len(rows)))), len(rows) // _TRAINING_ROWS_PER_LIST))
         index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], self.num_lists, faiss.METRIC_L2)
-        index.cp.seed, index.cp.niter = seed % 2**31, 8
+        index.cp.seed, index.cp.niter, index.cp.min_points_per_centroid = seed % 2**31, 8, 1  # small sets may have few
         if on_gpu(faiss):
             index = faiss.index_cpu_to_all_gpus(index)
         sample = np.random.default_rng(seed).choice(len(rows), min(len(rows), _TRAINING_ROWS_PER_LIST * self.num_lists), replace=False)
@@ -42,8 +45,11 @@ class InvertedIndex:
         """(squared distances ascending, rows). A query whose lists hold fewer than k rows gets infinity and -1 for the rest."""
         values, rows = [], []
         for start in range(0, len(queries), _BLOCK):
-            found = self._index.search(np.ascontiguousarray(queries[start : start + _BLOCK].cpu().float().numpy()), k)
+            found = self._index.search(self._scaled(queries[start : start + _BLOCK]), k)
             values.append(torch.from_numpy(found[0]))
             rows.append(torch.from_numpy(found[1]))
         found_rows = torch.cat(rows)
-        return torch.cat(values).masked_fill_(found_rows < 0, math.inf), found_rows
+        return torch.cat(values).div_(self._scale**2).masked_fill_(found_rows < 0, math.inf), found_rows
+
+    def _scaled(self, x: Tensor) -> np.ndarray:
+        return np.ascontiguousarray((x if self._scale == 1 else x * self._scale).cpu().float().numpy())
