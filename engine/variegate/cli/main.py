@@ -52,8 +52,18 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except VariegateError as error:
-            click.echo(f"Error: {error}", err=True)
+            from variegate.report.visible import visible
+
+            click.echo(f"Error: {visible(str(error))}", err=True)  # it may quote a file name or a text
             ctx.exit(error.exit_code)
+        except BrokenPipeError:  # `| head`: click ends the process as it should
+            raise
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # no file's name: standard output, on a full disk say
+            click.echo(f"Error: the output cannot be written: {error.strerror or error}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:  # outside a run's rounds, which say more
             click.echo("Error: stopped", err=True)
             ctx.exit(130)

@@ -138,10 +138,10 @@ def _pooled(
         size = min(len(made), len(real))
         if len(made) > size:
             made = made.draw(size, settings.seed)
-            values["set"] += _at_equal_size(_vector_values(made, settings, report, "set"), made, settings.seed)
+            values["set"] += _at_equal_size(_set_values(made, settings, report, "set", []), made, settings.seed)
         else:
             real = real.draw(size, settings.seed)
-            values["reference"] += _at_equal_size(_vector_values(real, settings, report, "reference"), real, settings.seed)
+            values["reference"] += _at_equal_size(_set_values(real, settings, report, "reference", []), real, settings.seed)
         drawn = made if made.drawn_from is not None else real
         if settings.k <= size and made.has_directions and real.has_directions:
             values["pair"] += _at_equal_size([_top_k(made, real, settings)], drawn, settings.seed)

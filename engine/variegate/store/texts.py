@@ -103,7 +103,8 @@ def read_texts(
             return _read_parquet(name, [path], asked, strict)
         return _read_table(name, name, read_lines(path), _TABLES[suffix], asked, options, strict)
     except FileNotFoundError as error:
-        raise UsageError(f"{name}: no such file or folder: check the path") from error
+        hint = "download it first, URLs are not read" if "://" in name else "check the path"
+        raise UsageError(f"{name}: no such file or folder: {hint}") from error
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror or error}") from error
     except TableError as error:
