@@ -55,7 +55,7 @@ def check(x: Any, precision: str, failures: list[str]) -> dict[str, Any]:
     import torch
 
     from variegate_kernels._pairwise_triton import count_units, launch_sweep, merge_sweeps
-    from variegate_kernels.pairwise import pair_distances
+    from variegate_kernels.rows import pair_distances
 
     n = len(x)
     ones = torch.ones(n, device="cuda")
@@ -163,7 +163,7 @@ def time_sweeps(x: Any, repeats: int) -> dict[str, Any]:
     import torch
 
     from variegate_kernels._pairwise_triton import launch_sweep, launch_top_k
-    from variegate_kernels.pairwise import pair_distances
+    from variegate_kernels.rows import pair_distances
 
     n, d = x.shape
     ones = torch.ones(n, device="cuda")

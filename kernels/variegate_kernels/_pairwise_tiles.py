@@ -88,12 +88,14 @@ def _reduce_tile(
                         )  # fmt: skip
                         angle = angle if cosine >= zero else np.float32(3.14159265358979) - angle
                         row[c] = angle / np.float32(3.14159265358979)
+                    for c in range(columns):
+                        total += right_weights[c] * row[c]
+                        sums[c] += weight * row[c]
                 else:
                     for c in range(columns):
-                        row[c] = np.sqrt(row[c])
-                for c in range(columns):
-                    total += right_weights[c] * row[c]
-                    sums[c] += weight * row[c]
+                        value = np.sqrt(row[c])
+                        total += right_weights[c] * value
+                        sums[c] += weight * value
                 left_sums[r] += np.int64(total * scale)
         if both:
             for c in range(columns):

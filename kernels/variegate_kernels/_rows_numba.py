@@ -1,4 +1,4 @@
-"""The CPU kernel behind `rows.row_facts`. Checks nothing; `rows` has done so."""
+"""The CPU kernels behind `rows.row_facts` and `rows.pair_distances`. They check nothing; `rows` has done so."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ def _fill_row_facts(x: Any, bits: Any, odd: Any, squares: Any, hashes: Any) -> N
 
 
 fill_row_facts = compiled(_fill_row_facts)
+
+
+def _fill_pair_distances(a: Any, b: Any, index: Any, out: Any) -> None:
+    n, d = a.shape
+    for i in range(n):
+        j = index[i]
+        if j < 0:
+            continue
+        total = 0.0
+        for k in range(d):
+            difference = np.float64(a[i, k]) - np.float64(b[j, k])
+            total += difference * difference
+        out[i] = np.sqrt(total)
+
+
+fill_pair_distances = compiled(_fill_pair_distances)

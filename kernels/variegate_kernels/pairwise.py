@@ -1,7 +1,7 @@
 """All pairs of rows in one pass: each row's nearest other row, and sums of distances, without the n x n matrix.
 
 Knows nothing of records, duplicates or measures. Squared distances come from |a|^2 + |b|^2 - 2 a.b and carry its rounding
-error (`Sweep.error`): the caller recomputes the nearest pairs (`pair_distances`) and looks again where two rows are closer
+error (`Sweep.error`): the caller recomputes the nearest pairs (`rows.pair_distances`) and looks again where two rows are closer
 than that. A pair (i, i) is left out by its index, so equal rows are found.
 """
 
@@ -23,7 +23,6 @@ Precision = Literal["fp16", "fp16x3"]
 _Parts = tuple[Tensor, Tensor, Tensor | None, float | None]  # nearest, distance_sq, sums, total
 
 _BLOCK_ELEMENTS = 1 << 22  # of one block of distances, in the reference
-_PAIRS_ELEMENTS = 1 << 19  # of one block of differences
 # Bound of the error of a squared distance, as a share of the larger of the two squared lengths: twice what was seen on sentence
 # embeddings (8 u32 in fp32, where u32 = 6e-8), and what rounding to 11 bits gives for fp16.
 _ERROR = {"float64": 1e-14, "fp32": 1e-6, "fp16": 2e-3, "fp16x3": 2e-6}
@@ -128,17 +127,6 @@ def cross_sweep(
     precision = precision or "fp16"
     out = launch_cross_sweep(a, b, weights, nearest=True, sum=function, row_sums=row_sums, precision=precision)
     return _from_triton(out, precision)
-
-
-def pair_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], index: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """|a_i - b_index[i]| in float64, by differences: exact 0 for equal rows. Infinity where the index is -1. O(n d)."""
-    out = torch.full((len(a),), math.inf, dtype=torch.float64, device=a.device)
-    size = max(1, _PAIRS_ELEMENTS // a.shape[1])
-    for start in range(0, len(a), size):
-        part = index[start : start + size]
-        difference = a[start : start + size].double() - b[part.clamp(min=0)].double()
-        out[start : start + size] = difference.square_().sum(1).sqrt_().masked_fill_(part < 0, math.inf)
-    return out
 
 
 # -- the reference ---------------------------------------------------------------------------------------------

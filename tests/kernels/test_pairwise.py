@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from variegate_kernels import _pairwise_tiles, pairwise
-from variegate_kernels.pairwise import Sweep, cross_sweep, pair_distances, sweep
+from variegate_kernels import _pairwise_tiles
+from variegate_kernels.pairwise import Sweep, cross_sweep, sweep
 
 IMPLS = ("torch", "tiles")
 # One tile on the diagonal; its cut in two; a tile and one row; two tiles; more than three.
@@ -260,21 +260,7 @@ def test_ctrl_c_ends_a_long_sweep_promptly() -> None:
     assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
-# -- pair_distances, arguments ---------------------------------------------------------------------------------
-
-
-def test_pair_distances_are_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    a, b = random(70, 5) + 1000, random(30, 5, seed=1) + 1000
-    index = torch.arange(70) % 30
-    index[[3, 69]] = -1
-    b[index[10]] = a[10]
-    for elements in (1 << 22, 20):
-        monkeypatch.setattr(pairwise, "_BLOCK_ELEMENTS", elements)
-        got = pair_distances(a, b, index)
-        expected = (a.double() - b[index].double()).norm(dim=1)
-        expected[[3, 69]] = math.inf
-        torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
-        assert got[10] == 0
+# -- arguments ---------------------------------------------------------------------------------
 
 
 def test_auto_is_tiles_for_float32_and_the_reference_for_float64() -> None:

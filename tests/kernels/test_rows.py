@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from variegate_kernels import rows
-from variegate_kernels.rows import MIXER, multipliers, row_facts
+from variegate_kernels.rows import MIXER, multipliers, pair_distances, row_facts
 
 IMPLS = ("torch", "numba")
 
@@ -146,3 +148,24 @@ def test_squares_of_the_largest_and_smallest_float32(impl: str) -> None:
 def test_bad_arguments(x: torch.Tensor, impl: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         row_facts(x, impl=impl)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("block", [1 << 20, 20])
+def test_pair_distances_are_differences(block: int, impl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (torch.from_numpy(random(n, 5, seed=n)) + 1000 for n in (70, 30))
+    index = torch.arange(70) % 30
+    index[[3, 69]] = -1
+    b[index[10]] = a[10]
+    monkeypatch.setattr(rows, "_BLOCK_ELEMENTS", block)
+    got = pair_distances(a, b, index, impl=impl)
+    expected = (a.double() - b[index].double()).norm(dim=1)
+    expected[[3, 69]] = math.inf
+    torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
+    assert got[10] == 0
+
+
+def test_pair_distances_refuse_numba_for_float64() -> None:
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    with pytest.raises(ValueError, match="float32 on the CPU"):
+        pair_distances(x, x, torch.tensor([1, 0]), impl="numba")

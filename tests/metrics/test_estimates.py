@@ -11,7 +11,15 @@ import torch
 from scipy.spatial.distance import cdist
 
 from variegate.metrics import chamfer, estimates, top_k_similarity
-from variegate.metrics.estimates import Estimate, _cross_moments, mean_cross_distance, mean_nearest_distance, mean_pair_distance, mean_top_k
+from variegate.metrics.estimates import (
+    Estimate,
+    _cross_moments,
+    _difference,
+    mean_cross_distance,
+    mean_nearest_distance,
+    mean_pair_distance,
+    mean_top_k,
+)
 from variegate.metrics.pairs import rows_for
 from variegate.metrics.values import DISTANCES
 from variegate.metrics.vectors import prepare, unit_rows
@@ -184,6 +192,22 @@ def test_the_interval_holds_top_k() -> None:
     reference, synthetic = unit_rows(clustered(600, d=16, seed=1)), unit_rows(clustered(1200, d=16))
     truth = top_k_similarity(reference, synthetic, k=5, implementation="dense").value
     assert held(lambda seed: mean_top_k(reference, synthetic, 5, seed=seed, num_exact=200, num_probes=1), truth) >= LEAST_SKEWED
+
+
+def test_the_correction_by_hand() -> None:
+    """Ten rows of 2, 3, ..., 11; of four, two were 1 too large. Their spread is 1 / sqrt(3), and 4 of 10 leave sqrt(0.6) of it."""
+    approximate = torch.arange(2.0, 12.0, dtype=torch.float64)
+    sample = torch.tensor([0, 3, 5, 9])
+    exact = approximate[sample] - torch.tensor([1, 0, 1, 0])
+    value, low, high = _difference(approximate, exact, sample, sign=-1, rounding=0.0)
+    half_width = 1.959964 * (1 / 3**0.5) / 4**0.5 * 0.6**0.5
+    assert (value, low, high) == pytest.approx((6.5 - 0.5, 6 - half_width, 6 + half_width))
+    none = approximate[sample]
+    assert _difference(approximate, none, sample, sign=-1, rounding=0.0) == pytest.approx((6.5, 6.5 - 3 / 4 * 9, 6.5))
+    assert _difference(approximate, none, sample, sign=1, rounding=0.0) == pytest.approx((6.5, 6.5, 6.5 + 3 / 4 * 9))
+    assert _difference(approximate, none + 1e-7, sample, sign=1, rounding=1e-6)[2] == pytest.approx(6.5 + 3 / 4 * 9)
+    everything = torch.arange(10)
+    assert _difference(approximate, approximate - 1, everything, sign=-1, rounding=0.0) == pytest.approx((5.5, 5.5, 5.5))
 
 
 def test_what_the_index_missed_is_counted_and_corrected() -> None:

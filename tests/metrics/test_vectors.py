@@ -35,6 +35,7 @@ SAME_NUMBERS: dict[str, Callable[[Path], object]] = {
     "list of lists": lambda _: X.tolist(),
     "list of arrays": lambda _: list(X),
     "list of tensors": lambda _: [torch.from_numpy(row.copy()) for row in X],
+    "list of bfloat16 tensors": lambda _: [torch.from_numpy(row.copy()).bfloat16() for row in X],
     "list of tensors with a gradient": lambda _: [torch.from_numpy(row.copy()).requires_grad_() for row in X],
     "tensor": lambda _: torch.from_numpy(X),
     "tensor with a gradient": lambda _: torch.from_numpy(X).clone().requires_grad_(),
@@ -59,9 +60,10 @@ SAME_NUMBERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.filterwarnings("error")
 def test_any_matrix_is_taken(name: str, tmp_path: Path) -> None:
     v = prepare(SAME_NUMBERS[name](tmp_path))
-    assert torch.equal(v.rows.float(), torch.from_numpy(X))
+    expected = torch.from_numpy(X).bfloat16().float() if "bfloat16" in name else torch.from_numpy(X)
+    assert torch.equal(v.rows.float(), expected)
     assert v.rows.dtype == (torch.float64 if name in ("list of lists", "float64", "float64 tensor", "long double", "big-endian float64") else torch.float32)  # fmt: skip
-    np.testing.assert_allclose(v.norms.numpy(), np.linalg.norm(X.astype(np.float64), axis=1), rtol=1e-12)
+    np.testing.assert_allclose(v.norms.numpy(), expected.double().norm(dim=1).numpy(), rtol=1e-12)
     assert not v.rows.requires_grad
 
 

@@ -302,6 +302,21 @@ def test_triton_without_a_gpu(implementation: str) -> None:
             call()
 
 
+def printed(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_rows_far_from_the_origin_cost_one_copy() -> None:
+    """Of 50 MB of float32. A copy in float64 would be 100 MB."""
+    code = (
+        "import resource, torch\nfrom variegate.neighbors import nearest_other\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "nearest_other(torch.rand(900, 5), implementation='tiles')\n"
+        "x = torch.empty(10_000, 1200).uniform_(5, 6)\nbefore = peak()\nnearest_other(x, implementation='tiles')\nprint(peak() - before)"
+    )
+    assert int(printed(code)) < 46 + 60  # and blocks
+
+
 def test_memory_grows_with_n_and_not_with_its_square() -> None:
     """The matrix of float32 distances alone would be 1,526 MiB for tiles, 381 MiB for the others."""
     code = (
@@ -311,7 +326,6 @@ def test_memory_grows_with_n_and_not_with_its_square() -> None:
         "peaks = [max(peak(1000, each) for each in ('dense', 'tiles', 'faiss'))]\n"
         "print(*(peak(*each) - peaks[0] for each in ((20_000, 'tiles'), (10_000, 'dense'), (10_000, 'faiss'))))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    tiles, dense, faiss = map(int, out.split())
+    tiles, dense, faiss = map(int, printed(code).split())
     assert tiles < 40
     assert max(dense, faiss) < 300

@@ -21,7 +21,8 @@ from torch import Tensor
 from variegate.metrics.pairs import from_euclidean, rows_for
 from variegate.metrics.vectors import Distinct, Vectors, blocks
 from variegate.neighbors import InvertedIndex, centred, nearest_in_others, top_k
-from variegate_kernels.pairwise import Function, pair_distances
+from variegate_kernels.pairwise import Function
+from variegate_kernels.rows import pair_distances
 
 NUM_PAIRS = 400_000
 NUM_EXACT_ROWS = 2_000

@@ -20,7 +20,7 @@ from variegate.errors import UsageError
 from variegate.neighbors import faiss_search
 from variegate_kernels import pairwise, topk
 from variegate_kernels.pairwise import Function, Sweep
-from variegate_kernels.rows import row_facts
+from variegate_kernels.rows import pair_distances, row_facts
 
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
 _SHARED_FROM = 200_000  # rows from which all GPUs share the work: below, one is done in less time than copying takes
@@ -172,7 +172,7 @@ def _settle(
 ) -> Neighbors:
     """Measure the winning pairs again, and look again where they are closer than the products can tell."""
     index = found.nearest.to(queries.device)
-    distances = pairwise.pair_distances(queries, base, index)
+    distances = pair_distances(queries, base, index)
     left_sq = row_facts(left)[0]
     right_sq = left_sq if right is left else row_facts(right)[0]
     larger = torch.maximum(left_sq, right_sq[index.clamp(min=0)])  # where rows are close, their lengths are
@@ -238,7 +238,7 @@ def nearest_in_others(x: Float[Tensor, "n d"], places: Int[Tensor, " q"]) -> Flo
     values, rows = faiss_search.search(moved[places], moved, min(2, len(x)), inner_product=False)
     own = rows[:, 0] == places
     index = torch.where(own, rows[:, -1], rows[:, 0])
-    distances = pairwise.pair_distances(x[places], x, index)
+    distances = pair_distances(x[places], x, index)
     lengths = row_facts(moved)[0]
     close = torch.where(own, values[:, -1], values[:, 0]) <= 4 * _FLOAT32_ERROR * torch.maximum(lengths[places], lengths[index])
     again = close.nonzero().squeeze(1)
