@@ -100,12 +100,14 @@ def _reduce_tile(
         if both:
             for c in range(columns):
                 if least_bits[c] <= right_best[c]:
+                    found, smallest_value = start, np.float32(3e38)
                     for r in range(start, stop):
                         value = left_sq[r] + right_sq[c] - two * products[r, c]
-                        if value <= least[c]:
-                            if least_bits[c] < right_best[c] or first_row + r < right_nearest[c]:
-                                right_nearest[c] = first_row + r
-                            break
+                        value = value if value > zero else zero
+                        if value < smallest_value:
+                            found, smallest_value = r, value
+                    if least_bits[c] < right_best[c] or first_row + found < right_nearest[c]:
+                        right_nearest[c] = first_row + found
                     right_best[c] = least_bits[c]
     if function and both:
         for c in range(columns):

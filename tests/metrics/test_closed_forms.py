@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -26,6 +26,15 @@ from variegate.metrics.vectors import prepare
 SCIPY = {"cosine": "cosine", "squared": "sqeuclidean"}
 MEAN = {"cosine": mean_cosine_distance, "squared": mean_squared_distance}
 CROSS = {"cosine": cross_cosine_distance, "squared": cross_squared_distance}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small problems: threads would only wait for one another. Tests of threads set their own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def random(n: int, d: int = 12, seed: int = 0, dtype: type = np.float64) -> np.ndarray:

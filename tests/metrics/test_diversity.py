@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -23,6 +23,15 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens
 # mean. Chamfer: the winning pair is measured in float64, and unit rows are kept to float32, which moves them by 3e-8.
 CLIQUE = {"dense": 1e-8, "tiles": 1e-7, "faiss": 1e-7, "closed_form": 1e-8}
 CHAMFER, ONE_RECORD = 1e-7, 1e-6
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small problems: threads would only wait for one another. Tests of threads set their own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def clustered(n: int = 250, d: int = 24, seed: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,6 +19,15 @@ from variegate.metrics.vectors import prepare
 
 IMPLEMENTATIONS = ("dense", "tiles", "faiss")
 SUMMED = ("euclidean", "angular")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small problems: threads would only wait for one another. Tests of threads set their own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def matrix(x: np.ndarray, distance: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -19,6 +19,15 @@ from variegate.metrics.values import DISTANCES
 EXACT = ("auto", "dense", "tiles", "faiss")
 CLOSED = ("cosine", "sqeuclidean")
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small problems: threads would only wait for one another. Tests of threads set their own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def clustered(n: int, d: int = 24, seed: int = 0, centres: int = 12) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -22,6 +22,15 @@ needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what h
 # Error of the mean distance as a share of the largest: over many pairs far smaller than one float32 distance has. "dense" is
 # float64, but rows far from the origin or of extreme length are moved and scaled in their own type first.
 TOTAL = {"dense": 1e-8, "tiles": 1e-7, "faiss": 1e-7}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small problems: threads would only wait for one another. Tests of threads set their own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def clustered(n: int, d: int = 24, seed: int = 0) -> np.ndarray:
@@ -302,30 +311,37 @@ def test_triton_without_a_gpu(implementation: str) -> None:
             call()
 
 
-def printed(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+MEASURE = """
+import sys, threading, psutil, torch
+from variegate.neighbors import nearest_other
+process = psutil.Process()
+
+def grown(x, implementation):
+    start, seen, done = process.memory_info().rss, [0], threading.Event()
+    def watch():
+        while not done.wait(0.002):
+            seen.append(process.memory_info().rss - start)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    nearest_other(x, implementation=implementation, function='euclidean')
+    done.set()
+    thread.join()
+    return max(seen) >> 20
+
+nearest_other(torch.rand(900, 5), implementation=sys.argv[1], function='euclidean')  # compiles, loads
+n, d, shift = map(int, sys.argv[2:])
+print(grown(torch.rand(n, d) + shift - 0.5, sys.argv[1]))
+"""
 
 
-def test_rows_far_from_the_origin_cost_one_copy() -> None:
-    """Of 50 MB of float32. A copy in float64 would be 100 MB."""
-    code = (
-        "import resource, torch\nfrom variegate.neighbors import nearest_other\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "nearest_other(torch.rand(900, 5), implementation='tiles')\n"
-        "x = torch.empty(10_000, 1200).uniform_(5, 6)\nbefore = peak()\nnearest_other(x, implementation='tiles')\nprint(peak() - before)"
-    )
-    assert int(printed(code)) < 46 + 60  # and blocks
-
-
-def test_memory_grows_with_n_and_not_with_its_square() -> None:
-    """The matrix of float32 distances alone would be 1,526 MiB for tiles, 381 MiB for the others."""
-    code = (
-        "import resource, torch\nfrom variegate.neighbors import nearest_other\n"
-        "def peak(n, implementation):\n    nearest_other(torch.randn(n, 16), implementation=implementation, function='euclidean')\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "peaks = [max(peak(1000, each) for each in ('dense', 'tiles', 'faiss'))]\n"
-        "print(*(peak(*each) - peaks[0] for each in ((20_000, 'tiles'), (10_000, 'dense'), (10_000, 'faiss'))))"
-    )
-    tiles, dense, faiss = map(int, printed(code).split())
-    assert tiles < 40
-    assert max(dense, faiss) < 300
+@pytest.mark.parametrize(
+    ("implementation", "n", "d", "shift", "mebibytes"),
+    [
+        ("tiles", 20_000, 16, 0, 40),  # the matrix of float32 distances would be 1,526 MiB
+        ("faiss", 10_000, 16, 0, 300),  # 381 MiB
+        ("tiles", 10_000, 1_200, 5, 46 + 60),  # far from the origin: one copy of 46 MiB, and blocks
+    ],
+)
+def test_memory_grows_with_n_and_not_with_its_square(implementation: str, n: int, d: int, shift: int, mebibytes: int) -> None:
+    arguments = [sys.executable, "-c", MEASURE, implementation, *map(str, (n, d, shift))]
+    assert int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout) < mebibytes

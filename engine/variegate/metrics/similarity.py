@@ -39,7 +39,7 @@ def top_k_similarity(reference: Any, synthetic: Any, *, k: int = 5, implementati
     the vectors of one label.
     """
     real, made = _two_sets(reference, synthetic)
-    if not 1 <= k <= len(made.rows):
+    if not isinstance(k, int) or not 1 <= k <= len(made.rows):
         raise UsageError(f"k: got {k}, expected 1 to {len(made.rows)}, the number of synthetic records: lower k, or give more records")
     choice = choose(implementation, "top_k_similarity", real.rows, made.rows)
     if choice == "tiles" and implementation == "auto" and has_faiss():
@@ -63,11 +63,12 @@ def top_k_similarity(reference: Any, synthetic: Any, *, k: int = 5, implementati
 
 
 def cross_distance(
-    a: Any, b: Any, *, distance: str = "cosine", implementation: str = "auto", progress: Progress | None = None
+    a: Any, b: Any, *, distance: str = "cosine", implementation: str = "auto", seed: int = 0, progress: Progress | None = None
 ) -> MetricValue:
     """Mean distance over all pairs of a row of `a` ("n d") and a row of `b` ("m d"). Symmetric.
 
     distance: cosine and sqeuclidean have closed forms, O((n + m) d); euclidean and angular visit n m pairs.
+    seed: of the pairs that an estimate draws.
     Differs from the paper: Chung et al. call this number a similarity and find that accuracy grows with it; it is a distance.
     """
     check_distance(distance)
@@ -80,7 +81,7 @@ def cross_distance(
     if distance in _CLOSED:
         raise UsageError(f"cross_distance with distance={distance!r} is a closed form: use implementation='auto', not {implementation!r}")
     if choice == "estimate":
-        estimate = estimates.mean_cross_distance(left, right, distance, seed=0)
+        estimate = estimates.mean_cross_distance(left, right, distance, seed=seed)
         return MetricValue(
             **facts,
             value=estimate.value,

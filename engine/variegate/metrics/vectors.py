@@ -104,9 +104,14 @@ def mean_row(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     return total / len(x)
 
 
+def _known(dtype: torch.dtype) -> torch.dtype:
+    """numpy has no bfloat16."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
+
+
 def _from_array(x: Any, name: str) -> Tensor:
     if isinstance(x, list | tuple) and any(isinstance(each, Tensor) for each in x):
-        x = [each.detach().cpu().numpy() if isinstance(each, Tensor) else each for each in x]
+        x = [each.detach().cpu().to(_known(each.dtype)).numpy() if isinstance(each, Tensor) else each for each in x]
     try:
         array = np.asarray(x)
     except ValueError as error:  # rows of several lengths

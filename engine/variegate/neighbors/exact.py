@@ -158,13 +158,20 @@ def centred(x: Float[Tensor, "n d"], function: Function, *, exponent: int = 60) 
     """
     if not _far_from_origin(x):
         return x, 1.0
-    wide = x.double()
-    moved = wide - wide.mean(0)
-    longest = float(row_facts(moved)[0].max()) ** 0.5
+    pieces = range(0, len(x), max(1, _CANDIDATES_AT_ONCE // x.shape[1]))
+    size = pieces.step
+    mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+    for start in pieces:
+        mean += x[start : start + size].double().sum(0)
+    mean /= len(x)
+    longest = max(float((x[start : start + size].double() - mean).square_().sum(1).max()) for start in pieces) ** 0.5
     scale = 1.0
     if function != "angular" and longest > 0 and not _LENGTHS[0] < longest < _LENGTHS[1]:
         scale = 2.0 ** (exponent - math.floor(math.log2(longest)))
-    return (moved * scale).to(x.dtype), scale
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for start in pieces:
+        out[start : start + size] = (x[start : start + size].double() - mean) * scale
+    return out, scale
 
 
 def _settle(

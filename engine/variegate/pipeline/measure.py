@@ -194,7 +194,7 @@ def _pair_values(
     report("comparing the sets", 0, 1)
     exact = _exact(settings.implementation)
     near = None
-    values = [cross_distance(made.vectors, real.vectors, distance=settings.distance, implementation=_cross(settings))]
+    values = [cross_distance(made.vectors, real.vectors, distance=settings.distance, implementation=_cross(settings), seed=settings.seed)]
     if made.has_directions and real.has_directions:
         near = nearest_reference(made.vectors, real.vectors, implementation=exact)
         values += [_top_k(made, real, settings), leakage_near(near, threshold=settings.leakage_threshold)]
@@ -246,7 +246,9 @@ def _by_label(
         if ours is not None and other is not None:
             size = min(len(ours), len(other))
             ours, other = ours.draw(size, settings.seed), other.draw(size, settings.seed)
-            between = [cross_distance(ours.vectors, other.vectors, distance=settings.distance, implementation=_cross(settings))]
+            between = [
+                cross_distance(ours.vectors, other.vectors, distance=settings.distance, implementation=_cross(settings), seed=settings.seed)
+            ]
             if settings.k <= size and ours.has_directions and other.has_directions:
                 between.append(_top_k(ours, other, settings))
             drawn = next((side for side in (ours, other) if side.drawn_from is not None), None)
