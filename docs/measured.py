@@ -130,4 +130,16 @@ def measured_block() -> str:
         f"{generate['date']}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats it; "
         "the raw results are in `benchmarks/results/`."
     )
-    return "\n".join([head, "", *speed(generate), "", *crash(load("crash-cpu")), "", *study(load("suppression-study-cpu")), "", *metrics(load("metrics-cpu"), load("embeddings-cpu"))])
+    return "\n".join(
+        [
+            head,
+            "",
+            *speed(generate),
+            "",
+            *crash(load("crash-cpu")),
+            "",
+            *study(load("suppression-study-cpu")),
+            "",
+            *metrics(load("metrics-cpu"), load("embeddings-cpu")),
+        ]
+    )
