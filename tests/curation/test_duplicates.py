@@ -7,11 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from variegate.curation.duplicates import DuplicateFilter, ExactIndex, NearIndex, shingles
-from variegate.folding import fold
 
 WORDS = [f"{start}{middle}{end}" for start in "bdfgklmnprst" for middle in ("a", "e", "ino", "oru") for end in ("n", "t", "sk")]
 
@@ -40,28 +37,11 @@ def jaccard(a: str, b: str) -> float:
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "equal"),
-    [
-        ("Where is my CARD?", "  where is\tmy card?\n", True),
-        ("ﬁne １２３", "fine 123", True),  # ligature, full-width digits
-        ("STRASSE", "straße", True),
-        ("cafe\u0301", "café", True),
-        ("card", "card?", False),
-        ("cafe", "café", False),
-    ],
-)
-def test_fold(a: str, b: str, equal: bool) -> None:
-    assert (fold(a) == fold(b)) is equal
+def test_the_index_compares_folded_texts() -> None:
     index = ExactIndex()
-    index.add(a)
-    assert (b in index) is equal
-
-
-@given(st.text(max_size=30))
-def test_folding_twice_is_folding_once_for_plain_text(text: str) -> None:
-    plain = text.encode("ascii", "ignore").decode()
-    assert fold(fold(plain)) == fold(plain) == " ".join(plain.lower().split())
+    index.add("Where is my CARD?")
+    assert "  where is\tmy card?\n" in index
+    assert "Where is my card" not in index
 
 
 def test_shingles_are_word_trigrams_without_punctuation() -> None:
