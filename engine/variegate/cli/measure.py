@@ -35,7 +35,7 @@ def _source_options(function: Any) -> Any:
 @click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out and count them, rather than stop at the first.")
 @click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True, help="Sentence encoder: a name, a folder or a hub id.")
 @click.option("--pooling", type=click.Choice(("mean", "cls")), help="For a plain transformers model, e.g. bert-base-uncased as Chung et al. used.")  # fmt: skip
-@click.option("--precision", type=click.Choice(("auto", "float32", "bfloat16")), default="auto", show_default=True, help="Of the encoder. auto: bfloat16 where the CPU has it and the vectors stay within 1e-4.")  # fmt: skip
+@click.option("--precision", type=click.Choice(("auto", "float32", "bfloat16", "float16")), default="auto", show_default=True, help="Of the encoder. auto: bfloat16 (CPU) or float16 (GPU) where the device is fast in it and the vectors stay within 1e-4.")  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of vectors.")
 @click.option("--distance", type=click.Choice(_DISTANCES), default="cosine", show_default=True)
 @click.option("--k", type=click.IntRange(min=1), default=5, show_default=True, help="Neighbours in top-k similarity.")
