@@ -177,7 +177,6 @@ def test_tiles_give_the_same_bits_with_any_number_of_threads(monkeypatch: pytest
         torch.set_num_threads(threads)
         for function in ("euclidean", "angular"):
             seen.append([sweep(a, weights, function=function, impl="tiles"), cross_sweep(b, a, weights, function=function, impl="tiles")])
-        assert torch.get_num_threads() == threads
     for one, two in zip(seen[:2] * 3, seen[2:], strict=True):
         for first, second in zip(one, two, strict=True):
             assert torch.equal(first.nearest, second.nearest)

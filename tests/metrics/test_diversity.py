@@ -378,7 +378,6 @@ def test_the_bits_do_not_depend_on_threads() -> None:
         for threads in (1, 2, 4, 2):
             torch.set_num_threads(threads)
             found.append([diversity(x, distance=distance, implementation="tiles") for distance in DISTANCES])
-            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
     for distance, values in zip(DISTANCES, zip(*found, strict=True), strict=True):
