@@ -28,13 +28,21 @@ ALLOWED = {
         "inference/tokenization.py",
         "inference/transformers_backend.py",
         "inference/suppression/transformers.py",
+        *(f"students/{name}.py" for name in ("finetune", "finetuned")),
     },
     "pyarrow": {"store/export.py", "store/texts.py"},
     "datasets": {"store/texts.py"},
     "faiss": {"neighbors/faiss_search.py"},
     "peft": set(),
     "sentence_transformers": {"embeddings/models.py"},
-    "sklearn": {"metrics/projection.py"},
+    "sklearn": {
+        "metrics/projection.py",
+        *(f"students/{name}.py" for name in ("linear", "evaluate")),
+        *(f"curation/{name}.py" for name in ("proxy", "scope", "audit")),
+    },
+    "statsmodels": {"metrics/regression.py", "metrics/subjectivity.py", "metrics/agreement.py"},
+    "cleanlab": {"curation/audit.py"},
+    "accelerate": set(),
     "numba": set(),
 }
 

@@ -90,3 +90,29 @@ class Record:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Record:
         return cls(id=row["id"], text=row["text"], label=row["label"], origin=row.get("origin", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one curation stage says of one record. Stages act in order: the last label stands, one drop drops."""
+
+    id: str  # of the record
+    label: str  # the label from here on; the one it came with where the stage does not judge labels
+    keep: bool = True
+    reason: str = ""  # why the label changed or the record is dropped: a name of store.verdicts.CURATION_REASONS; "" otherwise
+    confidence: float | None = None  # the stage's probability that `label` is right (or that the text is in scope), in [0, 1]
+    details: Mapping[str, Any] = field(default_factory=dict)  # JSON-able; what the decision was made from
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "label": self.label,
+            "keep": self.keep,
+            "reason": self.reason,
+            "confidence": self.confidence,
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Verdict:
+        return cls(**{name: row[name] for name in ("id", "label", "keep", "reason", "confidence", "details")})

@@ -12,13 +12,20 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
 from variegate.config.resources import asset, bundled, data_root
 from variegate.config.run import RunConfig
+from variegate.config.student import StudentConfig
 from variegate.config.task import TaskConfig
 from variegate.errors import ConfigError, UsageError, nearest
 
-_FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs"}
+_FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs", "student": "students", "curation": "curations"}
+
+
+# Tags of unions, which pydantic puts into an error's path and which are no fields.
+_KINDS = ("zero_shot", "few_shot", "logistic_regression", "linear_svc", "finetune",
+          "duplicates", "relabel", "label_replacement", "scope", "denoise", "audit")  # fmt: skip
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -91,7 +98,7 @@ def explain(error: ValidationError, model: Any, where: str) -> str:
     lines = []
     for each in error.errors():
         path = tuple(each["loc"])
-        field = ".".join(str(part) for part in path if part not in ("zero_shot", "few_shot")) or "(top level)"
+        field = ".".join(str(part) for part in path if part not in _KINDS) or "(top level)"
         if each["type"] == "extra_forbidden":
             names = _field_names(model, path)
             lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
@@ -230,3 +237,40 @@ def load_part_model(value: Any, base: Path) -> Any:
         _validate(ModelConfig, model, where)
         return model
     return _resolve_model(value, base) if isinstance(value, dict) else value
+
+
+def load_student(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> StudentConfig:
+    """A student by bundled name (`chung`, `promptmix`, `logistic_regression`, ...) or path. Raises ConfigError or UsageError."""
+    path = find_config("student", name, base or Path())
+    return _validate(StudentConfig, apply_overrides(read_yaml(path), overrides), str(path))
+
+
+def load_curation(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> CurationConfig:
+    """A curation by bundled name or path; its students and models may be names too. Raises ConfigError or UsageError."""
+    path = find_config("curation", name, base or Path())
+    value = resolve_curation(apply_overrides(read_yaml(path), overrides), path.parent)
+    return _validate(CurationConfig, value, str(path))
+
+
+def resolve_curation(value: dict[str, Any], base: Path) -> dict[str, Any]:
+    """A curation with the students and models that it names read in, and its data files beside its own file found."""
+    value = dict(value)
+    if isinstance(value.get("oracle"), str):
+        value["oracle"] = read_yaml(find_config("student", value["oracle"], base))
+    if isinstance(value.get("stages"), list):
+        value["stages"] = [_resolve_stage(stage, base) if isinstance(stage, dict) else stage for stage in value["stages"]]
+    return value
+
+
+def _resolve_stage(stage: dict[str, Any], base: Path) -> dict[str, Any]:
+    def found(name: Any) -> Any:
+        return str((base / name).resolve()) if isinstance(name, str) and (base / name).is_file() else name
+
+    stage = dict(stage)
+    if "model" in stage:
+        stage["model"] = load_part_model(stage["model"], base)
+    if "labels" in stage:
+        stage["labels"] = found(stage["labels"])
+    if isinstance(stage.get("against"), list):
+        stage["against"] = [found(each) for each in stage["against"]]
+    return stage

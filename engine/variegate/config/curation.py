@@ -1,0 +1,120 @@
+"""How generated records are judged: a list of stages, each of which adds a verdict on every record still kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from variegate.config.base import Closed
+from variegate.config.model import ModelConfig
+from variegate.config.student import LinearStudentConfig, StudentConfig
+
+# `oracle`: a student trained on the task's real train split (CurationConfig.oracle). `inspected`: what `variegate inspect`
+# stored in the run folder. Anything else: a file of labels (JSONL or CSV with `label` and `id` or `text`).
+LabelSource = str
+
+
+class DuplicatesStage(Closed):
+    """Drop copies, and texts that also stand in held-out data."""
+
+    kind: Literal["duplicates"]
+    exact: bool = True
+    """Equal after Unicode, case and white-space folding."""
+    near: float | None = Field(default=0.9, gt=0, le=1)
+    """Also from this similarity on. None: off."""
+    near_by: Literal["minhash", "embedding"] = "minhash"
+    """minhash: Jaccard similarity of word trigrams. embedding: cosine."""
+    against: list[str] = Field(default_factory=list)
+    """Held-out data whose texts must not stand in the set: `train`, `dev`, `test` (the task's own) or files."""
+
+
+class RelabelStage(Closed):
+    """Ask a language model which label a text has (PromptMix step 2), by scoring all label strings or by generation."""
+
+    kind: Literal["relabel"]
+    mode: Literal["score", "generate"] = "score"
+    model: ModelConfig | None = None
+    """None: the model that generated."""
+    backend: Literal["vllm", "transformers"] | None = None
+    """None: the run's."""
+    nearest_classes: int | None = Field(default=5, ge=2)
+    """Candidates for a text: the classes whose mean embedding (real examples and title) is nearest (PromptMix: 5). None: all."""
+    class_block: bool = True
+    """List the candidates with their descriptions in the prompt."""
+    length_normalised: bool = False
+    """Divide a label's log-probability by its number of tokens."""
+    calibration: Literal["none", "temperature", "contextual"] = "none"
+    """temperature: fitted on real labelled examples. contextual: divided by the probabilities for a text without content
+    (Zhao et al. 2021); needs no labels."""
+    margin: float = Field(default=0.0, ge=0, le=1)
+    """Least difference in probability between the best label and the second."""
+    below_margin: Literal["keep_label", "drop"] = "keep_label"
+    chunk: int = Field(default=1024, ge=1)
+    """Texts judged between two writes to disk."""
+
+
+class LabelReplacementStage(Closed):
+    """Chung et al.'s label replacement: labels from an oracle or from a proxy trained on a few inspected items."""
+
+    kind: Literal["label_replacement"]
+    labels: LabelSource = "inspected"
+    inspected: int | Literal["all"] = Field(default=180)
+    """Items whose label is taken from `labels` (Chung et al.: 90, 180, 270); `all` needs no proxy. Of `inspected` or a file: at most."""
+    weight: float = Field(default=0.3, ge=0, le=1)
+    """w in S = w * given + (1 - w) * proxy."""
+
+    @model_validator(mode="after")
+    def _count(self) -> LabelReplacementStage:
+        if isinstance(self.inspected, int) and self.inspected < 2:
+            raise ValueError(f"inspected: {self.inspected}: expected `all` or at least 2")
+        return self
+
+
+class ScopeStage(Closed):
+    """Drop texts outside the task (Chung et al.'s out-of-scope filtering)."""
+
+    kind: Literal["scope"]
+    labels: LabelSource = "inspected"
+    """Judgements of in and out of scope. From `oracle` they need a task with data.out_of_scope_label."""
+    inspected: int = Field(default=360, ge=2)
+    """Items judged (Chung et al.: 360); at most, where they come from a file or `inspected`."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Drop from this probability of being out of scope on."""
+
+
+class DenoiseStage(Closed):
+    """MSP's denoising: keep what is near to its seed and carries rare attributes (here: labels)."""
+
+    kind: Literal["denoise"]
+    keep: float = Field(default=0.8, gt=0, le=1)
+    """Share of the records that stays (MSP over-generates by about a fifth)."""
+    weight: float = Field(default=0.5, ge=0, le=1)
+    """Of the frequency term; 1 - weight is that of the distance to the seed."""
+    scale: Literal["z", "rank"] = "z"
+    """How the two terms come on one scale."""
+    choose: Literal["top", "sample"] = "top"
+    """top: the least noisy. sample: without replacement, with weights 1 / frequency times closeness."""
+
+
+class AuditStage(Closed):
+    """Label issues by confident learning (cleanlab, the `audit` extra), on cross-validated probabilities."""
+
+    kind: Literal["audit"]
+    drop: bool = False
+    """Drop the issues; otherwise they are only named."""
+    folds: int = Field(default=5, ge=2)
+
+
+StageConfig = Annotated[
+    DuplicatesStage | RelabelStage | LabelReplacementStage | ScopeStage | DenoiseStage | AuditStage, Field(discriminator="kind")
+]
+
+
+class CurationConfig(Closed):
+    stages: list[StageConfig] = Field(min_length=1)
+    oracle: StudentConfig = LinearStudentConfig(kind="logistic_regression")
+    """The student that plays the oracle, where a stage names it."""
+    encoder: str = "all-MiniLM-L6-v2"
+    """For every stage that needs embeddings."""
+    seed: int = Field(default=0, ge=0)

@@ -1,0 +1,55 @@
+"""Which small model is trained on a data set, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from variegate.config.base import Closed
+
+
+class LinearStudentConfig(Closed):
+    """A linear classifier on frozen sentence embeddings: trained in seconds."""
+
+    kind: Literal["logistic_regression", "linear_svc"]
+    encoder: str = "all-MiniLM-L6-v2"
+    """A sentence encoder: a name, a folder or a hub id (as `variegate measure --encoder`)."""
+    pooling: Literal["mean", "cls"] | None = None
+    """For a plain transformers model."""
+    C: float = Field(default=10.0, gt=0)
+    """Inverse strength of the L2 penalty."""
+    max_iter: int = Field(default=10_000, ge=1)
+
+
+class FinetunedStudentConfig(Closed):
+    """A sequence classifier, all of its weights fine-tuned."""
+
+    kind: Literal["finetune"]
+    model: str = "minilm"
+    """A folder or hub id of an encoder (BERT, RoBERTa, DistilBERT, ...). `minilm` is the embedded all-MiniLM-L6-v2."""
+    revision: str | None = None
+    epochs: int = Field(default=5, ge=1)
+    """At most; early stopping may end sooner."""
+    learning_rate: float = Field(default=3e-5, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    max_tokens: int = Field(default=128, ge=2)
+    """Texts are cut to this many tokens; the results say how many were."""
+    warmup: float = Field(default=0.1, ge=0)
+    """Below 1: the share of all steps; from 1 on: this many epochs."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Of the learning rate after the warm-up."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many epochs without a better score on the dev split, and keep the best weights. Needs a dev split."""
+    best_by: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: bfloat16 on a GPU that is fast in it, else float32."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """adamw_8bit: bitsandbytes."""
+    group_by_length: bool = True
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+
+StudentConfig = Annotated[LinearStudentConfig | FinetunedStudentConfig, Field(discriminator="kind")]
