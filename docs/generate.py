@@ -14,7 +14,7 @@ import click
 from measured import measured_block
 
 from variegate.cli.main import COMMANDS, main
-from variegate.config.schema import json_schema
+from variegate.config.schema import KINDS, json_schema
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- measured: start -->", "<!-- measured: end -->"
@@ -39,9 +39,7 @@ def readme() -> str:
 
 
 def pages() -> dict[Path, str]:
-    schemas = {
-        ROOT / f"configs/schema/{kind}.schema.json": json.dumps(json_schema(kind), indent=2) + "\n" for kind in ("task", "model", "run")
-    }
+    schemas = {ROOT / f"configs/schema/{kind}.schema.json": json.dumps(json_schema(kind), indent=2) + "\n" for kind in KINDS}
     return {ROOT / "docs/cli.md": cli_page(), ROOT / "README.md": readme(), **schemas}
 
 

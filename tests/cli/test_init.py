@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from variegate.cli.main import main
 from variegate.config.load import load_run, load_task
+from variegate.pipeline.seeds import draw_seeds
+from variegate.store.texts import read_texts
 
 
 @pytest.fixture
@@ -23,28 +25,63 @@ def init(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["init", *map(str, arguments)])
 
 
-def test_from_csv(tmp_path: Path, model: Path) -> None:
+def test_from_csv_the_file_itself_is_the_data(tmp_path: Path, model: Path) -> None:
     (tmp_path / "My answers.csv").write_text('answer,kind\n"yes, please",yes\nnever,no\n')
+    before = (tmp_path / "My answers.csv").read_bytes()
     result = init(
         tmp_path / "My answers.csv", "--text-field", "answer", "--label-field", "kind", "--text-type", "short reply",
         "--model", model, "-o", tmp_path / "out",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    written = [tmp_path / "out" / name for name in ("my-answers.task.yaml", "my-answers.run.yaml", "my-answers.train.jsonl")]
+    written = [tmp_path / "out" / name for name in ("my-answers.task.yaml", "my-answers.run.yaml")]
     assert result.stdout.splitlines() == list(map(str, written))
-    assert "was copied to" in result.stderr
+    assert "was copied to" not in result.stderr
     assert f"variegate plan {written[1]}" in result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["my-answers.run.yaml", "my-answers.task.yaml", "schema"]
 
     task = load_task(str(written[0]))
     assert list(task.labels) == ["no", "yes"]
     assert task.text_type == "short reply"
     assert task.data is not None
-    assert task.data.train == str(written[2])
-    assert [json.loads(line) for line in written[2].read_text().splitlines()] == [
+    assert task.data.train == str(tmp_path / "My answers.csv")
+    assert (tmp_path / "My answers.csv").read_bytes() == before
+    assert load_run(written[1]).model.path == str(model)
+
+
+def test_a_csv_beside_the_task_is_named_by_its_relative_path(tmp_path: Path, model: Path) -> None:
+    data = tmp_path / "data" / "a.csv"
+    data.parent.mkdir()
+    data.write_text("\ufefftext,label\nt,x\nu,y\n", encoding="utf-8")
+    assert init(data, "--model", model, "-o", tmp_path).exit_code == 0
+    assert "train: data/a.csv" in (tmp_path / "a.task.yaml").read_text()
+
+
+def test_every_reader_takes_the_csv_that_the_task_names(tmp_path: Path, model: Path) -> None:
+    """Few-shot examples are drawn from it, and `read_texts` (students, `measure`) reads the same texts and labels."""
+    (tmp_path / "a.csv").write_text('\ufeffkind,words\nx,"t, ""u""\nv"\n1,w\n', encoding="utf-8")
+    flags = ["--text-field", "words", "--label-field", "kind", "--model", model, "-o", tmp_path]
+    assert init(tmp_path / "a.csv", *flags).exit_code == 0
+    config = load_run(tmp_path / "a.run.yaml")
+    assert {(seed.text, seed.label) for seed in draw_seeds(config.task, 2, 0)} == {('t, "u"\nv', "x"), ("w", "1")}
+    assert config.task.data is not None
+    found = read_texts(str(config.task.data.train), text_field="words", label_field="kind")
+    assert (found.texts, found.labels) == (('t, "u"\nv', "w"), ("x", "1"))
+
+
+def test_a_csv_whose_labels_must_change_is_copied(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a.csv").write_text('answer,kind\n"yes, please", yes\nnever,no\n')
+    result = init(tmp_path / "a.csv", "--text-field", "answer", "--label-field", "kind", "--model", model, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    copied = tmp_path / "out" / "a.train.jsonl"
+    assert result.stdout.splitlines()[2] == str(copied)
+    assert "was copied to" in result.stderr
+    task = load_task(str(tmp_path / "out" / "a.task.yaml"))
+    assert task.data is not None
+    assert task.data.train == str(copied)
+    assert [json.loads(line) for line in copied.read_text().splitlines()] == [
         {"answer": "yes, please", "kind": "yes"},
         {"answer": "never", "kind": "no"},
     ]
-    assert load_run(written[1]).model.path == str(model)
 
 
 def test_from_jsonl_the_file_itself_is_the_data(tmp_path: Path, model: Path) -> None:
@@ -79,7 +116,7 @@ def test_a_foreign_schema_is_left_alone(tmp_path: Path, model: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path, model: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nt,x\n")
+    (tmp_path / "a.csv").write_text("text,label\nt, x\n")
     assert init(tmp_path / "a.csv", "--model", model, "-o", tmp_path).exit_code == 0
     for name in ("a.task.yaml", "a.run.yaml", "a.train.jsonl"):
         (tmp_path / name).write_text("improved by hand")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from variegate.config import load_model, load_run, load_task
+from variegate.config.curation import DenoiseStage, LabelReplacementStage, RelabelStage, ScopeStage
+from variegate.config.load import load_curation
 from variegate.config.resources import bundled
 
 LI = (
@@ -72,6 +74,27 @@ def test_the_models_the_issue_asks_for() -> None:
 @pytest.mark.parametrize("name", bundled("runs"))
 def test_run_loads(name: str) -> None:
     assert load_run(bundled("runs")[name]).output == f"runs/{name}"
+
+
+@pytest.mark.parametrize("name", bundled("curations"))
+def test_curation_loads(name: str) -> None:
+    assert load_curation(name).stages
+
+
+def test_the_curations_of_the_papers() -> None:
+    """METHODS 1.6, 1.7, 2.1 and 3.7."""
+    lr = load_curation("label_replacement").stages[0]
+    assert isinstance(lr, LabelReplacementStage)
+    assert (lr.weight, lr.inspected) == (0.3, 180)
+    scope = load_curation("scope").stages[0]
+    assert isinstance(scope, ScopeStage)
+    assert scope.inspected == 360
+    relabel = load_curation("relabel").stages[0]
+    assert isinstance(relabel, RelabelStage)
+    assert relabel.nearest_classes == 5
+    denoise = load_curation("msp_denoise").stages[0]
+    assert isinstance(denoise, DenoiseStage)
+    assert denoise.weight == 0.5
 
 
 @pytest.mark.parametrize("name", [name for name in bundled("tasks") if load_task(name).data])

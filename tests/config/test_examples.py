@@ -24,7 +24,13 @@ def test_csv_with_commas_quotes_line_ends_and_a_byte_order_mark(tmp_path: Path) 
     path = write(tmp_path / "a.csv", '\ufefflabel,text,more\r\nyes,"a, ""b""\nc",1\r\n no ,d,2\r\n')
     examples = read_examples(path, "text", "label")
     assert examples.rows == (('a, "b"\nc', "yes"), ("d", "no"))
-    assert not examples.as_they_stand
+    assert not examples.as_they_stand  # " no "
+
+
+def test_csv_may_stand_as_it_is(tmp_path: Path) -> None:
+    examples = read_examples(write(tmp_path / "a.CSV", "text,label\na,1\nb ,y\n"), "text", "label")
+    assert examples.as_they_stand
+    assert examples.rows == (("a", "1"), ("b ", "y"))
 
 
 def test_jsonl_may_stand_as_it_is(tmp_path: Path) -> None:

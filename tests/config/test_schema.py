@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from variegate.config.resources import bundled, config_folder
-from variegate.config.schema import json_schema
+from variegate.config.schema import KINDS, json_schema
 
-KINDS = ("task", "model", "run")
-FILES = [(kind, path) for kind in KINDS for path in bundled(f"{kind}s").values()]
+FOLDERS = {"task": "tasks", "model": "models", "run": "runs", "student": "students", "curation": "curations", "study": "studies"}
+FILES = [(kind, path) for kind, folder in FOLDERS.items() for path in bundled(folder).values()]
 
 
 def committed(kind: str) -> dict[str, Any]:
@@ -49,3 +49,24 @@ def test_the_run_schema_allows_names_and_whole_parts_and_refuses_unknown_keys() 
     )
     for parts in wrong:
         assert not validator.is_valid({**run, **parts})
+
+
+def test_every_kind_has_a_folder_here() -> None:
+    assert tuple(FOLDERS) == KINDS
+
+
+def test_the_curation_schema_allows_names_and_refuses_unknown_keys() -> None:
+    validator = jsonschema.Draft202012Validator(committed("curation"))
+    stages = [{"kind": "relabel", "model": "nano-llama"}, {"kind": "label_replacement", "inspected": "all"}]
+    for oracle in ("chung", {"kind": "linear_svc", "C": 1}):
+        assert validator.is_valid({"stages": stages, "oracle": oracle})
+    assert validator.is_valid({"stages": [{"kind": "relabel", "model": {"name": "a", "path": "b"}}]})
+    wrong = (
+        {"stages": []},
+        {"stages": [{"kind": "relable"}]},
+        {"stages": [{"kind": "scope", "weight": 1}]},
+        {"stages": stages, "sed": 1},
+        {},
+    )
+    for value in wrong:
+        assert not validator.is_valid(value)

@@ -67,6 +67,21 @@ def test_folders_that_are_no_encoder(tmp_path: Path, copy: Path) -> None:
         find_model(str(copy))
 
 
+def test_a_revision_is_of_a_hub_model(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="is on this machine, where it has no revisions: leave revision 'v2' out"):
+        find_model(str(bert), revision="v2")
+    asked = []
+
+    def snapshot(name: str, **options: object) -> str:
+        asked.append((name, options["revision"]))
+        return str(bert)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert find_model("someone/encoder", revision="v2").path == bert
+    find_model("someone/encoder")
+    assert asked == [("someone/encoder", "v2"), ("someone/encoder", None)]
+
+
 def test_pickles_are_refused(copy: Path) -> None:
     (copy / "training_args.bin").write_bytes(b"not a weight")
     (copy / "pytorch_model.bin").write_bytes(b"the same weights once more")

@@ -6,7 +6,7 @@ import pytest
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import check_model_path, too_long, unserved
+from variegate.inference.backend import Usage, check_model_path, too_long, unserved
 from variegate.inference.start import start_backend
 from variegate.records import Message, Request, Sampling
 
@@ -50,3 +50,10 @@ def test_an_unknown_backend(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(BackendError, match="expected 'vllm' or 'transformers'"):
         start_backend("llama.cpp", ModelConfig(name="m", path=str(tmp_path)))
+
+
+def test_usage_adds_up() -> None:
+    first, second = Usage(1, 100, 60, 3), Usage(2, 50, 0, 5)
+    assert first + second == Usage(3, 150, 60, 8)
+    assert first + second - first == second
+    assert (first.hit_rate, Usage().hit_rate) == (0.6, None)

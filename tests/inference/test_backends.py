@@ -146,6 +146,79 @@ def test_constrained_scores_are_probabilities_over_the_choices(backend: Any) -> 
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-5)
 
 
+def classify(text: str) -> tuple[Message, ...]:
+    return (Message("user", f'Message to a bank\'s customer support: "{text}"\nCategory:'),)
+
+
+BANK = [" card arrival", " card linking", " card swallowed", " exchange rate", " exchange via app", " pin blocked", " top up failed"]
+
+
+def test_each_prompt_can_have_choices_of_its_own(backend: Any) -> None:
+    prompts = [classify("what is the exchange rate of today"), classify("the machine swallowed my card"), classify("i was charged twice")]
+    choices = [BANK, BANK[:3], [" yes", " no"]]
+    rows = backend.score_each(prompts, choices, constrained=True)
+    assert [len(row) for row in rows] == [7, 3, 2]
+    for prompt, names, row in zip(prompts, choices, rows, strict=True):
+        np.testing.assert_allclose(row, backend.score([prompt], names, constrained=True)[0], atol=1e-3)
+        np.testing.assert_allclose(np.exp(row).sum(), 1.0, atol=1e-5)
+    assert [BANK[row.argmax()] for row in rows[:2]] == [" exchange rate", " card swallowed"]
+
+
+def test_pruned_scores_keep_the_best_and_the_probable(backend: Any) -> None:
+    prompts = [classify(text) for text in ("my card is lost", "what is the rate today", "the machine kept it", "my transfer is late")]
+    exact = np.array(backend.score_each(prompts, [BANK] * 4, constrained=True))
+    for prune in (0.05, 1.0):
+        pruned = np.array(backend.score_each(prompts, [BANK] * 4, constrained=True, prune=prune))
+        np.testing.assert_allclose(np.exp(pruned).sum(axis=1), 1.0, atol=1e-5)
+        assert (pruned.argmax(axis=1) == exact.argmax(axis=1)).all()
+        sure = (np.exp(exact) >= prune) | (exact == exact.max(axis=1, keepdims=True))
+        np.testing.assert_allclose(pruned[sure], exact[sure], atol=1e-3)
+
+
+def test_more_choices_than_vllm_scores_at_once(backend: Any) -> None:
+    """170 labels with different first tokens: vLLM takes 128 tokens a request."""
+    tokenizer = backend.prompts.tokenizer
+    words = [tokenizer.decode([token]) for token in range(600, 900)]
+    choices = [word for word in words if word.startswith(" ") and word.strip().isalpha()][:170]
+    assert len(choices) == 170
+    row = backend.score([classify("my card")], choices)[0]
+    for part in (choices[:85], choices[85:]):
+        np.testing.assert_allclose(row[[choices.index(each) for each in part]], backend.score([classify("my card")], part)[0], atol=1e-3)
+    np.testing.assert_allclose(np.exp(backend.score([classify("my card")], choices, constrained=True)).sum(), 1.0, atol=1e-4)
+
+
+def test_usage_counts_what_the_engine_ran(backend: Any) -> None:
+    start = backend.usage
+    completions = backend.generate([ask(prompt, seed=i, ignore_eos=True, max_tokens=3) for i, prompt in enumerate(PROMPTS)])
+    generated = backend.usage - start
+    assert (generated.requests, generated.generated_tokens) == (4, 12)
+    assert generated.prompt_tokens == sum(each.num_prompt_tokens for each in completions)
+    assert generated.cached_tokens == sum(each.num_cached_tokens for each in completions)
+    prompts = [classify("where is my card"), classify("a refund please")]
+    middle = backend.usage
+    backend.score(prompts, [" yes", " no"])  # different first tokens, one token each: one request a prompt
+    scored = backend.usage - middle
+    assert (scored.requests, scored.generated_tokens) == (2, 2)
+    assert scored.prompt_tokens == sum(len(backend.prompts.encode(each)) for each in prompts)
+    assert backend.usage - start == generated + scored
+    before = backend.usage
+    backend.generate([ask("word " * 1500)])
+    assert backend.usage == before  # what was not run is not counted
+
+
+def test_a_shared_beginning_is_found_in_the_cache(nano_vllm: Any) -> None:
+    """20 prompts of one beginning of n tokens, in blocks of 32: all but the first find its whole blocks."""
+    block = "Categories:\n" + "".join(f"- number {i}: Asks for the number {i} and for nothing else.\n" for i in range(20))
+    prompts = [(Message("user", f'{block}Question: "what about {i}?"\nCategory:'),) for i in range(20)]
+    shared = len(nano_vllm.prompts.encode((Message("user", f'{block}Question: "what about'),)))
+    for _ in range(2):  # a call finds nothing of the one before: its cache starts empty
+        before = nano_vllm.usage
+        nano_vllm.score(prompts, [" yes", " no"])
+        used = nano_vllm.usage - before
+        assert used.cached_tokens == 19 * (shared // 32) * 32
+        assert used.hit_rate == used.cached_tokens / used.prompt_tokens
+
+
 def test_penalties_and_truncation_change_what_they_should(backend: Any) -> None:
     free = backend.generate([ask(PROMPTS[2], max_tokens=40, ignore_eos=True)])[0]
     penalised = backend.generate([ask(PROMPTS[2], max_tokens=40, ignore_eos=True, frequency_penalty=2.0)])[0]

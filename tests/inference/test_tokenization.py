@@ -86,3 +86,22 @@ def test_vocab_size_is_the_width_of_the_weights() -> None:
     folder = asset("nano-llama")
     with safe_open(folder / "model.safetensors", "np") as weights:
         assert load_vocab_size(ModelConfig(name="n", path=str(folder))) == weights.get_slice("model.embed_tokens.weight").get_shape()[0]
+
+
+def test_continuations_are_those_of_the_whole_text(plain: PromptEncoder) -> None:
+    """Looked up by the prompt's last line; each must be what encoding the whole text gives."""
+    choices = [" card arrival", " exchange rate", " atm", "s", "ing", "!", " ", "\n"]
+    for text in ("one line only", "Text: a b\nCategory:", "Text: something else\nCategory:", "Text: a\nKind", "\n", "ends in a break\n"):
+        messages = (Message("user", text),)
+        prompt = list(plain.encode(messages))
+        for choice, found in zip(choices, plain.continuations(messages, choices), strict=True):
+            whole = plain.tokenizer.encode(text + choice)
+            merged = whole[: len(prompt)] != prompt
+            expected = plain.tokenizer.encode(choice, add_special_tokens=False) if merged else whole[len(prompt) :]
+            assert list(found) == expected, (text, choice)
+
+
+def test_continuations_of_a_chat_stand_alone(tokenizer_with: Callable[..., ModelConfig]) -> None:
+    encoder = PromptEncoder(tokenizer_with(chat_template=TEMPLATE))
+    found = encoder.continuations((Message("user", "Which?"),), ["card arrival", "atm"])
+    assert [encoder.tokenizer.decode(each) for each in found] == ["card arrival", "atm"]

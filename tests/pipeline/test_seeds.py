@@ -98,3 +98,30 @@ def test_no_rows_no_file_no_data(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{"text": "x", "label": "oos"}])
     with pytest.raises(UsageError, match="every row is out of scope"):
         real_texts(task(path, out_of_scope_label="oos"))
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_held_out_text_never_stands_in_a_prompt(tmp_path: Path, split: str) -> None:
+    train = write(tmp_path / "t.jsonl", rows({"a": 3, "b": 3}))
+    held_out = write(tmp_path / "held.jsonl", [{"text": "new", "label": "a"}, {"text": " B  text 1", "label": "b"}, "{"])
+    where = task(train, "ab", **{split: str(held_out)})
+    with pytest.raises(UsageError) as caught:
+        draw_seeds(where, 6, 0)
+    message = str(caught.value)
+    assert "'b text 1', drawn from data.train" in message
+    assert f"{train} as an example" in message
+    assert f"also stands in data.{split} ({held_out}: line 2)" in message
+    assert "remove it from data.train, or draw other examples with --set seed=1" in message
+    fine = [seed for seed in range(30) if "b text 1" not in {each.text for each in draw_seeds(task(train, "ab"), 2, seed)}]
+    assert 5 < len(fine) < 30
+    for seed in range(30):  # only what is drawn matters
+        if seed in fine:
+            draw_seeds(where, 2, seed)
+        else:
+            with pytest.raises(UsageError):
+                draw_seeds(where, 2, seed)
+
+
+def test_held_out_data_that_are_not_there_are_no_error(tmp_path: Path) -> None:
+    train = write(tmp_path / "t.jsonl", rows({"a": 3}))
+    assert len(draw_seeds(task(train, test=str(tmp_path / "gone.jsonl")), 2, 0)) == 2

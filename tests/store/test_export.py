@@ -74,7 +74,7 @@ def test_guard_touches_texts_only() -> None:
 def test_unknown_origin_fields_are_kept(row: Make) -> None:
     record = row().to_record()
     record = type(record)(record.id, record.text, record.label, {**record.origin, "mixer": "attention"})
-    assert json.loads(flatten(record)["extra"]) == {"mixer": "attention"}
+    assert json.loads(flatten(record.to_json())["extra"]) == {"mixer": "attention"}
 
 
 def test_hf_folder_loads_offline(tmp_path: Path, build_run: Callable[..., RunFolder], row: Make) -> None:
@@ -140,7 +140,9 @@ def test_overwrite_spares_folders_that_are_no_export(run_folder: RunFolder, tmp_
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("name", ["", "records.jsonl", "manifest.json", "rounds", "rounds/000000/x", "run.yaml", "report.html"])
+@pytest.mark.parametrize(
+    "name", ["", "records.jsonl", "manifest.json", "rounds", "rounds/000000/x", "run.yaml", "report.html", "inspected.jsonl", "curations/a"]
+)
 def test_the_run_itself_is_never_a_target(run_folder: RunFolder, name: str) -> None:
     before = orjson.dumps(list(run_folder.rows()))
     with pytest.raises(UsageError, match="belongs to the run"):

@@ -12,7 +12,7 @@ import pytest
 
 from variegate.errors import StoreError
 from variegate.store import files
-from variegate.store.files import commit_folder, make_folder, sha256_of, write_atomic
+from variegate.store.files import commit_folder, make_folder, new_folder, sha256_of, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -119,3 +119,27 @@ def test_sha256_agrees_with_hashlib(tmp_path: Path) -> None:
     data = bytes(range(256)) * 1000
     (tmp_path / "x").write_bytes(data)
     assert sha256_of(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_new_folder_appears_when_its_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "x"
+    with new_folder(target) as place:
+        (place / "inside").mkdir()
+        (place / "inside" / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "inside" / "a").read_text() == "1"
+
+    def fail() -> None:
+        with new_folder(target, replace=True) as place:
+            (place / "a").write_text("2")
+            raise KeyError("the block's own")
+
+    with pytest.raises(KeyError):
+        fail()
+    with pytest.raises(StoreError), new_folder(target) as place:  # is there, and was not to be replaced
+        (place / "a").write_text("2")
+    assert (target / "inside" / "a").read_text() == "1"
+    with new_folder(target, replace=True) as place:
+        (place / "b").write_text("2")
+    assert [each.name for each in target.iterdir()] == ["b"]
+    assert [each.name for each in target.parent.iterdir()] == ["x"]

@@ -260,6 +260,13 @@ def test_damaged_saved_sets(tmp_path: Path) -> None:
 # -- fields ----------------------------------------------------------------------------------------------------
 
 
+def test_a_set_says_which_fields_its_texts_were_read_from(tmp_path: Path) -> None:
+    write(tmp_path / "pair.jsonl", jsonl({"premise": "p", "hypothesis": "h"}))
+    write(tmp_path / "one.jsonl", jsonl({"text": "t"}))
+    assert read_texts(tmp_path / "pair.jsonl").text_fields == ("premise", "hypothesis")
+    assert read_texts(tmp_path / "one.jsonl").text_fields == ("text",)
+
+
 @pytest.mark.parametrize(
     ("row", "options", "text", "label"),
     [
@@ -270,6 +277,8 @@ def test_damaged_saved_sets(tmp_path: Path) -> None:
         ({"text": "a", "intents": ["i"]}, {}, "a", None),
         ({"text": "a", "label": "x"}, {"label_field": ""}, "a", None),
         ({"premise": "p", "hypothesis": "h"}, {}, "p\nh", None),
+        ({"premise": "p\nmore", "hypothesis": "h\n"}, {}, "p more\nh ", None),  # one line end, so that the parts can be told apart
+        ({"text": "p\nmore"}, {}, "p\nmore", None),
         ({"question": "q", "answer": "r"}, {"text_field": "question, answer"}, "q\nr", None),
         ({"a,b": "one", "a": "two", "b": "three"}, {"text_field": "a,b"}, "one", None),
         ({"tokens": ["to", "be"], "tags": ["O", "O"]}, {}, "to be", None),

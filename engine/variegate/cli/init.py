@@ -20,8 +20,9 @@ import click
 def command(examples: Path, name: str | None, text_field: str, label_field: str, text_type: str, model: str, folder: Path) -> None:
     """Write NAME.task.yaml and NAME.run.yaml for the labelled EXAMPLES (.csv or .jsonl).
 
-    Both can be used at once and are commented; the labels' descriptions want improving by hand. A CSV file is copied to
-    NAME.train.jsonl, because a task's data are JSONL. Prints the paths that were written.
+    Both can be used at once and are commented; the labels' descriptions want improving by hand. EXAMPLES itself becomes the
+    task's training data; where a label in it is no plain text (a number, or white space around it), a copy with text
+    labels does, NAME.train.jsonl. Prints the paths that were written.
     """
     from variegate.config.examples import data_lines, default_name, read_examples, warnings
     from variegate.config.load import load_model, load_run, load_task
@@ -60,7 +61,9 @@ def command(examples: Path, name: str | None, text_field: str, label_field: str,
     for warning in warnings(read):
         click.echo(f"Warning: {warning}", err=True)
     if not read.as_they_stand:
-        click.echo(f"A task's data are JSONL: {examples} was copied to {data_path}.", err=True)
+        click.echo(
+            f"Labels that are numbers or begin or end with white space became plain text: {examples} was copied to {data_path}.", err=True
+        )
     click.echo(f"{len(read.rows)} examples, {len(read.label_counts)} labels. Next:", err=True)
     click.echo(f"  1. improve the descriptions in {task_path}", err=True)
     click.echo(f"  2. variegate plan {run_path}", err=True)

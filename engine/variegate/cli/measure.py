@@ -32,6 +32,7 @@ def _source_options(function: Any) -> Any:
 @click.argument("source", metavar="SET")
 @click.option("-r", "--reference", metavar="REAL", help="The real data to compare with.")
 @_source_options
+@click.option("--curation", metavar="NAME", help="Where SET is a run folder: the records that this curation of it keeps, with their final labels.")  # fmt: skip
 @click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out and count them, rather than stop at the first.")
 @click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True, help="Sentence encoder: a name, a folder or a hub id.")
 @click.option("--pooling", type=click.Choice(("mean", "cls")), help="For a plain transformers model, e.g. bert-base-uncased as Chung et al. used.")  # fmt: skip
@@ -60,7 +61,8 @@ def command(
     """Measure how diverse SET is, and how near to the real data REAL.
 
     SET and REAL are each a JSONL, CSV, TSV, Parquet, JSON, text or .npy file, a run folder, a Hugging Face data set folder,
-    or - for standard input. A run folder keeps the measurement as measures.json, and its report shows it.
+    or - for standard input. A run folder keeps the measurement as measures.json, and its report shows it; with --curation it
+    keeps both, and the report compares them.
     """
     import json
     import time
@@ -92,7 +94,7 @@ def command(
     measurement["seconds"] = seconds | measurement["seconds"]
     text = json.dumps(measurement, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        _write(measurement, text, None if no_save or source == "-" else Path(source), output, html)
+        _write(measurement, text, None if no_save or source == "-" else Path(source), options["curation"], output, html)
     finally:  # a measurement that cannot be written is at least shown
         _print(measurement, text if as_json else None)
 
@@ -120,7 +122,7 @@ def _read(source: str, prefix: str, options: dict[str, Any], stages: Any) -> Tex
 
     stages.update(f"reading {source}", 0, 1)
     fields = {name: options[f"{prefix}{name}"] for name in ("text_field", "label_field", "vector_field", "split")}
-    return read_texts(source, **fields, strict=not options["skip_bad_rows"])
+    return read_texts(source, **fields, curation=None if prefix else options["curation"], strict=not options["skip_bad_rows"])
 
 
 def _encoder(options: dict[str, Any], stages: Any, *sets: TextSet | None) -> Any:
@@ -141,8 +143,10 @@ def _encoder(options: dict[str, Any], stages: Any, *sets: TextSet | None) -> Any
     )
 
 
-def _write(measurement: dict[str, Any], text: str, folder: Path | None, output: Path | None, html: Path | None) -> None:
-    """folder: of the run, if it is one, which keeps the measurement. Says on stderr what was written."""
+def _write(
+    measurement: dict[str, Any], text: str, folder: Path | None, curation: str | None, output: Path | None, html: Path | None
+) -> None:
+    """folder: of the run, if it is one, which keeps the measurement, beside the curation it is of. Says on stderr what was written."""
     from variegate.errors import StoreError
     from variegate.report.visible import visible
     from variegate.store.files import write_atomic
@@ -161,10 +165,12 @@ def _write(measurement: dict[str, Any], text: str, folder: Path | None, output: 
     if folder is not None and (folder / "run.yaml").is_file():
         from variegate.report import write_report
         from variegate.store.run_folder import MEASURES, RunFolder
+        from variegate.store.verdicts import CURATIONS
 
+        path = (folder if curation is None else folder / CURATIONS / curation) / MEASURES
         try:
-            write_atomic(folder / MEASURES, data)
-            say(folder / MEASURES)
+            write_atomic(path, data)
+            say(path)
             say(write_report(RunFolder.existing(folder)))
         except StoreError as error:
             raise StoreError(f"{error}; or leave the run folder as it is with --no-save") from error

@@ -8,11 +8,11 @@ import click
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["task", "model", "run"]))
+@click.argument("kind", type=click.Choice(["task", "model", "run", "student", "curation", "study"]))
 def command(kind: str) -> None:
-    """Print the JSON Schema of task, model or run files.
+    """Print the JSON Schema of task, model, run, student, curation or study files.
 
-    A run file may name its task and model instead of holding them; the schema allows both.
+    A run file may name its task and model instead of holding them, a curation its oracle, a study its run; the schema allows both.
     """
     from variegate.config.schema import json_schema
 

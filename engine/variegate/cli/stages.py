@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import click
+
 
 class TerminalStages:
     def __init__(self) -> None:
@@ -26,6 +28,10 @@ class TerminalStages:
 
         self._bar.update(self._task, description=visible(stage), completed=done, total=whole)
 
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
     def stop(self) -> None:
         self._bar.stop()
 
@@ -33,6 +39,9 @@ class TerminalStages:
 class SilentStages:
     def update(self, stage: str, done: int, whole: int) -> None:
         """Shows nothing: a log wants the result, not the way."""
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
 
     def stop(self) -> None:
         """Nothing was started."""

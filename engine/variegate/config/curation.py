@@ -42,8 +42,11 @@ class RelabelStage(Closed):
     """Candidates for a text: the classes whose mean embedding (real examples and title) is nearest (PromptMix: 5). None: all."""
     class_block: bool = True
     """List the candidates with their descriptions in the prompt."""
+    scoring: Literal["branching", "whole"] = "branching"
+    """branching: at each token where the candidates part, the probabilities among them; needs about one step for a text.
+    whole: the probability of all tokens of each label; as accurate on the embedded model, at about ten times the cost."""
     length_normalised: bool = False
-    """Divide a label's log-probability by its number of tokens."""
+    """Divide a label's log-probability by its number of tokens. Only with `scoring: whole`."""
     calibration: Literal["none", "temperature", "contextual"] = "none"
     """temperature: fitted on real labelled examples. contextual: divided by the probabilities for a text without content
     (Zhao et al. 2021); needs no labels."""
@@ -52,6 +55,17 @@ class RelabelStage(Closed):
     below_margin: Literal["keep_label", "drop"] = "keep_label"
     chunk: int = Field(default=1024, ge=1)
     """Texts judged between two writes to disk."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RelabelStage:
+        if self.length_normalised and self.scoring != "whole":
+            raise ValueError("length_normalised: true needs scoring: whole: `branching` counts only tokens where candidates part")
+        if self.mode == "generate":
+            unused = {"scoring": self.scoring != "branching", "calibration": self.calibration != "none", "margin": self.margin > 0}
+            given = [name for name, changed in unused.items() if changed]
+            if given:
+                raise ValueError(f"{', '.join(given)}: mode: generate has no probabilities: use mode: score, or leave it out")
+        return self
 
 
 class LabelReplacementStage(Closed):

@@ -22,7 +22,7 @@ _LONGEST_LABEL = 200  # characters; a longer one is a text in the wrong field
 @dataclass(frozen=True, slots=True)
 class Examples:
     rows: tuple[tuple[str, str], ...]  # (text, label), as the data files will hold them
-    as_they_stand: bool  # the file itself can be the task's data.train: JSONL, and no label had to be changed
+    as_they_stand: bool  # the file itself can be the task's data.train: no label had to be changed
 
     @property
     def label_counts(self) -> Counter[str]:
@@ -36,7 +36,7 @@ def read_examples(path: Path, text_field: str, label_field: str) -> Examples:
         raise UsageError(
             f"{path}: expected a .csv or .jsonl file, got {path.suffix or 'no suffix'!r}: convert it, or rename it to what it is"
         )
-    rows, as_they_stand = [], path.suffix.lower() == ".jsonl"
+    rows, as_they_stand = [], True
     try:
         for line, row in readers[path.suffix.lower()](read_lines(path), str(path)):
             if isinstance(row, BadRow):

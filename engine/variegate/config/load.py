@@ -20,7 +20,7 @@ from variegate.config.student import StudentConfig
 from variegate.config.task import TaskConfig
 from variegate.errors import ConfigError, UsageError, nearest
 
-_FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs", "student": "students", "curation": "curations"}
+_FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs", "student": "students", "curation": "curations", "study": "studies"}
 
 
 # Tags of unions, which pydantic puts into an error's path and which are no fields.
@@ -111,7 +111,8 @@ def explain(error: ValidationError, model: Any, where: str) -> str:
     return "\n".join(lines)
 
 
-def _validate(model: Any, value: Any, where: str) -> Any:
+def validated(model: Any, value: Any, where: str) -> Any:
+    """`value` as a `model`. Raises ConfigError that names `where`."""
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
@@ -149,13 +150,13 @@ def _resolve_model(value: dict[str, Any], base: Path) -> dict[str, Any]:
 def load_task(name: str, base: Path | None = None) -> TaskConfig:
     """A task by bundled name or path. Raises ConfigError."""
     path = find_config("task", name, base or Path())
-    return _validate(TaskConfig, _resolve_task(read_yaml(path), path.parent), str(path))
+    return validated(TaskConfig, _resolve_task(read_yaml(path), path.parent), str(path))
 
 
 def load_model(name: str, base: Path | None = None) -> ModelConfig:
     """A model by bundled name, YAML path, model folder or hub id. Raises ConfigError."""
     base = base or Path()
-    return _validate(ModelConfig, *_model_value(name, base))
+    return validated(ModelConfig, *_model_value(name, base))
 
 
 def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
@@ -188,20 +189,44 @@ def apply_overrides(value: dict[str, Any], overrides: Iterable[str]) -> dict[str
     return value
 
 
+def assignment(field: str, value: Any) -> str:
+    """`field=value` as `apply_overrides` takes it."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return f"{field}=" + text.rstrip().removesuffix("\n...")  # the end that YAML gives a plain scalar
+
+
 def _with(value: Any, keys: list[str], new: Any, assignment: str) -> Any:
     if not keys:
         return new
     if value is None:
         value = {}
+    if isinstance(value, list):
+        place = _place_in(value, keys[0], assignment)
+        return [_with(each, keys[1:], new, assignment) if index == place else each for index, each in enumerate(value)]
     if not isinstance(value, dict):
         raise UsageError(f"--set {assignment!r}: {keys[0]!r} cannot be set inside {value!r}")
     return {**value, keys[0]: _with(value.get(keys[0]), keys[1:], new, assignment)}
 
 
+def _place_in(values: list[Any], key: str, assignment: str) -> int:
+    """The place in a list that `key` names: a number from 0, or the `kind` that one of its mappings has."""
+    kinds = [value.get("kind") if isinstance(value, dict) else None for value in values]
+    if key.isdigit() and int(key) < len(values):
+        return int(key)
+    if kinds.count(key) == 1:
+        return kinds.index(key)
+    known = [str(kind) for kind in kinds if kind is not None]
+    why = f"stands there {kinds.count(key)} times: give its place, from 0" if key in kinds else f"is not in the list{nearest(key, known)}"
+    raise UsageError(f"--set {assignment!r}: {key!r} {why} In the list: 0 to {len(values) - 1}{' or ' if known else ''}{', '.join(known)}")
+
+
 def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     """A run file with its task and model resolved, after `overrides`. Raises ConfigError or UsageError."""
-    value = read_yaml(path)
-    base = path.parent
+    return build_run(read_yaml(path), path.parent, overrides, where=str(path), output=f"runs/{path.stem}")
+
+
+def build_run(value: dict[str, Any], base: Path, overrides: Iterable[str], *, where: str, output: str) -> RunConfig:
+    """A run as its file holds it, made whole. base: where its names and paths start from. output: where it says none."""
     parts = {"task": load_part_task, "model": load_part_model}
     deferred: list[str] = []  # overrides below a task or model that is given by name wait until it is read
     for assignment in overrides:
@@ -210,6 +235,7 @@ def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
             deferred.append(assignment)
         else:
             value = apply_overrides(value, [assignment])
+    value = dict(value)
     for name, load_part in parts.items():
         if name in value:
             value[name] = load_part(value[name], base)
@@ -218,15 +244,15 @@ def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
         for name, resolve in (("task", _resolve_task), ("model", _resolve_model)):
             if isinstance(value.get(name), dict):
                 value[name] = resolve(value[name], Path())
-    value.setdefault("output", f"runs/{path.stem}")
-    return _validate(RunConfig, value, str(path))
+    value.setdefault("output", output)
+    return validated(RunConfig, value, where)
 
 
 def load_part_task(value: Any, base: Path) -> Any:
     if isinstance(value, str):
         path = find_config("task", value, base)
         task = _resolve_task(read_yaml(path), path.parent)
-        _validate(TaskConfig, task, str(path))  # so that an error names the task's own file
+        validated(TaskConfig, task, str(path))  # so that an error names the task's own file
         return task
     return _resolve_task(value, base) if isinstance(value, dict) else value
 
@@ -234,7 +260,7 @@ def load_part_task(value: Any, base: Path) -> Any:
 def load_part_model(value: Any, base: Path) -> Any:
     if isinstance(value, str):
         model, where = _model_value(value, base)
-        _validate(ModelConfig, model, where)
+        validated(ModelConfig, model, where)
         return model
     return _resolve_model(value, base) if isinstance(value, dict) else value
 
@@ -242,14 +268,28 @@ def load_part_model(value: Any, base: Path) -> Any:
 def load_student(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> StudentConfig:
     """A student by bundled name (`chung`, `promptmix`, `logistic_regression`, ...) or path. Raises ConfigError or UsageError."""
     path = find_config("student", name, base or Path())
-    return _validate(StudentConfig, apply_overrides(read_yaml(path), overrides), str(path))
+    return validated(StudentConfig, apply_overrides(read_yaml(path), overrides), str(path))
 
 
 def load_curation(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> CurationConfig:
-    """A curation by bundled name or path; its students and models may be names too. Raises ConfigError or UsageError."""
+    """A curation by bundled name or path; its students and models may be names too. Raises ConfigError or UsageError.
+
+    overrides: `oracle.C=1`, `stages.0.margin=0.1` or, by kind, `stages.relabel.margin=0.1`.
+    """
     path = find_config("curation", name, base or Path())
-    value = resolve_curation(apply_overrides(read_yaml(path), overrides), path.parent)
-    return _validate(CurationConfig, value, str(path))
+    deferred = [each for each in overrides if _is_inside_a_named_part(each)]
+    first = [each for each in overrides if each not in deferred]
+    value = resolve_curation(apply_overrides(read_yaml(path), first), path.parent)
+    if deferred:  # now that what is named has been read
+        value.setdefault("oracle", {"kind": CurationConfig.model_fields["oracle"].default.kind})
+        value = resolve_curation(apply_overrides(value, deferred), Path())
+    return validated(CurationConfig, value, str(path))
+
+
+def _is_inside_a_named_part(assignment: str) -> bool:
+    """Whether it sets a field of an oracle or of a model, which the file may give by name."""
+    keys = assignment.partition("=")[0].split(".")
+    return (keys[0] == "oracle" and len(keys) > 1) or (keys[0] == "stages" and "model" in keys[2:-1])
 
 
 def resolve_curation(value: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -264,7 +304,9 @@ def resolve_curation(value: dict[str, Any], base: Path) -> dict[str, Any]:
 
 def _resolve_stage(stage: dict[str, Any], base: Path) -> dict[str, Any]:
     def found(name: Any) -> Any:
-        return str((base / name).resolve()) if isinstance(name, str) and (base / name).is_file() else name
+        """The file beside the curation's own, or in the working directory, as an absolute path; else the name as it stands."""
+        places = [folder / name for folder in (base, Path())] if isinstance(name, str) else []
+        return next((str(place.resolve()) for place in places if place.is_file()), name)
 
     stage = dict(stage)
     if "model" in stage:

@@ -6,20 +6,61 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
 from variegate.config.run import RunConfig
+from variegate.config.student import StudentConfig
+from variegate.config.study import StudyConfig
 from variegate.config.task import TaskConfig
 
-_MODELS: dict[str, Any] = {"task": TaskConfig, "model": ModelConfig, "run": RunConfig}
+_MODELS: dict[str, Any] = {
+    "task": TaskConfig,
+    "model": ModelConfig,
+    "run": RunConfig,
+    "student": StudentConfig,
+    "curation": CurationConfig,
+    "study": StudyConfig,
+}
+KINDS = tuple(_MODELS)
 
 
 def json_schema(kind: str) -> dict[str, Any]:
-    """The schema of `task`, `model` or `run` files as users write them (a run's task and model may be names)."""
+    """The schema of files of a kind (see KINDS) as users write them: a run's task and model, a curation's oracle and
+    models, a study's run, students and curations may be names."""
     schema = TypeAdapter(_MODELS[kind]).json_schema()
     schema.pop("title", None)  # the class name, which would replace ours
     if kind == "run":
-        for name in ("task", "model"):
-            full = schema["properties"][name]
-            schema["properties"][name] = {"anyOf": [{"type": "string", "description": f"A bundled {name}'s name, or a path."}, full]}
-        schema["required"] = [name for name in schema["required"] if name != "output"]
+        _allow_names_in_run(schema)
+    if kind == "curation":
+        _allow_names_in_curation(schema, schema["$defs"])
+    if kind == "study":
+        _allow_names_in_study(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Variegate {kind} file", **schema}
+
+
+def _or_name(kind: str, full: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [{"type": "string", "description": f"A bundled {kind}'s name, or a path."}, full]}
+
+
+def _allow_names_in_run(schema: dict[str, Any]) -> None:
+    for name in ("task", "model"):
+        schema["properties"][name] = _or_name(name, schema["properties"][name])
+    schema["required"] = [name for name in schema["required"] if name != "output"]
+
+
+def _allow_names_in_curation(schema: dict[str, Any], parts: dict[str, Any]) -> None:
+    schema["properties"]["oracle"] = _or_name("student", schema["properties"]["oracle"])
+    model = parts["RelabelStage"]["properties"]["model"]
+    model["anyOf"].insert(0, {"type": "string", "description": "A bundled model's name, or a path."})
+
+
+def _allow_names_in_study(schema: dict[str, Any]) -> None:
+    parts, properties = schema["$defs"], schema["properties"]
+    _allow_names_in_run(parts["RunConfig"])
+    _allow_names_in_curation(parts["CurationConfig"], parts)
+    for name, kind in (("run", "run"), ("oracle", "student")):
+        properties[name] = _or_name(kind, properties[name])
+    properties["student"]["anyOf"].insert(0, {"type": "string", "description": "A bundled student's name, or a path."})
+    (pattern, full), *_ = properties["curations"]["patternProperties"].items()
+    properties["curations"]["patternProperties"][pattern] = _or_name("curation", full)
+    schema["required"] = [name for name in schema["required"] if name not in ("name", "output")]

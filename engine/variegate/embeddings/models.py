@@ -54,18 +54,21 @@ def _hash_file(path: Path, size: int, mtime_ns: int) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def find_model(name: str) -> ModelFolder:
-    """Raises UsageError for a folder that is no encoder, VariegateError for a hub model that cannot be had."""
-    if name == DEFAULT_MODEL and (path := _packaged()):
-        return _checked(name, path)
-    path = Path(name).expanduser()
+def find_model(name: str, *, revision: str | None = None) -> ModelFolder:
+    """revision: of a hub model; None takes the newest. Raises UsageError for a folder that is no encoder or has no revisions,
+    VariegateError for a hub model that cannot be had.
+    """
+    packaged = _packaged() if name == DEFAULT_MODEL else None
+    path = packaged or Path(name).expanduser()
     if path.is_dir():
-        return _checked(path.resolve().name, path)
+        if revision is not None:
+            raise UsageError(f"encoder {name!r}: is on this machine, where it has no revisions: leave revision {revision!r} out")
+        return _checked(name if packaged else path.resolve().name, path)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
         raise UsageError(
             f"encoder {name!r}: no such folder: expected a folder with config.json and *.safetensors, or the id of a hub model"
         )
-    return _from_hub(name)
+    return _from_hub(name, revision)
 
 
 def _packaged() -> Path | None:
@@ -76,7 +79,7 @@ def _packaged() -> Path | None:
     return Path(get_model_path())
 
 
-def _from_hub(name: str) -> ModelFolder:
+def _from_hub(name: str, revision: str | None) -> ModelFolder:
     from huggingface_hub import constants, snapshot_download
 
     # sentence-transformers' own models go by their bare name, and so do the oldest of the hub
@@ -84,6 +87,7 @@ def _from_hub(name: str) -> ModelFolder:
     options: dict[str, Any] = {
         "allow_patterns": list(_FILES),
         "ignore_patterns": [f"{each}/*" for each in _OTHER_FORMATS],
+        "revision": revision,
     }
     problem: Exception | None = None
     for online in (False, True):

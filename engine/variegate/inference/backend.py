@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +29,33 @@ class EngineInfo:
     vocab_size: int  # width v of the logits
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an engine was given and gave, counted as it runs them: a prompt scored in three steps is three requests."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0  # of prompt_tokens: found in the prefix cache, not computed
+    generated_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, each.name) - getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Cached share of the prompt tokens; None before the first."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
+
+
 class Backend(Protocol):
     """A started engine. One per process at a time: `close()` it before starting another."""
 
     info: EngineInfo
     prompts: PromptEncoder
+    usage: Usage  # of all calls since the engine started; the difference of two values is what happened in between
 
     def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: OnProgress | None = None) -> list[Completion]:
         """One completion per request, in the same order.
@@ -48,6 +70,24 @@ class Backend(Protocol):
 
         Summed over the choice's tokens. `constrained` renormalises at each branching among the choices alone, so that
         one row's probabilities sum to 1 and only branching tokens cost a step.
+        Raises BackendError for a prompt that does not fit.
+        """
+        ...
+
+    def score_each(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        choices: Sequence[Sequence[str]],
+        *,
+        constrained: bool = False,
+        prune: float = 0.0,
+        on_progress: OnProgress | None = None,
+    ) -> list[Float[np.ndarray, " c"]]:
+        """As `score`, each prompt with choices of its own. Prompts that begin alike should stand next to each other.
+
+        prune (constrained only): branchings reached with less than this probability are not asked about; the choices behind
+        one share what reaches it. Choices more probable than `prune` are exact, so the best one is where prune <= 1 / c.
+        The prefix cache is emptied first, so that the result does not depend on earlier calls.
         """
         ...
 

@@ -1,6 +1,6 @@
 """A trie over the token sequences of some choices: which next-token probabilities are needed, and how they add up.
 
-Pure: knows nothing of an engine. Scoring asks for one step per inner node instead of one pass per choice, so that
+Pure: knows nothing of an engine. Scoring asks for the branchings of the trie instead of one pass per choice, so that
 choices share their prompt and their common beginnings.
 """
 
@@ -8,10 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from variegate.errors import UsageError
 
 Node = tuple[int, ...]  # the tokens from the root
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """How an engine may go on from a node greedily, to answer the branchings it passes in one request.
+
+    tokens: children of the branching nodes at or below. allowed: all tokens on the ways to those nodes, and `tokens`.
+    stop: tokens after which there is no more to decide, wherever they come. steps: tokens to the last branching, and one.
+    """
+
+    tokens: tuple[int, ...]
+    allowed: tuple[int, ...]
+    stop: tuple[int, ...]
+    steps: int
 
 
 class ChoiceTrie:
@@ -22,37 +37,105 @@ class ChoiceTrie:
     """
 
     def __init__(self, choices: Sequence[Node], end: int | None) -> None:
-        if len(set(choices)) != len(choices):
+        known = set(choices)
+        if len(known) != len(choices):
             raise UsageError("score: two choices are the same text or the same tokens")
         if any(not choice for choice in choices):
             raise UsageError("score: a choice is empty")
-        self.paths = []
-        for choice in choices:
-            is_prefix = any(other[: len(choice)] == choice for other in choices if other != choice)
-            if is_prefix and end is None:
-                raise UsageError("score: one choice is the beginning of another, and the model has no end-of-sequence token")
-            self.paths.append((*choice, end) if is_prefix and end is not None else choice)
-        self.children: dict[Node, list[int]] = {}
+        beginnings = {choice[:depth] for choice in choices for depth in range(1, len(choice))}
+        if end is None and known & beginnings:
+            raise UsageError("score: one choice is the beginning of another, and the model has no end-of-sequence token")
+        self.paths = [(*choice, end) if end is not None and choice in beginnings else choice for choice in choices]
+        children: dict[Node, dict[int, None]] = {}
+        self._leaves: dict[Node, int] = {}  # inner node -> choices below it
         for path in self.paths:
             for depth, token in enumerate(path):
-                following = self.children.setdefault(path[:depth], [])
-                if token not in following:
-                    following.append(token)
+                node = path[:depth]
+                children.setdefault(node, {})[token] = None
+                self._leaves[node] = self._leaves.get(node, 0) + 1
+        self.children: dict[Node, tuple[int, ...]] = {node: tuple(tokens) for node, tokens in children.items()}
+        self._branching = [node for node, tokens in self.children.items() if len(tokens) > 1]
+        self.first_branch = self._next_branch(()) if self.paths else None
+        self._below = {
+            node: {token: found for token in self.children[node] if (found := self._next_branch((*node, token))) is not None}
+            for node in self._branching
+        }
+        self._descents: dict[Node, Descent] = {}
+
+    def _next_branch(self, node: Node) -> Node | None:
+        """The first branching node at or below `node` that is reached without a decision; None before a leaf."""
+        while node in self.children:
+            if len(self.children[node]) > 1:
+                return node
+            node = (*node, *self.children[node])
+        return None
 
     def nodes(self, *, constrained: bool) -> list[Node]:
         """Inner nodes whose next-token log-probabilities are needed; under `constrained` only the branching ones."""
-        return [node for node, tokens in self.children.items() if not constrained or len(tokens) > 1]
+        return self._branching if constrained else list(self.children)
+
+    def descent(self, node: Node) -> Descent:
+        """From a branching node on."""
+        if node not in self._descents:
+            tokens: dict[int, None] = {}
+            allowed: dict[int, None] = {}
+            ways: set[int] = set()
+            steps = 0
+            reached = [node]
+            while reached:
+                branch = reached.pop()
+                steps = max(steps, len(branch) - len(node) + 1)
+                following = self._below[branch]
+                reached += following.values()
+                tokens.update(dict.fromkeys(self.children[branch]))
+                allowed.update(dict.fromkeys((*self.children[branch], *branch[len(node) :])))
+                ways.update(branch[len(node) :])
+            stop = tuple(token for token in tokens if token not in ways)
+            self._descents[node] = Descent(tuple(tokens), tuple(allowed), stop, steps)
+        return self._descents[node]
+
+    def open(self, known: Mapping[Node, Mapping[int, float]], prune: float) -> list[Node]:
+        """Branching nodes not yet known that what is known reaches with a probability of at least `prune`, or at which the
+        best choice may stand.
+
+        The best choice is at least as probable as the best one decided, and as the mean of the choices behind any node.
+        """
+        waiting = []
+        best = -math.inf
+        reached = [(self.first_branch, 0.0)] if self.first_branch is not None else []
+        while reached:
+            node, mass = reached.pop()
+            following = known.get(node)
+            if following is None:
+                waiting.append((node, mass))
+                best = max(best, mass - math.log(self._leaves[node]))
+                continue
+            norm = _log_sum([following[token] for token in self.children[node]])
+            deeper = self._below[node]
+            reached += [(below, mass + following[token] - norm) for token, below in deeper.items()]
+            best = max(best, *(mass + following[token] - norm for token in self.children[node] if token not in deeper), -math.inf)
+        least = min(best, math.log(prune) if prune > 0 else -math.inf)
+        return [node for node, mass in waiting if mass >= least and mass > -math.inf]
 
     def totals(self, logprobs: Mapping[Node, Mapping[int, float]], *, constrained: bool) -> list[float]:
-        """Log-probability of each choice from those of the nodes' children."""
-        norms = {node: _log_sum([following[token] for token in self.children[node]]) for node, following in logprobs.items()}
+        """Log-probability of each choice from those of the nodes' children.
+
+        Under `constrained`, the choices below a branching node that is not known share what reaches it equally.
+        """
+        norms = {}
+        if constrained:
+            norms = {node: _log_sum([following[token] for token in self.children[node]]) for node, following in logprobs.items()}
         totals = []
         for path in self.paths:
             total = 0.0
             for depth, token in enumerate(path):
                 node = path[:depth]
-                if node in logprobs:
-                    total += logprobs[node][token] - (norms[node] if constrained else 0.0)
+                following = logprobs.get(node)
+                if following is not None:
+                    total += following[token] - (norms[node] if constrained else 0.0)
+                elif constrained and len(self.children[node]) > 1:
+                    total -= math.log(self._leaves[node])
+                    break
             totals.append(total)
         return totals
 

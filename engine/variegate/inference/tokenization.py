@@ -11,6 +11,8 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
 from variegate.records import Message
 
+CONTINUATIONS_KEPT = 4096  # sets of choices whose tokens are remembered
+
 
 def load_tokenizer(model: ModelConfig) -> Any:
     """The model's Hugging Face tokenizer, padding on the left. Raises BackendError."""
@@ -45,6 +47,8 @@ class PromptEncoder:
         if self.chat and not self.tokenizer.chat_template:
             raise UsageError(f"model {model.name!r}: chat: true, but its tokenizer has no chat template: set chat: false")
         self.encode = lru_cache(maxsize=4096)(self._encode)
+        self._alone = lru_cache(maxsize=CONTINUATIONS_KEPT)(self._encode_alone)
+        self._continued: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, ...], ...]] = {}
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         if not self.chat:
@@ -54,16 +58,33 @@ class PromptEncoder:
         # The template writes the special tokens itself: adding them again would double BOS.
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> list[tuple[int, ...]]:
+    def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Token ids of each choice as it continues the prompt; where a choice's first characters would merge with the
-        prompt's last token, the prompt's own tokens are kept, as in generation."""
+        prompt's last token, the prompt's own tokens are kept, as in generation.
+
+        What a choice becomes is looked up for the prompt's last line: prompts of one template end alike, and no token
+        crosses a line break that stands between other text.
+        """
         if self.chat:
-            return [tuple(self.tokenizer.encode(choice, add_special_tokens=False)) for choice in choices]
-        prompt = list(self.encode(tuple(messages)))
+            return self._alone(tuple(choices))
         text = "".join(message.content for message in messages)
-        out = []
-        for choice in choices:
-            whole = self.tokenizer.encode(text + choice)
-            fits = whole[: len(prompt)] == prompt and len(whole) > len(prompt)
-            out.append(tuple(whole[len(prompt) :] if fits else self.tokenizer.encode(choice, add_special_tokens=False)))
-        return out
+        line = text[text.rfind("\n") :] if "\n" in text else text
+        key = (line, tuple(choices))
+        found = self._continued.get(key)
+        if found is None:
+            found = self._continue(list(self.encode(tuple(messages))), text, key[1])
+            if len(self._continued) >= CONTINUATIONS_KEPT:
+                self._continued.clear()
+            self._continued[key] = found
+        return found
+
+    def _encode_alone(self, choices: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(self.tokenizer.encode(choice, add_special_tokens=False)) for choice in choices)
+
+    def _continue(self, prompt: list[int], text: str, choices: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        wholes = self.tokenizer([text + choice for choice in choices])["input_ids"]
+        alone = self._alone(choices)
+        return tuple(
+            tuple(whole[len(prompt) :]) if whole[: len(prompt)] == prompt and len(whole) > len(prompt) else own
+            for whole, own in zip(wholes, alone, strict=True)
+        )

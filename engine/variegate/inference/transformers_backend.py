@@ -8,6 +8,7 @@ and a row's text does not depend on its batch mates.
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,8 @@ from torch import Tensor
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
-from variegate.inference.backend import EngineInfo, OnProgress, too_long, unserved
-from variegate.inference.choices import ChoiceTrie
+from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.scoring import Question, Step, tries_of, walk
 from variegate.inference.suppression.transformers import SuppressionProcessor
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request, Sampling
@@ -75,6 +76,7 @@ class TransformersBackend:
                 f"model {model.name!r}: the transformers backend knows no tensor parallelism, no quantization but bitsandbytes and no engine.extra: use backend: vllm"
             )
         self.prompts = PromptEncoder(model)
+        self.usage = Usage()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         quantization = None
         if engine.quantization == "bitsandbytes":
@@ -98,6 +100,7 @@ class TransformersBackend:
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise BackendError(f"Transformers could not load model {model.name!r} ({model.path}): {error}") from error
         self._model: Any = network.eval()
+        self._keeps_logits = "logits_to_keep" in inspect.signature(self._model.forward).parameters
         self._batch_size = batch_size
         self._bias: dict[str, int] = {}
         config = self._model.config
@@ -169,6 +172,7 @@ class TransformersBackend:
             tokens, text, reason = self._finish(sequences[row, width:].tolist(), sampling)
             logprob = sum(float(raw.steps[step][row, token]) for step, token in enumerate(tokens)) if logprobs else None
             out.append(Completion(request.key, text, tuple(tokens), reason, len(prompt), logprob=logprob))
+        self.usage += Usage(len(out), prompt_tokens=sum(map(len, prompts)), generated_tokens=sum(len(each.token_ids) for each in out))
         return out
 
     def _processors(self, requests: list[Request], sampling: Sampling, width: int, first: list[Any]) -> transformers.LogitsProcessorList:
@@ -218,25 +222,39 @@ class TransformersBackend:
         ends = [text.index(stop) for stop in sampling.stop if stop in text]
         return text[: min(ends)] if ends else text
 
-    @torch.inference_mode()
     def score(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str], *, constrained: bool = False) -> Float[np.ndarray, "n c"]:
-        end = self.prompts.tokenizer.eos_token_id
-        rows = []
-        for index, messages in enumerate(prompts):
-            ids = self.prompts.encode(tuple(messages))
-            trie = ChoiceTrie(self.prompts.continuations(messages, choices), end)
-            nodes = trie.nodes(constrained=constrained)
-            longest = len(ids) + max((len(node) for node in nodes), default=0)
-            reason = too_long(longest, 1, self.info.max_model_len)
-            if reason:
-                raise BackendError(f"score: prompt {index}: {reason}: shorten it, or raise engine.max_model_len")
-            logprobs = {}
-            for start in range(0, len(nodes), self._batch_size):
-                chosen = nodes[start : start + self._batch_size]
-                for node, row in zip(chosen, self._next_logprobs([[*ids, *node] for node in chosen]), strict=True):
-                    logprobs[node] = {token: float(row[token]) for token in trie.children[node]}
-            rows.append(trie.totals(logprobs, constrained=constrained))
-        return np.array(rows)
+        rows = self.score_each(prompts, [choices] * len(prompts), constrained=constrained)
+        return np.array(rows).reshape(len(prompts), len(choices))
+
+    def score_each(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        choices: Sequence[Sequence[str]],
+        *,
+        constrained: bool = False,
+        prune: float = 0.0,
+        on_progress: OnProgress | None = None,
+    ) -> list[Float[np.ndarray, " c"]]:
+        encoded = [self.prompts.encode(tuple(messages)) for messages in prompts]
+        tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
+        rows = walk(tries, lambda questions: self._answer(encoded, questions), constrained=constrained, prune=prune)
+        if on_progress:
+            on_progress(len(prompts))
+        return [np.array(row) for row in rows]
+
+    @torch.inference_mode()
+    def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question]) -> list[list[Step]]:
+        """One step for each question, in batches of sequences of similar length."""
+        sequences = [[*prompts[each.prompt], *each.node] for each in questions]
+        order = sorted(range(len(questions)), key=lambda place: len(sequences[place]))
+        out: list[list[Step]] = [[] for _ in questions]
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            for place, row in zip(chosen, self._next_logprobs([sequences[place] for place in chosen]), strict=True):
+                tokens = questions[place].tokens
+                out[place] = [Step(dict(zip(tokens, row[list(tokens)].tolist(), strict=True)), int(row.argmax()))]
+        self.usage += Usage(len(questions), prompt_tokens=sum(map(len, sequences)), generated_tokens=len(questions))
+        return out
 
     def _next_logprobs(self, sequences: list[list[int]]) -> Float[Tensor, "b v"]:
         width = max(map(len, sequences))
@@ -245,9 +263,12 @@ class TransformersBackend:
         for row, sequence in enumerate(sequences):
             ids[row, : len(sequence)] = torch.tensor(sequence, device=ids.device)  # padding on the right: positions need no care
             mask[row, : len(sequence)] = 1
-        hidden = self._model(input_ids=ids, attention_mask=mask).logits
         last = torch.tensor([len(sequence) - 1 for sequence in sequences], device=ids.device)
-        return torch.log_softmax(hidden[torch.arange(len(sequences), device=ids.device), last].float(), dim=-1)
+        # The head's work and memory only for positions that some row ends at, where the model lets one choose.
+        ends, column = torch.unique(last, return_inverse=True) if self._keeps_logits else (None, last)
+        options = {"logits_to_keep": ends} if self._keeps_logits else {}
+        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+        return torch.log_softmax(logits[torch.arange(len(sequences), device=ids.device), column].float(), dim=-1)
 
     def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
         groups = sorted(bias)

@@ -20,8 +20,8 @@ from jaxtyping import Float
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
-from variegate.inference.backend import EngineInfo, OnProgress, too_long, unserved
-from variegate.inference.choices import ChoiceTrie, Node
+from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.scoring import Question, Step, tries_of, walk
 from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request, Sampling
@@ -150,6 +150,7 @@ class VllmBackend:
             raise BackendError(_explain_start(model, version, error)) from error
         self._vllm = vllm
         self.prompts = PromptEncoder(model)
+        self.usage = Usage()
         config = self._llm.llm_engine.vllm_config.model_config
         self.info = EngineInfo(
             name="vllm",
@@ -198,12 +199,19 @@ class VllmBackend:
         if not prompts:
             return []
         try:
-            return self._llm.generate(prompts, parameters, use_tqdm=_progress_bar(on_progress))
+            outputs = self._llm.generate(prompts, parameters, use_tqdm=_progress_bar(on_progress))
         except (RuntimeError, MemoryError) as error:
             raise BackendError(
                 f"vLLM stopped in the middle of a batch of {len(prompts)} requests: {error}. Run the same command again to go on; when memory "
                 "was short, lower model.engine.max_num_seqs or gpu_memory_utilization first"
             ) from error
+        self.usage += Usage(
+            requests=len(outputs),
+            prompt_tokens=sum(len(each.prompt_token_ids) for each in outputs),
+            cached_tokens=sum(each.num_cached_tokens or 0 for each in outputs),
+            generated_tokens=sum(len(each.outputs[0].token_ids) for each in outputs),
+        )
+        return outputs
 
     def _parameters(self, request: Request, logprobs: bool) -> Any:
         sampling: Sampling = request.sampling
@@ -225,33 +233,66 @@ class VllmBackend:
         )
 
     def score(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str], *, constrained: bool = False) -> Float[np.ndarray, "n c"]:
+        rows = self.score_each(prompts, [choices] * len(prompts), constrained=constrained)
+        return np.array(rows).reshape(len(prompts), len(choices))
+
+    def score_each(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        choices: Sequence[Sequence[str]],
+        *,
+        constrained: bool = False,
+        prune: float = 0.0,
+        on_progress: OnProgress | None = None,
+    ) -> list[Float[np.ndarray, " c"]]:
+        encoded = [list(self.prompts.encode(tuple(messages))) for messages in prompts]
+        tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
+        self._llm.reset_prefix_cache()
+        rows = walk(tries, lambda questions: self._answer(encoded, questions), constrained=constrained, prune=prune)
+        if on_progress:
+            on_progress(len(prompts))
+        return [np.array(row) for row in rows]
+
+    def _answer(self, prompts: list[list[int]], questions: list[Question]) -> list[list[Step]]:
+        """One request for each question, which goes on greedily to its last branching; where that takes more tokens than
+        vLLM gives log-probabilities of, single steps, in as many requests as it takes."""
         from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS as most  # noqa: N811
 
-        end = self.prompts.tokenizer.eos_token_id
-        asked: list[tuple[int, Node, list[int]]] = []
-        tries = []
-        engine_prompts: list[Any] = []
-        for index, messages in enumerate(prompts):
-            ids = self.prompts.encode(tuple(messages))
-            trie = ChoiceTrie(self.prompts.continuations(messages, choices), end)
-            tries.append(trie)
-            for node in trie.nodes(constrained=constrained):
-                reason = too_long(len(ids) + len(node), 1, self.info.max_model_len)
-                if reason:
-                    raise BackendError(f"score: prompt {index}: {reason}: shorten it, or raise engine.max_model_len")
-                children = trie.children[node]
-                for start in range(0, len(children), most):
-                    asked.append((index, node, children[start : start + most]))
-                    engine_prompts.append({"prompt_token_ids": [*ids, *node]})
-        parameters = [
-            self._vllm.SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens, detokenize=False) for _, _, tokens in asked
-        ]
-        outputs = self._run(engine_prompts, parameters)
-        logprobs: list[dict[Node, dict[int, float]]] = [{} for _ in prompts]
-        for (index, node, tokens), output in zip(asked, outputs, strict=True):
-            found = output.outputs[0].logprobs[0]
-            logprobs[index].setdefault(node, {}).update({token: found[token].logprob for token in tokens})
-        return np.array([trie.totals(each, constrained=constrained) for trie, each in zip(tries, logprobs, strict=True)])
+        asked: list[tuple[int, Any]] = []
+        known: dict[Any, Any] = {}
+        for place, question in enumerate(questions):
+            descent = question.descent
+            if descent is not None and descent.steps > 1 and len(descent.tokens) <= most:
+                if descent not in known:
+                    known[descent] = self._probe(descent.tokens, max_tokens=descent.steps, allowed=descent.allowed, stop=descent.stop)
+                asked.append((place, known[descent]))
+                continue
+            for start in range(0, len(question.tokens), most):
+                tokens = question.tokens[start : start + most]
+                if tokens not in known:
+                    known[tokens] = self._probe(tokens)
+                asked.append((place, known[tokens]))
+        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt], *questions[place].node]} for place, _ in asked]
+        out: list[list[Step]] = [[] for _ in questions]
+        for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked]), strict=True):
+            steps = _steps(output.outputs[0])
+            if out[place] and parameters.max_tokens == 1:  # another part of the tokens of one step
+                steps = [Step({**out[place][0].logprobs, **steps[0].logprobs}, steps[0].chosen)]
+            out[place] = steps
+        return out
+
+    def _probe(self, tokens: Sequence[int], *, max_tokens: int = 1, allowed: Sequence[int] = (), stop: Sequence[int] = ()) -> Any:
+        """Greedy parameters that give the log-probabilities of `tokens` at each step."""
+        return self._vllm.SamplingParams(
+            max_tokens=max_tokens,
+            temperature=0.0,
+            logprob_token_ids=list(tokens),
+            allowed_token_ids=list(allowed) or None,
+            stop_token_ids=list(stop),
+            detokenize=False,
+            flat_logprobs=True,
+            skip_clone=True,
+        )
 
     def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
         groups = sorted(bias)
@@ -270,6 +311,15 @@ class VllmBackend:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _steps(output: Any) -> list[Step]:
+    """The steps of a completion with flat log-probabilities."""
+    flat = output.logprobs
+    steps = []
+    for chosen, start, end in zip(output.token_ids, flat.start_indices, flat.end_indices, strict=True):
+        steps.append(Step(dict(zip(flat.token_ids[start:end], flat.logprobs[start:end], strict=True)), chosen))
+    return steps
 
 
 def _return_free_memory() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from variegate.config import TaskConfig
 from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
+from variegate.overlap import find_overlap
 from variegate.seeding import derive_rng
+from variegate.store.texts import read_texts
 from variegate.strategies.pool import Example
 
 
@@ -39,7 +41,11 @@ def real_texts(task: TaskConfig) -> dict[str, list[str]]:
 
 
 def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:
-    """`count` real examples, as evenly over the labels as possible (labels that get one more are drawn at random)."""
+    """`count` real examples, as evenly over the labels as possible (labels that get one more are drawn at random).
+
+    Raises UsageError where `real_texts` does, and when one of those drawn also stands in the task's dev or test file: it would
+    stand in prompts, and a student of what is generated is judged by that file.
+    """
     if count == 0:
         return []
     texts = real_texts(task)
@@ -52,4 +58,25 @@ def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:
         for label in order:
             if pools[label] and len(chosen) < count:
                 chosen.append(Example(f"seed:{len(chosen)}", pools[label].pop(), label))
+    _check_not_held_out(task, chosen, seed)
     return chosen
+
+
+def _check_not_held_out(task: TaskConfig, chosen: list[Example], seed: int) -> None:
+    """Train and test files of real sets do share some texts: those drawn are what matters."""
+    data = task.data
+    assert data is not None  # noqa: S101  # they were drawn from data.train
+    for split, named in (("dev", data.dev), ("test", data.test)):
+        if named is None or not Path(named).is_file():
+            continue
+        # Of a bad row nothing can stand in a prompt; it is an error where the split is used.
+        held_out = read_texts(named, text_field=data.text_field, label_field="", strict=False)
+        found = find_overlap([each.text for each in chosen], held_out.texts or ())
+        if found:
+            place, other = found[0]
+            text = repr(chosen[place].text)
+            raise UsageError(
+                f"task {task.name!r}: {text if len(text) <= 80 else text[:80] + '…'}, drawn from data.train {data.train} as an example for"
+                f" prompts, also stands in data.{split} ({named}: {held_out.ids[other]}), by which students are judged: remove it from"
+                f" data.train, or draw other examples with --set seed={seed + 1}"
+            )

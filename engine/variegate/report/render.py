@@ -1,8 +1,8 @@
 """report.html from a run folder: counts the rows, fills in the template, writes one self-contained file.
 
 Reads what is there: a run that has not ended, or a manifest of another version, only leaves gaps. Measures nothing beyond
-counting; what `variegate measure` left in the folder is laid out by `measures`, the words for settings come from
-`store.settings`, the plots from `svg`.
+counting; what `variegate measure`, `curate` and `train` left in the folder is laid out by `measures`, `curation` and `students`,
+the words for settings come from `store.settings`, the plots from `svg`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 from variegate.report import svg
 from variegate.report.counting import NGRAM_SIZES, OPENING_WORDS, BoundedCounter, Counts, count, quantile
+from variegate.report.curation import curations_section
 from variegate.report.measures import measures_context, read_measures
 from variegate.report.page import render_template
+from variegate.report.students import students_section
 from variegate.store.files import write_atomic
 from variegate.store.ledger import REASONS
 from variegate.store.rows import KEPT
@@ -64,6 +66,8 @@ def _context(folder: RunFolder) -> dict[str, Any]:
         "lengths": _lengths(counts),
         "repetition": _repetition(counts),
         **_measures(folder, counts.kept),
+        "curations": curations_section(folder, counts.ledger.totals()),
+        "students": students_section(folder),
         "throughput": _throughput(facts),
         "versions": sorted((part(manifest or {}, "versions") or {}).items()),
         "suppressed": _suppressed(manifest or {}),

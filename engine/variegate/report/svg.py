@@ -13,7 +13,7 @@ WIDTH = 912  # pixels: the page's column
 _ROW = 22
 
 
-def _svg(title: str, width: float, height: float, body: str, kind: str) -> str:
+def drawing(title: str, width: float, height: float, body: str, kind: str) -> str:
     """The frame: scales with its column, and reads its title aloud."""
     return (
         f'<svg class="plot {kind}" role="img" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
@@ -21,12 +21,12 @@ def _svg(title: str, width: float, height: float, body: str, kind: str) -> str:
     )
 
 
-def _text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
+def text_at(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
     style = f' class="{kind}"' if kind else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{escape(content)}</text>'
 
 
-def _rect(x: float, y: float, width: float, height: float, kind: str, title: str) -> str:
+def rectangle(x: float, y: float, width: float, height: float, kind: str, title: str) -> str:
     return (
         f'<rect x="{x:.2f}" y="{y:.2f}" width="{max(width, 0):.2f}" height="{max(height, 0):.2f}" class="{escape(kind)}">'
         f"<title>{escape(title)}</title></rect>"
@@ -61,10 +61,10 @@ def horizontal_bars(
     for index, (label, value) in enumerate(data):
         y = index * _ROW
         length = room * value / top
-        rows.append(_text(label_width - 8, y + 15, clip(label, label_width // 7), anchor="end"))
-        rows.append(_rect(label_width, y + 4, length, _ROW - 8, "bar", f"{label}: {value:,g}"))
-        rows.append(_text(label_width + length + 6, y + 15, f"{value:,g}", kind="value"))
-    return _svg(title, width, max(len(data), 1) * _ROW + 4, "".join(rows), "bars")
+        rows.append(text_at(label_width - 8, y + 15, clip(label, label_width // 7), anchor="end"))
+        rows.append(rectangle(label_width, y + 4, length, _ROW - 8, "bar", f"{label}: {value:,g}"))
+        rows.append(text_at(label_width + length + 6, y + 15, f"{value:,g}", kind="value"))
+    return drawing(title, width, max(len(data), 1) * _ROW + 4, "".join(rows), "bars")
 
 
 def stacked_bar(
@@ -78,12 +78,12 @@ def stacked_bar(
     x, drawn = 0.0, []
     for label, value, kind in parts:
         length = width * value / whole
-        drawn.append(_rect(x, 0, length, height, kind, f"{label}: {value:,g}"))
+        drawn.append(rectangle(x, 0, length, height, kind, f"{label}: {value:,g}"))
         written = f"{value:,g}"
         if height >= 20 and length > 9 * len(written) + 8:
-            drawn.append(_text(x + length / 2, height / 2 + 5, written, anchor="middle", kind=f"on-{kind}"))
+            drawn.append(text_at(x + length / 2, height / 2 + 5, written, anchor="middle", kind=f"on-{kind}"))
         x += length
-    return _svg(title, width, height, "".join(drawn), "stack")
+    return drawing(title, width, height, "".join(drawn), "stack")
 
 
 def histogram(title: str, bins: Sequence[tuple[str, float]], *, x_label: str, width: int = WIDTH, height: int = 220) -> str:
@@ -96,11 +96,11 @@ def histogram(title: str, bins: Sequence[tuple[str, float]], *, x_label: str, wi
     for index, (name, value) in enumerate(bins):
         x = left + index * slot
         length = (height - bottom - head) * value / ticks[-1]
-        body.append(_rect(x + slot * 0.06, height - bottom - length, slot * 0.88, length, "bar", f"{name}: {value:,g}"))
+        body.append(rectangle(x + slot * 0.06, height - bottom - length, slot * 0.88, length, "bar", f"{name}: {value:,g}"))
         if index % every == 0:
-            body.append(_text(x + slot / 2, height - bottom + 16, name, anchor="middle"))
-    body.append(_text((left + width) / 2, height - 6, x_label, anchor="middle", kind="axis"))
-    return _svg(title, width, height, "".join(body), "histogram")
+            body.append(text_at(x + slot / 2, height - bottom + 16, name, anchor="middle"))
+    body.append(text_at((left + width) / 2, height - 6, x_label, anchor="middle", kind="axis"))
+    return drawing(title, width, height, "".join(body), "histogram")
 
 
 def line(title: str, points: Sequence[tuple[float, float]], *, x_label: str, y_label: str, width: int = WIDTH, height: int = 220) -> str:
@@ -125,10 +125,10 @@ def line(title: str, points: Sequence[tuple[float, float]], *, x_label: str, y_l
     every = max(1, -(-len(points) // 10))
     for index, (x, _) in enumerate(points):
         if index % every == 0:
-            body.append(_text(places[index][0], height - bottom + 16, f"{x:g}", anchor="middle"))
-    body.append(_text((left + width) / 2, height - 6, x_label, anchor="middle", kind="axis"))
-    body.append(_text(0, 12, y_label, kind="axis"))
-    return _svg(title, width, height, "".join(body), "lines")
+            body.append(text_at(places[index][0], height - bottom + 16, f"{x:g}", anchor="middle"))
+    body.append(text_at((left + width) / 2, height - 6, x_label, anchor="middle", kind="axis"))
+    body.append(text_at(0, 12, y_label, kind="axis"))
+    return drawing(title, width, height, "".join(body), "lines")
 
 
 def _scale(ticks: Sequence[float], left: float, right: float, top: float, bottom: float) -> str:
@@ -137,5 +137,5 @@ def _scale(ticks: Sequence[float], left: float, right: float, top: float, bottom
     for tick in ticks:
         y = bottom - (bottom - top) * tick / ticks[-1]
         drawn.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        drawn.append(_text(left - 8, y + 4, f"{tick:,g}", anchor="end"))
+        drawn.append(text_at(left - 8, y + 4, f"{tick:,g}", anchor="end"))
     return "".join(drawn)

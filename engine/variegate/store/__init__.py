@@ -1,4 +1,4 @@
-"""The run folder: rounds committed atomically, a ledger, a manifest. Every file is JSONL, JSON or YAML.
+"""The run folder: rounds committed atomically, a ledger, a manifest, curations. Every file is JSONL, JSON or YAML.
 
 run.yaml                      the resolved configuration
 rounds/000000/completions.jsonl   one row per request, in request order: what was asked, what came back, the outcome
@@ -8,5 +8,14 @@ dropped.jsonl                 the others, each with its reason
 manifest.json                 hashes, versions, seeds, ledger, speed
 report.html
 set-aside/                    rounds of earlier configurations, whose unchanged rows are reused
+inspected.jsonl               what a person judged, appended by `variegate inspect`
+curations/NAME/               verdicts on the records; the records themselves are never changed
+    curation.yaml                 its resolved configuration
+    001-relabel/verdicts.jsonl    one row per record the stage was given, in record order
+    001-relabel/stage.json        counts, flips, facts, hash; written last: with it the stage is done
+    001-relabel/observations/     what a language model answered, chunk by chunk
+    curated.jsonl                 the records that stay, with their final label
+    curation.json                 the whole in numbers; written last: with it the curation is done
+    set-aside/000/                stages of earlier configurations
 lock                          held while a process works in the folder
 """

@@ -22,28 +22,32 @@ _PAPERS = {
 }
 
 
-def dataset_card(folder: RunFolder, columns: Mapping[str, str]) -> str:
+def dataset_card(folder: RunFolder, columns: Mapping[str, str], curation: Mapping[str, Any] | None = None) -> str:
     """Markdown with the YAML front matter that `datasets.load_dataset` reads.
 
     columns: column -> type, as in the Parquet file. `label` is declared a ClassLabel: the file holds its names, and
     `datasets` shows them as numbers with names.
+    curation: its curation.json, where the set is a curation of the run.
     """
     settings = read_settings(folder)
     ledger = Ledger.of(folder.rows())
     manifest = folder.read_manifest()
+    number = ledger.totals()["kept"] if curation is None else curation["kept"]
     front = {
         "pretty_name": f"{settings['task'].get('name', 'synthetic')} (synthetic, Variegate)",
         "license": "other",
         "task_categories": ["text-classification"],
         "tags": ["synthetic", "variegate"],
-        "size_categories": [_size(ledger.totals()["kept"])],
+        "size_categories": [_size(number)],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]}],
         "dataset_info": {
             "features": [_feature(name, kind, labels_of(settings)) for name, kind in columns.items()],
-            "splits": [{"name": "train", "num_examples": ledger.totals()["kept"]}],
+            "splits": [{"name": "train", "num_examples": number}],
         },
     }
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n\n{_body(settings, ledger, manifest)}"
+    return (
+        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)}---\n\n{_body(settings, ledger, manifest, curation)}"
+    )
 
 
 def _feature(name: str, kind: str, labels: list[str]) -> dict[str, Any]:
@@ -57,20 +61,21 @@ def _size(kept: int) -> str:
     return next((name for bound, name in bounds if kept < bound), "1M<n<10M")
 
 
-def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, Any] | None) -> str:
+def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, Any] | None, curation: Mapping[str, Any] | None) -> str:
     task = settings["task"]
     totals = ledger.to_json()
     dropped = ", ".join(f"{count} {reason}" for reason, count in totals["dropped"].items()) or "none"
     state = "" if manifest else "\n\n**The run had not ended when this was exported: the set is a part.**"
     paper = _PAPERS.get(str(part(settings, "strategy", "form")))
     cite = f"Please cite the paper of the method:\n\n- {paper}" if paper else "Please cite the paper of the method named above."
+    final = {label: part(curation, "labels", label, "final") or 0 for label in task["labels"]} if curation else {}
+    kept = {label: ledger.kept(label) if curation is None else final[label] for label in task["labels"]}
     rows = "\n".join(
-        f"| {_cell(label)} | {ledger.kept(label)} | {_cell(about.get('description', ''))} |"
-        for label, about in sorted(task["labels"].items())
+        f"| {_cell(label)} | {kept[label]} | {_cell(about.get('description', ''))} |" for label, about in sorted(task["labels"].items())
     )
     return f"""# {_line(task.get("name"))}: synthetic texts
 
-{totals["kept"]} texts ({_line(task.get("text_type"))}), {len(task["labels"])} labels, written by a language model with
+{totals["kept"] if curation is None else curation["kept"]} texts ({_line(task.get("text_type"))}), {len(task["labels"])} labels, written by a language model with
 Variegate {(manifest or {}).get("variegate", "")}.{state}
 
 ```python
@@ -81,8 +86,7 @@ texts = load_dataset("PATH_OF_THIS_FOLDER", split="train")
 
 ## Limits
 
-Every text and every label is synthetic. **The labels are unverified**: a text carries the label it was asked for, and nobody has
-checked that it fits. The texts may repeat what the model has memorised, and its errors and biases. Look at them before use, and
+{_limits(curation)} The texts may repeat what the model has memorised, and its errors and biases. Look at them before use, and
 measure what you train on real data.
 
 ## How they were made
@@ -93,7 +97,7 @@ measure what you train on real data.
 | strategy | {_cell(strategy_in_words(settings))} |
 | decoding | {_cell(decoding_in_words(settings))} |
 | seed | {settings.get("seed", "not stated")} |
-| ledger | {totals["requested"]} requested = {totals["kept"]} kept + {totals["requested"] - totals["kept"]} dropped ({dropped}) |
+| ledger | {totals["requested"]} requested = {totals["kept"]} kept + {totals["requested"] - totals["kept"]} dropped ({dropped}) |{_curated(curation)}
 
 | label | texts | description |
 |---|---|---|
@@ -109,6 +113,27 @@ source: {_line(task.get("source"))}). State your own licence here before you sha
 
 {cite}
 """
+
+
+def _limits(curation: Mapping[str, Any] | None) -> str:
+    if curation is None:
+        return (
+            "Every text and every label is synthetic. **The labels are unverified**: a text carries the label it was asked for, and nobody"
+            " has\nchecked that it fits."
+        )
+    return (
+        f"Every text is synthetic. **The labels are those of a curation**, of which {curation['changed']} differ from what a text was asked"
+        " for\n(column `given_label`): made by the stages named below, not checked one by one."
+    )
+
+
+def _curated(curation: Mapping[str, Any] | None) -> str:
+    """A row of the table."""
+    if curation is None:
+        return ""
+    stages = ", ".join(str(stage.get("kind")) for stage in curation["stages"])
+    dropped = ", ".join(f"{count} {reason}" for reason, count in curation["dropped"].items()) or "none"
+    return f"\n| curation | {_cell(curation['name'])} ({_cell(stages)}): {curation['records']} records = {curation['kept']} kept + {curation['records'] - curation['kept']} dropped ({dropped}) |"
 
 
 def _line(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A run's kept records in the formats other tools read: JSONL, Parquet, CSV, a Hugging Face data set folder.
+"""A run's kept records, as generated or as curated, in the formats other tools read: JSONL, Parquet, CSV, a Hugging Face folder.
 
 Streams round by round, so memory does not grow with the run; writes through a temporary name, so a target is whole or absent.
 Works on a run that has not ended too: it then exports the rounds that are there. Knows nothing of config models or reports.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, UsageError, nearest
-from variegate.records import Record
 from variegate.store.card import dataset_card
 from variegate.store.files import commit_folder, write_atomic
+from variegate.store.inspected import INSPECTED
 from variegate.store.run_folder import MEASURES, RunFolder
+from variegate.store.verdicts import CURATIONS, CurationFolder, open_curation
 
 FORMATS = ("jsonl", "parquet", "csv", "hf")
 
@@ -44,41 +45,62 @@ COLUMNS = {
     "logprob": "float64",
     "extra": "string",
 }
+# What a curation adds, after `label`, which is then the final one.
+CURATED_COLUMNS = {"given_label": "string", "confidence": "float64", "reasons": "list"}
 _ORIGIN = tuple(COLUMNS)[3:-1]
 _CHUNK = 1024  # records held at once
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _HF_FILES = {"README.md", "data", "data/train.parquet"}
 
 
-def export(folder: RunFolder, format: str, target: Path, *, overwrite: bool = False, formula_guard: bool = True) -> Path:
+def export(
+    folder: RunFolder, format: str, target: Path, *, curation: str | None = None, overwrite: bool = False, formula_guard: bool = True
+) -> Path:
     """Write the kept records of `folder` to `target` and return it.
 
     format: `jsonl` (one record a line, as in records.jsonl), `parquet` and `csv` (one column per origin field),
         `hf` (a folder with data/train.parquet and a README.md that `datasets.load_dataset` reads).
+    curation: the name of a curation of the run: the records that it keeps, `label` the final one, with CURATED_COLUMNS.
     formula_guard: in CSV, a text cell that begins with = + - @, tab or carriage return gets an apostrophe in front, because
         spreadsheets would run it as a formula. This changes such cells; False writes them as they are.
-    Raises UsageError when the format is unknown, or the target exists and `overwrite` is False, or it is a file of the run
-    itself; StoreError when there is nothing to export or the target cannot be written.
+    Raises UsageError when the format or the curation is unknown, or the target exists and `overwrite` is False, or it is a file
+    of the run itself; StoreError when there is nothing to export or the target cannot be written.
     """
     if format not in FORMATS:
         raise UsageError(f"format {format!r} is not known{nearest(format, FORMATS)} Known: {', '.join(FORMATS)}")
+    curated = None if curation is None else open_curation(folder, curation)
     _check_target(folder, format, target, overwrite)
-    records = _not_empty(folder)
+    rows = _not_empty(folder, curated)
+    columns = columns_of(curated is not None)
     if format == "hf":
-        _write_hf(folder, records, target)
+        _write_hf(folder, curated, rows, columns, target)
     else:
         chunks: dict[str, Callable[[], Iterator[bytes]]] = {
-            "jsonl": lambda: (orjson.dumps(record.to_json()) + b"\n" for record in records),
-            "parquet": lambda: _parquet(records),
-            "csv": lambda: _csv(records, formula_guard),
+            "jsonl": lambda: (orjson.dumps(row) + b"\n" for row in rows),
+            "parquet": lambda: _parquet(rows, columns),
+            "csv": lambda: _csv(rows, columns, formula_guard),
         }
         write_atomic(target, chunks[format]())
     return target
 
 
+def columns_of(curated: bool) -> dict[str, str]:
+    """column -> type, in order."""
+    if not curated:
+        return COLUMNS
+    names = list(COLUMNS)
+    after_label = names.index("label") + 1
+    return {
+        **{name: COLUMNS[name] for name in names[:after_label]},
+        **CURATED_COLUMNS,
+        **{name: COLUMNS[name] for name in names[after_label:]},
+    }
+
+
 def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool) -> None:
     run, place = folder.path.resolve(), target.resolve()
     own = {"run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", "rounds", "set-aside"}
+    own |= {INSPECTED, CURATIONS, "students"}
     if place == run or (place.is_relative_to(run) and place.relative_to(run).parts[0] in own):
         raise UsageError(f"{target}: belongs to the run itself: choose another target with -o")
     if not target.exists():
@@ -97,26 +119,27 @@ def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool)
             )
 
 
-def _not_empty(folder: RunFolder) -> Iterator[Record]:
-    records = folder.records()
-    first = next(records, None)
+def _not_empty(folder: RunFolder, curated: CurationFolder | None) -> Iterator[dict[str, Any]]:
+    """Rows as in records.jsonl, or as in curated.jsonl."""
+    rows = (record.to_json() for record in folder.records()) if curated is None else curated.rows()
+    first = next(rows, None)
     if first is None:
         raise StoreError(f"{folder.path}: no kept record to export (see `variegate report` for why texts were dropped)")
-    return chain([first], records)
+    return chain([first], rows)
 
 
-def flatten(record: Record) -> dict[str, Any]:
-    """A record as one flat row with the keys of COLUMNS."""
-    origin = dict(record.origin)
-    row: dict[str, Any] = {"id": record.id, "text": record.text, "label": record.label}
-    row |= {name: origin.pop(name, None) for name in _ORIGIN}
-    row["extra"] = orjson.dumps(origin).decode() if origin else None
-    return row
+def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of records.jsonl or curated.jsonl as one flat row with the keys of `columns_of`."""
+    origin = dict(row["origin"])
+    flat: dict[str, Any] = {name: row[name] for name in ("id", "text", "label", *CURATED_COLUMNS) if name in row}
+    flat |= {name: origin.pop(name, None) for name in _ORIGIN}
+    flat["extra"] = orjson.dumps(origin).decode() if origin else None
+    return flat
 
 
-def _chunks(records: Iterator[Record]) -> Iterator[list[dict[str, Any]]]:
-    while rows := [flatten(record) for record in islice(records, _CHUNK)]:
-        yield rows
+def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while chunk := [flatten(row) for row in islice(rows, _CHUNK)]:
+        yield chunk
 
 
 # -- CSV -------------------------------------------------------------------------------------------------------
@@ -127,13 +150,13 @@ def guarded(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
-def _csv(records: Iterator[Record], formula_guard: bool) -> Iterator[bytes]:
+def _csv(rows: Iterator[dict[str, Any]], columns: Mapping[str, str], formula_guard: bool) -> Iterator[bytes]:
     buffer = io.StringIO()
     # "\r\n" (RFC 4180): Python up to 3.12 quotes a lone carriage return only where it is part of the line end
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for rows in _chunks(records):
-        for row in rows:
+    writer.writerow(columns)
+    for chunk in _chunks(rows):
+        for row in chunk:
             cells: Iterable[Any] = (orjson.dumps(cell).decode() if isinstance(cell, list) else cell for cell in row.values())
             writer.writerow([guarded(cell) for cell in cells] if formula_guard else list(cells))
         yield buffer.getvalue().encode()
@@ -170,16 +193,16 @@ class _Sink(io.RawIOBase):
         return data
 
 
-def _parquet(records: Iterator[Record]) -> Iterator[bytes]:
+def _parquet(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> Iterator[bytes]:
     import pyarrow
     import pyarrow.parquet
 
     types = {"string": pyarrow.string(), "int64": pyarrow.int64(), "float64": pyarrow.float64(), "list": pyarrow.list_(pyarrow.string())}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
     sink = _Sink()
     with pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for rows in _chunks(records):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+        for chunk in _chunks(rows):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))
             yield sink.take()
     yield sink.take()
 
@@ -187,9 +210,12 @@ def _parquet(records: Iterator[Record]) -> Iterator[bytes]:
 # -- Hugging Face ----------------------------------------------------------------------------------------------
 
 
-def _write_hf(folder: RunFolder, records: Iterator[Record], target: Path) -> None:
+def _write_hf(
+    folder: RunFolder, curated: CurationFolder | None, rows: Iterator[dict[str, Any]], columns: Mapping[str, str], target: Path
+) -> None:
+    summary = None if curated is None else curated.read_summary()
     files: dict[str, bytes | Iterable[bytes]] = {
-        "README.md": dataset_card(folder, COLUMNS).encode(),
-        "data/train.parquet": _parquet(records),
+        "README.md": dataset_card(folder, columns, summary).encode(),
+        "data/train.parquet": _parquet(rows, columns),
     }
     commit_folder(target, files, replace=True)  # what is there is an earlier export: see _check_target

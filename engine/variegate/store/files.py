@@ -64,23 +64,21 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         _sync_folder(path.parent)
 
 
-def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *, replace: bool = False) -> None:
-    """Make `folder` with `files` appear at once: written under a temporary name, synced, renamed. Raises StoreError.
+@contextmanager
+def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Gives a temporary folder beside `folder` to write into; when the block ends well, it is synced and renamed to `folder`.
 
-    files: path inside the folder -> its content, whole or in chunks.
     replace: a folder that is there already goes, but only when the new one is complete beside it.
+    Raises StoreError for its own work. After any error, the block's too, `folder` is as it was.
     """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
+    try:
+        with explained(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
-            for name, data in files.items():
-                path = temporary / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, [data] if isinstance(data, bytes) else data)
-                _sync_folder(path.parent)
-            _sync_folder(temporary)
+        yield temporary
+        with explained(folder):
+            _sync_tree(temporary)
             if replace and folder.exists():
                 old = temporary.with_name(f"{temporary.name[:-4]}.old.tmp")
                 folder.rename(old)
@@ -88,9 +86,28 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
                 shutil.rmtree(old)
             else:
                 temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        _sync_folder(folder.parent)
+            _sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync_folder(path)  # a file's contents too
+    _sync_folder(folder)
+
+
+def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *, replace: bool = False) -> None:
+    """Make `folder` with `files` appear at once: written under a temporary name, synced, renamed. Raises StoreError.
+
+    files: path inside the folder -> its content, whole or in chunks.
+    replace: as in `new_folder`.
+    """
+    with new_folder(folder, replace=replace) as place, explained(folder):
+        for name, data in files.items():
+            path = place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, [data] if isinstance(data, bytes) else data)
 
 
 def make_folder(path: Path) -> None:

@@ -198,7 +198,7 @@ class Collector:
                 raise _RowError(
                     "text is not Unicode", f"{where}: field {name!r}: {_short(value)} holds half of a character pair: write the text again"
                 )
-            parts.append(value)
+            parts.append(value if len(fields.text) == 1 else value.replace(PAIR_SEPARATOR, " "))  # so that the parts can be told apart
         return PAIR_SEPARATOR.join(parts)
 
     def _label(self, row: Mapping[str, Any], name: str, where: str) -> str:

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from variegate.errors import UsageError, VariegateError, nearest
 from variegate.store.run_folder import RunFolder
 from variegate.store.text_rows import FLOATS, NOT_FINITE, Asked, Collector, Fields
+from variegate.store.verdicts import open_curation
 from variegate.tabular import Rows, TableError, csv_rows, decode_lines, json_rows, jsonl_rows, line_rows, read_lines, tsv_rows
 
 _TABLES: dict[str, Callable[[Iterable[str], str], Rows]] = {
@@ -47,6 +48,7 @@ class TextSet:
     ids: tuple[str, ...]  # a record's `id` where it has one, else "line 12" or "row 12", counted from 1
     vectors: Float[np.ndarray, "n d"] | None = field(default=None, repr=False, compare=False)  # .npy: memory-mapped, read-only
     skipped: Mapping[str, int] = field(default_factory=dict)  # reason -> rows left out
+    text_fields: tuple[str, ...] = field(default=(), compare=False)  # that a text was read from; two are a text pair
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,6 +61,7 @@ def read_texts(
     label_field: str | None = None,
     vector_field: str | None = None,
     split: str | None = None,
+    curation: str | None = None,
     strict: bool = True,
 ) -> TextSet:
     """The texts (or vectors) of `source`.
@@ -75,6 +78,8 @@ def read_texts(
     vector_field: a field that holds lists of numbers of one length. Texts need not be there then. Lists in JSON become float32
         where that loses nothing, else float64.
     split: of a source that has several. When absent, the only one or `train`.
+    curation: of a run folder: the name of a curation, whose kept records are read with their final labels (`given_label` is a
+        field then). When absent, the records as they were generated.
     strict: False leaves bad rows out and counts them in `skipped`: a field that is not there, text that is empty or no text, no
         label, a vector that holds NaN or infinity or is of another width than the first, a line that is no JSON object, too
         many or too few cells. Blank lines of plain text are left out and counted in any case.
@@ -86,12 +91,14 @@ def read_texts(
     name = str(source)
     asked = Asked(text_field, label_field, vector_field)
     options = {"--text-field": text_field, "--label-field": label_field, "--vector-field": vector_field, "--split": split}
+    if curation is not None and not (Path(source) / "run.yaml").is_file():
+        raise UsageError(f"{name}: is no run folder, so it has no curation {curation!r}: leave --curation out, or give a run folder")
     try:
         if name == "-":
             return _read_stdin(asked, options, strict)
         path = Path(source)
         if path.is_dir():
-            return _read_folder(path, asked, options, strict)
+            return _read_folder(path, asked, options, curation, strict)
         path.stat()
         suffix = Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
         if suffix not in SUFFIXES or (path.suffix.lower() == ".gz" and suffix not in _TABLES):
@@ -136,6 +143,7 @@ def _finished(source: str, collector: Collector, vectors: Float[np.ndarray, "n d
         ids=tuple(collector.ids),
         vectors=vectors,
         skipped=dict(collector.skipped),
+        text_fields=fields.text,
     )
 
 
@@ -214,12 +222,12 @@ def _read_npy(path: Path, options: Mapping[str, str | None], strict: bool) -> Te
 # -- folders ---------------------------------------------------------------------------------------------------
 
 
-def _read_folder(path: Path, asked: Asked, options: Mapping[str, str | None], strict: bool) -> TextSet:
+def _read_folder(path: Path, asked: Asked, options: Mapping[str, str | None], curation: str | None, strict: bool) -> TextSet:
     name = str(path)
     inside = {each.name for each in path.iterdir()}
     if "run.yaml" in inside:
         _refuse(name, "a run", options, "--split")
-        return _read_run(path, asked, strict)
+        return _read_run(path, asked, strict) if curation is None else _read_curation(path, curation, asked, strict)
     if "dataset_dict.json" in inside:
         splits = _saved_splits(path / "dataset_dict.json")
         return _read_saved(name, path / _chosen_split(name, splits, options["--split"]), asked, strict)
@@ -265,6 +273,14 @@ def _read_run(path: Path, asked: Asked, strict: bool) -> TextSet:
     for number, record in enumerate(RunFolder.existing(path).records(), 1):
         collector.add(number, {**record.origin, "id": record.id, "text": record.text, "label": record.label})
     return _finished(str(path), collector, collector.vectors())
+
+
+def _read_curation(path: Path, name: str, asked: Asked, strict: bool) -> TextSet:
+    source = f"{path}, curation {name}"
+    collector = Collector(source, asked, unit="row", strict=strict)
+    for number, row in enumerate(open_curation(RunFolder.existing(path), name).rows(), 1):
+        collector.add(number, {**row["origin"], **{name: row[name] for name in ("id", "text", "label", "given_label")}})
+    return _finished(source, collector, collector.vectors())
 
 
 # -- columns ---------------------------------------------------------------------------------------------------

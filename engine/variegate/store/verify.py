@@ -1,4 +1,4 @@
-"""Is a run folder what it says it is? Hashes, ledger sums, keys, labels, and the result files against the rounds.
+"""Is a run folder what it says it is? Hashes, ledger sums, keys, labels, the result files against the rounds, curations.
 
 Reads only. Streams: what grows with the run is one set of keys. Knows nothing of how results are printed.
 """
@@ -15,20 +15,15 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, nearest
+from variegate.store.checks import Check, Problems
 from variegate.store.files import sha256_of
 from variegate.store.ledger import REASONS, Ledger
 from variegate.store.rows import KEPT
 from variegate.store.run_folder import COMPLETIONS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
+from variegate.store.verify_curations import verify_curations
 
 RESULT_FILES = ("records.jsonl", "dropped.jsonl")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    status: str  # "ok", "FAILED" or "skipped"
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +38,17 @@ class Verification:
 
 
 @dataclass(slots=True)
-class _Problems:
-    """What was found wrong under one heading: the first few, and how many in all."""
-
-    shown: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, text: str) -> None:
-        self.count += 1
-        if len(self.shown) < 3:
-            self.shown.append(text)
-
-    def check(self, name: str, good: str = "") -> Check:
-        if not self.count:
-            return Check(name, "ok", good)
-        more = f" (and {self.count - len(self.shown)} more)" if self.count > len(self.shown) else ""
-        return Check(name, "FAILED", "; ".join(self.shown) + more)
-
-
-@dataclass(slots=True)
 class _Seen:
     """Everything one pass over the rounds finds out."""
 
     keys: set[str] = field(default_factory=set)
     ledger: Ledger = field(default_factory=Ledger)
-    unreadable: _Problems = field(default_factory=_Problems)
-    hashes: _Problems = field(default_factory=_Problems)
-    sums: _Problems = field(default_factory=_Problems)
-    doubles: _Problems = field(default_factory=_Problems)
-    labels: _Problems = field(default_factory=_Problems)
-    outcomes: _Problems = field(default_factory=_Problems)
+    unreadable: Problems = field(default_factory=Problems)
+    hashes: Problems = field(default_factory=Problems)
+    sums: Problems = field(default_factory=Problems)
+    doubles: Problems = field(default_factory=Problems)
+    labels: Problems = field(default_factory=Problems)
+    outcomes: Problems = field(default_factory=Problems)
 
 
 def verify(folder: RunFolder) -> Verification:
@@ -101,6 +77,7 @@ def verify(folder: RunFolder) -> Verification:
     ]
     for name in RESULT_FILES:
         checks.append(_result_file(folder, name, manifest, damaged=bool(seen.unreadable.count)))
+    checks += verify_curations(folder, known)
     shortfall = part(manifest or {}, "shortfall") or {}
     return Verification(finished=manifest is not None, shortfall=dict(shortfall), checks=tuple(checks))
 
@@ -116,7 +93,7 @@ def _attempt(read: Callable[[], Any], name: str, checks: list[Check]) -> Any:
 
 
 def _every_round(folder: RunFolder, rounds: list[Path], manifest: dict[str, Any] | None) -> Check:
-    problems = _Problems()
+    problems = Problems()
     names = {path.name for path in rounds}
     highest = max((int(name) for name in names if name.isdigit()), default=-1)
     expected = {f"{index:06d}" for index in range(highest + 1)} | set(part(manifest or {}, "rounds") or {})
@@ -170,7 +147,7 @@ def _read_round(folder: RunFolder, path: Path, manifest: dict[str, Any] | None, 
     _check_sums(name, facts, outcomes, seen.sums)
 
 
-def _check_sums(name: str, facts: dict[str, Any], outcomes: Counter[str], problems: _Problems) -> None:
+def _check_sums(name: str, facts: dict[str, Any], outcomes: Counter[str], problems: Problems) -> None:
     dropped = {reason: count for reason, count in outcomes.items() if reason != KEPT}
     requested, kept, stated = facts.get("requested"), facts.get("kept"), {r: n for r, n in (facts.get("dropped") or {}).items() if n}
     if requested != outcomes.total():
@@ -190,7 +167,7 @@ def _whole_ledger(ledger: Ledger, manifest: dict[str, Any] | None) -> Check:
     stated = manifest.get("ledger")
     if not isinstance(stated, dict):
         return Check(name, "FAILED", "the manifest holds no ledger")
-    problems = _Problems()
+    problems = Problems()
     if stated.get("requested") != (stated.get("kept") or 0) + sum((stated.get("dropped") or {}).values()):
         problems.add("the manifest's requested is not kept + dropped")
     for field_name in ("requested", "kept", "dropped", "labels"):

@@ -1,0 +1,202 @@
+"""The effects of the papers with nano-llama on real data: what docs/STUDY.md shows.
+
+    python benchmarks/study_papers.py --data DATA --runs FOLDER [--only chung_trec6 --only scope]
+
+`chung_TASK` and `li_TASK` run the bundled studies through `variegate compare`, each in a process of its own; finished cells in
+FOLDER are used again. `scope` filters clinc150's real out-of-scope queries out of its test split. `agreement` plants annotators
+on real hwu64 texts and sweeps gamma over a student of generated and one of real texts. Writes
+benchmarks/results/study-NAME.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import harness
+from variegate.config import load_task
+from variegate.config.student import LinearStudentConfig
+from variegate.curation.judging import Items
+from variegate.curation.scope import filter_scope
+from variegate.embeddings import Encoder
+from variegate.metrics.subjectivity import attainable_gammas, gamma_sweep
+from variegate.seeding import derive_seed
+from variegate.store.texts import read_texts
+from variegate.students.data import LabelledTexts, without_overlap
+from variegate.students.train import train_student
+
+COMPARED = ("chung_clinc150", "chung_banking77", "chung_trec6", "chung_subj", "li_clinc150", "li_banking77", "li_hwu64")
+MEASURES = (
+    "label_accuracy",
+    "student_accuracy",
+    "remote_clique",
+    "remote_clique_within_labels",
+    "chamfer",
+    "distinct_2",
+    "top_5",
+    "coverage",
+)  # fmt: skip
+REPLICATES = 5
+NUM_ANNOTATORS = 7
+
+
+# -- variegate compare -----------------------------------------------------------------------------------------
+
+
+def compare(name: str, runs: Path) -> dict[str, Any]:
+    """The study `name`, without what only its own folder needs."""
+    output = runs / name
+    done = subprocess.run([sys.executable, "-m", "variegate.cli.main", "compare", name, "--set", f"output={output}"])
+    if done.returncode:
+        sys.exit(f"{name}: exit code {done.returncode}")
+    study = json.loads((output / "study.json").read_text(encoding="utf-8"))
+    kept = {
+        key: study[key]
+        for key in ("name", "task", "axes", "replicates", "train_size", "regression", "regression_cross", "warnings", "seconds")
+    }
+    kept["summary"] = [
+        {**{key: each[key] for key in ("axes", "n", "replicates")}, "measures": {name: each["measures"][name] for name in MEASURES}}
+        for each in study["summary"]
+    ]
+    kept["effects"] = [each for each in study["effects"] if each["measure"] in MEASURES]
+    kept["conditional_effects"] = [each for each in study["conditional_effects"] if each["measure"] in MEASURES]
+    for side in ("real", "oracle"):
+        found = study[side] if side == "real" else study[side]["test"]
+        kept[side] = {key: found.get(key) for key in ("n", "accuracy", "accuracy_ci95", "macro_f1", "diversity")}
+    return kept
+
+
+# -- scope -----------------------------------------------------------------------------------------------------
+
+
+def scope(data: Path) -> dict[str, Any]:
+    """Precision and recall of the filter on clinc150's test split, after 360 judged queries of its train and dev splits.
+
+    The queries judged hold out-of-scope ones at 5, 10 and 20 %; the test split has 4,500 in scope and 1,000 out.
+    """
+    encoder = Encoder("all-MiniLM-L6-v2")
+    splits = {name: read_texts(data / "clinc150" / f"{name}.jsonl") for name in ("train", "dev", "test")}
+    texts = {name: list(each.texts or ()) for name, each in splits.items()}
+    is_out = {name: np.array([label == "oos" for label in each.labels or ()]) for name, each in splits.items()}
+    known = np.concatenate([is_out["train"], is_out["dev"]])
+    known_vectors = encoder.encode(texts["train"] + texts["dev"]).vectors
+    test_vectors = encoder.encode(texts["test"]).vectors
+    rows = []
+    for rate in (0.05, 0.1, 0.2):
+        for replicate in range(REPLICATES):
+            rng = np.random.default_rng(derive_seed("study", "scope", rate, replicate))
+            num_out = round(360 * rate)
+            chosen = np.concatenate(
+                [
+                    rng.choice(np.flatnonzero(known), num_out, replace=False),
+                    rng.choice(np.flatnonzero(~known), 360 - num_out, replace=False),
+                ]
+            )
+            ids = tuple(f"judged {place}" for place in range(360)) + tuple(f"test {place}" for place in range(len(texts["test"])))
+            items = Items(ids, tuple("" for _ in ids), tuple("" for _ in ids), tuple(() for _ in ids))
+            found = filter_scope(
+                items,
+                np.concatenate([known_vectors[chosen], test_vectors]),
+                {f"judged {place}": bool(~known[row]) for place, row in enumerate(chosen)},
+                threshold=0.5,
+                seed=replicate,
+            )
+            dropped = np.array([not each.keep for each in found.verdicts[360:]])
+            hits = int((dropped & is_out["test"]).sum())
+            rows.append(
+                {
+                    "judged_out_share": rate,
+                    "replicate": replicate,
+                    "precision": hits / int(dropped.sum()) if dropped.any() else None,
+                    "recall": hits / int(is_out["test"].sum()),
+                    "dropped": int(dropped.sum()),
+                    "in_scope_dropped_share": float(dropped[~is_out["test"]].mean()),
+                    "estimate": found.facts["out_of_fold"],
+                }
+            )
+    return {"n_test": len(texts["test"]), "n_test_out": int(is_out["test"].sum()), "judged": 360, "rows": rows}
+
+
+# -- agreement -------------------------------------------------------------------------------------------------
+
+
+def agreement(data: Path, runs: Path) -> dict[str, Any]:
+    """The gamma curve with planted annotators on hwu64's test texts.
+
+    Difficulty of a text: 1 - the probability that a third model (linear SVC on one half of the real train split) gives its true
+    label. Each annotator errs with probability 0.7 * difficulty's rank in (0, 1), by a label drawn at random. The students:
+    logistic regression on 1,530 generated texts (the zero-shot cell of `li_hwu64`, replicate 0) and on as many real ones of the other half.
+    """
+    task = load_task("hwu64")
+    encoder = Encoder("all-MiniLM-L6-v2")
+    train, test = (LabelledTexts.of(read_texts(data / "hwu64" / f"{name}.jsonl")) for name in ("train", "test"))
+    rng = np.random.default_rng(derive_seed("study", "agreement"))
+    order = rng.permutation(len(train))
+    judge_half, real_half = (train.take(np.sort(half).tolist()) for half in np.array_split(order, 2))
+    labels = sorted(task.labels)
+    judge = train_student(LinearStudentConfig(kind="linear_svc"), judge_half, labels=labels, encoder=encoder)
+    predicted = judge.predict(test.texts)
+    assert predicted.probabilities is not None
+    column = {label: place for place, label in enumerate(judge.labels)}
+    right = np.array([predicted.probabilities[row, column[label]] for row, label in enumerate(test.labels)])
+    difficulty = np.argsort(np.argsort(1 - right)) / len(right)
+    votes = [
+        [rng.choice([each for each in labels if each != label]) if rng.random() < 0.7 * hard else label for _ in range(NUM_ANNOTATORS)]
+        for label, hard in zip(test.labels, difficulty, strict=True)
+    ]
+    shares = np.array([max(each.count(label) for label in set(each)) / NUM_ANNOTATORS for each in votes])
+    made = LabelledTexts.of(read_texts(generated_run(runs / "li_hwu64")))
+    made, _ = without_overlap(made, test)
+    real = real_half.take(np.sort(rng.choice(len(real_half), len(made), replace=False)).tolist())
+    config = LinearStudentConfig(kind="logistic_regression")
+    correct = {
+        name: np.array(train_student(config, each, labels=labels, encoder=encoder).predict(test.texts).labels) == np.array(test.labels)
+        for name, each in (("generated", made), ("real", real))
+    }
+    points = gamma_sweep(shares, correct, attainable_gammas(shares), [("real", "generated")])
+    return {
+        "n": len(test),
+        "n_train": len(made),
+        "annotators": NUM_ANNOTATORS,
+        "mean_share": float(shares.mean()),
+        "points": [
+            {
+                "gamma": point.gamma,
+                "n": point.n,
+                "accuracy": {name: [each.value, each.low, each.high] for name, each in point.accuracy.items()},
+                "difference": [[each.value, each.low, each.high] for each in point.differences],
+            }
+            for point in points
+        ],
+    }
+
+
+def generated_run(study: Path) -> Path:
+    """The run folder of the zero-shot cell, replicate 0."""
+    cells = json.loads((study / "study.json").read_text(encoding="utf-8"))["cells"]
+    return Path(next(cell["folder"] for cell in cells if cell["axes"]["strategy"] == "zero" and cell["replicate"] == 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--only", action="append", choices=[*COMPARED, "scope", "agreement"])
+    args = parser.parse_args()
+    os.environ["VARIEGATE_DATA"] = str(args.data)
+    for name in args.only or (*COMPARED, "scope", "agreement"):
+        results = (
+            scope(args.data) if name == "scope" else agreement(args.data, args.runs) if name == "agreement" else compare(name, args.runs)
+        )
+        print(harness.save(f"study-{name}", results), flush=True)
+
+
+if __name__ == "__main__":
+    main()

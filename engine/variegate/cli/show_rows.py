@@ -1,0 +1,101 @@
+"""What `variegate show` shows: the rows of a run as generated, or as a curation left them. Knows nothing of how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from variegate.store.ledger import REASONS
+from variegate.store.rows import KEPT, stored_record
+from variegate.store.run_folder import RunFolder
+from variegate.store.verdicts import CURATION_REASONS, DROPPING, CurationFolder
+
+Row = Mapping[str, Any]
+
+
+class Rows(Protocol):
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """What a row can be dropped for -> what it means."""
+        ...
+
+    def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
+        """(label, reason, row): what is kept, whose reason is "", or what is dropped."""
+        ...
+
+    def shown(self, row: Row, dropped: bool) -> tuple[str, str, str]:
+        """(label to be named before the text, or "", text, facts)."""
+        ...
+
+    def as_json(self, row: Row, dropped: bool) -> bytes: ...
+
+
+class GeneratedRows:
+    reasons: Mapping[str, str] = REASONS
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
+        for row in self._run.rows():
+            if (row["outcome"] != KEPT) == dropped:
+                yield row["label"], row["outcome"], row
+
+    def shown(self, row: Row, dropped: bool) -> tuple[str, str, str]:
+        origin = row["origin"]
+        facts = f"round {origin.get('round')} · {origin.get('num_tokens')} tokens"
+        if not dropped:
+            return "", row["text"], facts
+        return row["label"], row["raw"], facts + (f" · {row['error']}" if row["error"] else "")
+
+    def as_json(self, row: Row, dropped: bool) -> bytes:
+        if not dropped:
+            return orjson.dumps(stored_record(row).to_json())
+        return orjson.dumps({"id": row["key"], "label": row["label"], "reason": row["outcome"], "text": row["raw"], "error": row["error"]})
+
+
+class CuratedRows:
+    """Kept rows are those of curated.jsonl; a dropped one is {id, text, label, given_label, confidence, reason, stage}."""
+
+    reasons: Mapping[str, str] = {reason: words for reason, words in CURATION_REASONS.items() if reason in DROPPING}
+
+    def __init__(self, curation: CurationFolder) -> None:
+        self._curation = curation
+
+    def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
+        if not dropped:
+            for row in self._curation.rows():
+                yield row["label"], "", row
+            return
+        verdicts = {
+            verdict.id: (f"{stage.index} {stage.kind}", verdict)
+            for stage in self._curation.stages()
+            for verdict in stage.verdicts()
+            if not verdict.keep
+        }
+        for record in self._curation.run.records():
+            if record.id in verdicts:
+                stage, verdict = verdicts[record.id]
+                yield verdict.label, verdict.reason, {
+                    "id": record.id,
+                    "text": record.text,
+                    "label": verdict.label,
+                    "given_label": record.label,
+                    "confidence": verdict.confidence,
+                    "reason": verdict.reason,
+                    "stage": stage,
+                }  # fmt: skip
+
+    def shown(self, row: Row, dropped: bool) -> tuple[str, str, str]:
+        changed = row["label"] != row["given_label"]
+        sure = "" if row["confidence"] is None else f" · {row['confidence']:.2f}"
+        if dropped:
+            labels = f"{row['given_label']} -> {row['label']}" if changed else row["label"]
+            return labels, row["text"], f"stage {row['stage']}{sure}"
+        said = ", ".join(row["reasons"])
+        return f"{row['given_label']} -> {row['label']}" if changed else "", row["text"], f"{said or 'as given'}{sure}"
+
+    def as_json(self, row: Row, dropped: bool) -> bytes:
+        return orjson.dumps(row)

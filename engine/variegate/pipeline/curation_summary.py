@@ -1,0 +1,116 @@
+"""What a curation comes to: the records that stay with their final labels, and the counts that add up.
+
+Knows items, verdicts and stored stages; knows nothing of how a stage judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from variegate.curation.judging import Items, Judgement
+from variegate.records import Record, Verdict
+from variegate.store.ledger import Ledger
+from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
+
+# Outcomes of the run's ledger at which no text came out of a completion.
+UNPARSED = ("empty", "unfinished", "echo", "prompt_too_long", "engine_error")
+LABELLING = ("relabel", "label_replacement", "audit")  # kinds of stages whose confidence is about the label
+
+
+def check_judgement(items: Items, judgement: Judgement, labels: Mapping[str, Any]) -> None:
+    """Assert what every judging function promises: one verdict an item, in order; known labels and reasons; sane confidences."""
+    verdicts = judgement.verdicts
+    assert tuple(verdict.id for verdict in verdicts) == items.ids, "one verdict for each item, in order"  # noqa: S101
+    for label, verdict in zip(items.labels, verdicts, strict=True):
+        assert verdict.label in labels, verdict  # noqa: S101
+        assert verdict.reason == "" or verdict.reason in CURATION_REASONS, verdict  # noqa: S101
+        assert verdict.keep or verdict.reason in DROPPING, verdict  # noqa: S101
+        assert not verdict.keep or verdict.label == label or verdict.reason in CHANGING, verdict  # noqa: S101
+        assert verdict.confidence is None or 0 <= verdict.confidence <= 1, verdict  # noqa: S101
+
+
+def after(items: Items, verdicts: Sequence[Verdict]) -> Items:
+    """The items that stay, with their labels as judged."""
+    places = [place for place, verdict in enumerate(verdicts) if verdict.keep]
+    kept = items.take(places)
+    return Items(kept.ids, kept.texts, tuple(verdicts[place].label for place in places), kept.parents)
+
+
+def emptied(before: Items, left: Items) -> list[str]:
+    """A warning that names the classes which have no record any more."""
+    gone = sorted(set(before.labels) - set(left.labels))
+    return [f"no record is left of {_count(len(gone), 'class', 'classes')}: {_some(gone)}"] if gone and len(left) else []
+
+
+@dataclass(slots=True)
+class History:
+    """What the stages said of one record, in order. confidence: of the last that judged its label."""
+
+    reasons: list[str] = field(default_factory=list)
+    confidence: float | None = None
+
+    def add(self, kind: str, verdict: Verdict) -> None:
+        if verdict.reason:
+            self.reasons.append(verdict.reason)
+        if kind in LABELLING and verdict.confidence is not None:
+            self.confidence = verdict.confidence
+
+
+def curated_rows(records: Sequence[Record], left: Items, history: Mapping[str, History]) -> Iterator[dict[str, Any]]:
+    """Rows of curated.jsonl, in record order."""
+    final = dict(zip(left.ids, left.labels, strict=True))
+    nothing = History()
+    for record in records:
+        if record.id in final:
+            said = history.get(record.id, nothing)
+            yield {
+                "id": record.id,
+                "text": record.text,
+                "label": final[record.id],
+                "given_label": record.label,
+                "confidence": said.confidence,
+                "reasons": said.reasons,
+                "origin": dict(record.origin),
+            }
+
+
+def summarise(
+    records: Sequence[Record], left: Items, stages: Sequence[StoredStage], ledger: Ledger, labels: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Counts of a curation: `records` = `kept` + all of `dropped`, and the flips, over the kept, sum to `changed`."""
+    given = {record.id: record.label for record in records}
+    flips: dict[str, Counter[str]] = {}
+    for id, label in zip(left.ids, left.labels, strict=True):
+        if label != given[id]:
+            flips.setdefault(given[id], Counter())[label] += 1
+    dropped: Counter[str] = Counter()
+    for stage in stages:
+        dropped.update(stage.facts["counts"]["dropped"])
+    assert len(records) == len(left) + dropped.total(), "records = kept + dropped"  # noqa: S101
+    totals = ledger.totals()
+    before, final = Counter(given.values()), Counter(left.labels)
+    absent = sorted(label for label in labels if not final[label])
+    return {
+        "records": len(records),
+        "stages": [dict(stage.facts) for stage in stages],
+        "requested": totals.total(),
+        "parsed": totals.total() - sum(totals[outcome] for outcome in UNPARSED),
+        "kept_generated": len(records),
+        "kept": len(left),
+        "dropped": dict(sorted(dropped.items())),
+        "changed": sum(each.total() for each in flips.values()),
+        "flips": sorted_flips(flips),
+        "labels": {label: {"given": before[label], "final": final[label]} for label in sorted(labels)},
+        "warnings": [f"the curated set has no record of {_count(len(absent), 'class', 'classes')}: {_some(absent)}"] if absent else [],
+    }
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,183 @@
+"""The training, dev and test data of a student, read and kept apart. Knows files and run folders; trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from variegate.config.load import load_run
+from variegate.errors import UsageError, nearest
+from variegate.store.texts import TextSet, read_texts
+from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
+from variegate.students.data import same_form
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One set: what `read_texts` reads, and how."""
+
+    path: str
+    text_field: str | None = None
+    label_field: str | None = None
+    split: str | None = None
+    curation: str | None = None  # of a run folder
+
+    def read(self, *, strict: bool) -> TextSet:
+        options: dict[str, Any] = {"text_field": self.text_field, "label_field": self.label_field, "split": self.split}
+        if self.curation is not None:
+            options["curation"] = self.curation
+        return read_texts(self.path, strict=strict, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """No text stands in two of the three sets."""
+
+    train: LabelledTexts
+    dev: LabelledTexts | None
+    test: LabelledTexts
+    labels: tuple[str, ...] | None  # the task's, sorted; None: those of the training data
+    curation: str | None = None
+    overlap_dropped: dict[str, int] = field(default_factory=dict)  # "train", "dev" -> texts that stood in a later split too
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The labels that a student of these splits knows."""
+        return self.labels or tuple(sorted(set(self.train.labels)))
+
+
+def read_splits(
+    train: Source,
+    test: Source | None,
+    dev: Source | None,
+    *,
+    wants_dev: bool,
+    dev_share: float | None = None,
+    drop_overlap: bool = False,
+    leave_out: Sequence[str] = (),
+    strict: bool = True,
+    seed: int = 0,
+) -> Splits:
+    """The three sets. Of a run folder, the task's own test data and dev data are taken where none are named.
+
+    wants_dev: the student stops early, and so needs dev data; a task's own are taken for that alone.
+    dev_share: share of the training data to split off as dev data, by `seed`.
+    drop_overlap: take texts that stand in two sets out of the earlier (train before dev before test), rather than refuse.
+    leave_out: labels whose texts are left out of all sets. A run's out-of-scope label is left out in any case.
+
+    Raises UsageError when a set cannot be read, is empty, overlaps with another, or holds labels that the student does not know.
+    """
+    if [train.path, *(each.path for each in (test, dev) if each)].count("-") > 1:
+        raise UsageError("two sets are '-': only one can come from standard input")
+    is_run = train.path != "-" and (Path(train.path) / "run.yaml").is_file()
+    labels: tuple[str, ...] | None = None
+    out_of_scope: tuple[str, ...] = ()
+    if is_run:
+        task = load_run(Path(train.path) / "run.yaml").task
+        labels = tuple(sorted(task.labels))
+        data = task.data
+        if data is not None and data.out_of_scope_label is not None:
+            out_of_scope = (data.out_of_scope_label,)
+        if test is None and data is not None and data.test is not None:
+            test = Source(data.test, data.text_field, data.label_field)
+        if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
+            dev = Source(data.dev, data.text_field, data.label_field)
+    if test is None:
+        why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
+        raise UsageError(f"{why}: name a file of real labelled texts with --test")
+    if dev is not None and dev_share is not None:
+        raise UsageError("--dev and --dev-share both say where the dev data come from: leave one out")
+    warnings: list[str] = []
+    sets = {"train": _read(train, strict, warnings), "test": _read(test, strict, warnings)}
+    if dev is not None:
+        sets["dev"] = _read(dev, strict, warnings)
+    sets = _without(sets, leave_out, out_of_scope, warnings)
+    found = same_form(sets["train"], sets.get("dev"), sets["test"])
+    splits = Splits(found[0], found[1], found[2], labels, train.curation)  # type: ignore[arg-type]  # only dev can be None
+    return _checked(_apart(splits, drop_overlap, dev_share, seed), warnings)
+
+
+def read_one(source: Source, *, leave_out: Sequence[str] = (), strict: bool = True) -> tuple[LabelledTexts, list[str]]:
+    """One set, without the texts of the labels `leave_out`, and what is worth a warning. Raises UsageError."""
+    warnings: list[str] = []
+    sets = _without({"test": _read(source, strict, warnings)}, leave_out, (), warnings)
+    return sets["test"], warnings
+
+
+def _read(source: Source, strict: bool, warnings: list[str]) -> LabelledTexts:
+    found = source.read(strict=strict)
+    if found.skipped:
+        reasons = ", ".join(f"{number} ({reason})" for reason, number in found.skipped.items())
+        warnings.append(f"{found.source}: rows left out: {reasons}")
+    return LabelledTexts.of(found)
+
+
+def _without(
+    sets: dict[str, LabelledTexts], asked: Sequence[str], out_of_scope: Sequence[str], warnings: list[str]
+) -> dict[str, LabelledTexts]:
+    known = {label for each in sets.values() for label in each.labels}
+    for label in asked:
+        if label not in known:
+            raise UsageError(f"--leave-out {label!r}: no text has this label{nearest(label, known)} Labels: {_some(sorted(known))}")
+    out = {}
+    for name, each in sets.items():
+        out[name] = each.without_labels({*asked, *out_of_scope})
+        for label in dict.fromkeys((*asked, *out_of_scope)):
+            if number := each.labels.count(label):
+                warnings.append(
+                    f"{name}: {number} texts with the label {label!r} were left out{'' if label in asked else ': it is out of scope'}"
+                )
+        if not len(out[name]):
+            raise UsageError(f"{each.source}: no text is left for the {name} data: look at what was filtered out, or give another set")
+    return out
+
+
+def _apart(splits: Splits, drop: bool, dev_share: float | None, seed: int) -> Splits:
+    """The later split keeps a text that stands in two: test before dev before train."""
+    train, dev, test = splits.train, splits.dev, splits.test
+    dropped: dict[str, int] = {"train": 0, "dev": 0}
+    if drop:
+        if dev is not None:
+            dev, dropped["dev"] = without_overlap(dev, test)
+            train, dropped["train"] = without_overlap(train, dev)
+        train, more = without_overlap(train, test)
+        dropped["train"] += more
+    else:
+        if dev is not None:
+            check_disjoint(dev, test, "test")
+            check_disjoint(train, dev, "dev")
+        check_disjoint(train, test, "test")
+    for name, each in (("training", train), ("dev", dev)):
+        if each is not None and not len(each):
+            raise UsageError(f"{each.source}: every text of the {name} data stands in the test or dev data too: give other data")
+    if dev_share is not None:
+        train, dev = split_off(train, dev_share, seed=seed)
+    return Splits(train, dev, test, splits.labels, splits.curation, dropped)
+
+
+def _checked(splits: Splits, warnings: list[str]) -> Splits:
+    """Labels that do not fit are an error before anything is trained; labels without a training text are a warning."""
+    if splits.labels is not None:
+        check_labels(splits.train, splits.labels, "the task's")
+    whose = "the task's" if splits.labels is not None else "the training data's"
+    for each in (splits.dev, splits.test):
+        if each is not None:
+            check_labels(each, splits.known, whose)
+    seen, tested = splits.train.label_counts, splits.test.label_counts
+    absent = [label for label in splits.known if label not in seen]
+    if absent:
+        number = sum(tested.get(label, 0) for label in absent)
+        warnings.append(
+            f"no training text has the label{'' if len(absent) == 1 else 's'} {_some(absent)}: the student never learns"
+            f" {'it' if len(absent) == 1 else 'them'}, and {number} of {len(splits.test)} test texts have {'it' if len(absent) == 1 else 'them'}"
+        )
+    return Splits(
+        splits.train, splits.dev, splits.test, splits.labels, splits.curation, splits.overlap_dropped, tuple(warnings)
+    )  # fmt: skip
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

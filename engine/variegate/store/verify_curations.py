@@ -1,0 +1,113 @@
+"""Are a run's curations what they say they are? Hashes, one verdict a record, counts that add up, the curated records.
+
+Reads only. Holds the ids and labels of one curation at a time. Knows nothing of how a verdict came about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from variegate.errors import VariegateError, nearest
+from variegate.records import Record, Verdict
+from variegate.store.checks import Check, Problems
+from variegate.store.files import sha256_of
+from variegate.store.run_folder import RunFolder
+from variegate.store.verdicts import (
+    CHANGING,
+    CURATED,
+    CURATION_REASONS,
+    CURATIONS,
+    DROPPING,
+    CurationFolder,
+    StoredStage,
+    count_verdicts,
+    input_digest,
+)
+
+
+def verify_curations(run: RunFolder, labels: Sequence[str] | None) -> list[Check]:
+    """One check a curation. labels: the task's; None where they cannot be read."""
+    found = []
+    for path in sorted((run.path / CURATIONS).glob("*/")):
+        name = f"curation {path.name}"
+        try:
+            found.append(_verify(CurationFolder(run, path.name), name, labels))
+        except (VariegateError, OSError) as error:
+            found.append(Check(name, "FAILED", str(error)))
+    return found
+
+
+def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -> Check:
+    stages = curation.stages()
+    summary = curation.read_summary()
+    if not stages:
+        return Check(name, "skipped", "no stage has ended")
+    records = {record.id: record for record in curation.run.records()}
+    if stages[0].facts["input"].get("sha256") != input_digest((record.id, record.text, record.label) for record in records.values()):
+        return Check(name, "skipped", "it is of an earlier state of the run: run `variegate curate` again")
+
+    problems = Problems()
+    current = {id: record.label for id, record in records.items()}  # of what is still kept, in record order
+    dropped: Counter[str] = Counter()
+    for number, stage in enumerate(stages):
+        if stage.index != number:
+            problems.add(f"stage {number} is missing")
+            break
+        verdicts = stage.verdicts()
+        _check_stage(stage, verdicts, current, records, labels, problems)
+        dropped.update(verdict.reason for verdict in verdicts if not verdict.keep)
+        current = {verdict.id: verdict.label for verdict in verdicts if verdict.keep}
+    changed = sum(label != records[id].label for id, label in current.items() if id in records)
+    good = f"{len(stages)} stages, {len(records)} records = {len(current)} kept + {dropped.total()} dropped, {changed} labels changed"
+    if summary is None:
+        return problems.check(name, f"{good}; it has not ended")
+    stated = {"records": len(records), "kept": len(current), "dropped": dict(sorted(dropped.items())), "changed": changed}
+    for field, value in stated.items():
+        if summary.get(field) != value:
+            problems.add(f"curation.json states {field}: {summary.get(field)}, the verdicts give {value}")
+    if summary["stages"] != [stage.facts for stage in stages]:
+        problems.add("the stages in curation.json are not those of the stage.json files")
+    _check_curated(curation, summary, current, records, problems)
+    return problems.check(name, good)
+
+
+def _check_stage(
+    stage: StoredStage,
+    verdicts: Sequence[Verdict],
+    current: Mapping[str, str],
+    records: Mapping[str, Record],
+    labels: Sequence[str] | None,
+    problems: Problems,
+) -> None:
+    where = f"stage {stage.index} ({stage.kind})"
+    if [verdict.id for verdict in verdicts] != list(current):
+        problems.add(f"{where}: {len(verdicts)} verdicts are not one for each of the {len(current)} records it was given, in order")
+        return
+    if stage.facts["input"] != {"n": len(current), "sha256": input_digest((id, records[id].text, label) for id, label in current.items())}:
+        problems.add(f"{where}: its input is not what stage.json states")
+    for verdict, label in zip(verdicts, current.values(), strict=True):
+        if labels is not None and verdict.label not in labels:
+            problems.add(f"{where}: {verdict.id}: label {verdict.label!r} is not in run.yaml{nearest(verdict.label, labels)}")
+        if verdict.reason and verdict.reason not in CURATION_REASONS:
+            problems.add(f"{where}: {verdict.id}: reason {verdict.reason!r} is not known{nearest(verdict.reason, CURATION_REASONS)}")
+        elif not verdict.keep and verdict.reason not in DROPPING:
+            problems.add(f"{where}: {verdict.id}: dropped with reason {verdict.reason!r}")
+        elif verdict.keep and verdict.label != label and verdict.reason not in CHANGING:
+            problems.add(f"{where}: {verdict.id}: label {label!r} became {verdict.label!r} with reason {verdict.reason!r}")
+    for field, value in count_verdicts(list(current.values()), verdicts).items():
+        if stage.facts.get(field) != value:
+            problems.add(f"{where}: {field} in stage.json are not those of its verdicts")
+
+
+def _check_curated(
+    curation: CurationFolder, summary: Mapping[str, Any], current: Mapping[str, str], records: Mapping[str, Record], problems: Problems
+) -> None:
+    path = curation.path / CURATED
+    if sha256_of(path) != summary.get("sha256"):
+        problems.add(f"{path}: its hash is not the one in curation.json: it was changed after it was written")
+        return
+    expected = [(id, records[id].text, label, records[id].label) for id, label in current.items() if id in records]
+    if [(row["id"], row["text"], row["label"], row["given_label"]) for row in curation.rows()] != expected:
+        problems.add(f"{path}: is not what records and verdicts give")

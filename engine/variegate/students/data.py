@@ -1,0 +1,170 @@
+"""Labelled texts as students take them, and the rule that keeps training, dev and test splits apart.
+
+Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from variegate.errors import UsageError, nearest
+from variegate.overlap import find_overlap
+from variegate.seeding import derive_seed
+from variegate.store.text_rows import PAIR_SEPARATOR
+from variegate.store.texts import TextSet
+
+_SHOWN = 80  # characters of a text in a message
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """texts, labels and ids belong together, in the source's order. A pair is one text, its parts joined by PAIR_SEPARATOR."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    ids: tuple[str, ...]
+    source: str  # as given, for messages
+    pairs: bool = False  # every text has two parts, which the student reads as such
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @classmethod
+    def of(cls, found: TextSet, *, pairs: bool | None = None) -> LabelledTexts:
+        """pairs: None takes what the reader saw: whether two fields were joined. Raises UsageError for a set without texts or labels."""
+        if found.texts is None:
+            raise UsageError(f"{found.source}: holds vectors without texts, and a student reads texts: give the texts")
+        if found.labels is None:
+            raise UsageError(
+                f"{found.source}: holds no labels, and a student learns and is judged by them: name their field with --label-field"
+            )
+        both = len(found.text_fields) == 2 if pairs is None else pairs
+        return cls(found.texts, found.labels, found.ids, found.source, both)
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """label -> texts, by label."""
+        return dict(sorted(Counter(self.labels).items()))
+
+    def take(self, places: Iterable[int]) -> LabelledTexts:
+        chosen = list(places)
+
+        def taken(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(column[place] for place in chosen)
+
+        return replace(self, texts=taken(self.texts), labels=taken(self.labels), ids=taken(self.ids))
+
+    def without_labels(self, left_out: Collection[str]) -> LabelledTexts:
+        """Without the texts of these labels."""
+        return self.take(place for place, label in enumerate(self.labels) if label not in left_out)
+
+
+# -- pairs -----------------------------------------------------------------------------------------------------
+
+
+def split_pairs(texts: Sequence[str], source: str = "pairs") -> tuple[list[str], list[str]]:
+    """First and second parts. Raises UsageError naming a text that has not exactly two."""
+    first, second = [], []
+    for text in texts:
+        parts = text.split(PAIR_SEPARATOR)
+        if len(parts) != 2 or not all(part.strip() for part in parts):
+            raise UsageError(
+                f"{source}: {short(text)} has {len(parts)} part{'' if len(parts) == 1 else 's'}, and this student reads pairs: expected two texts joined by a line"
+                " end, or two fields named with --text-field FIRST,SECOND"
+            )
+        first.append(parts[0])
+        second.append(parts[1])
+    return first, second
+
+
+def same_form(*sets: LabelledTexts | None) -> list[LabelledTexts | None]:
+    """All sets as pairs where one of them is. Raises UsageError naming a text of another that has not two parts."""
+    if not any(each.pairs for each in sets if each is not None):
+        return list(sets)
+    for each in sets:
+        if each is not None:
+            split_pairs(each.texts, each.source)
+    return [None if each is None else replace(each, pairs=True) for each in sets]
+
+
+# -- splits kept apart -----------------------------------------------------------------------------------------
+
+
+def check_disjoint(train: LabelledTexts, held_out: LabelledTexts, what: str) -> None:
+    """what: the name of the held-out split in the message: "test", "dev". Raises UsageError naming a text that stands in both.
+
+    Equal means equal after folding (Unicode, case, white space), whatever the labels are.
+    """
+    found = find_overlap(train.texts, held_out.texts)
+    if not found:
+        return
+    place, other = found[0]
+    more = f" So do {len(found) - 1} more." if len(found) > 1 else ""
+    raise UsageError(
+        f"{train.source}: {train.ids[place]}: {short(train.texts[place])} stands in the {what} data too ({held_out.source}:"
+        f" {held_out.ids[other]}).{more} A student must not see what it is judged by: take such texts out of {train.source}, or have"
+        " them left out with --drop-overlap"
+    )
+
+
+def without_overlap(train: LabelledTexts, held_out: LabelledTexts) -> tuple[LabelledTexts, int]:
+    """`train` without the texts that also stand in `held_out`, and how many those were."""
+    both = {place for place, _ in find_overlap(train.texts, held_out.texts)}
+    return train.take(place for place in range(len(train)) if place not in both), len(both)
+
+
+def split_off(texts: LabelledTexts, share: float, *, seed: int) -> tuple[LabelledTexts, LabelledTexts]:
+    """(what stays, a dev split of about `share` of each label), drawn by `seed`. A label keeps at least one text.
+
+    Equal texts go to one side together, so that the two are disjoint. Raises UsageError when nothing can be split off.
+    """
+    if not 0 < share < 1:
+        raise UsageError(f"--dev-share {share}: expected a share between 0 and 1")
+    groups = _groups_of_equal_texts(texts)
+    rng = np.random.default_rng(derive_seed(seed, "dev split"))
+    chosen: set[int] = set()
+    for label, count in texts.label_counts.items():
+        wanted = min(round(share * count), count - 1)
+        own = [group for group in groups if texts.labels[group[0]] == label]
+        for pick in rng.permutation(len(own)):
+            if len(own[pick]) <= wanted:
+                chosen.update(own[pick])
+                wanted -= sum(texts.labels[place] == label for place in own[pick])
+    if not chosen:
+        raise UsageError(f"{texts.source}: has too few texts for a dev split of {share:.0%}: give a dev set with --dev, or a larger share")
+    stays = [place for place in range(len(texts)) if place not in chosen]
+    return texts.take(stays), texts.take(sorted(chosen))
+
+
+def _groups_of_equal_texts(texts: LabelledTexts) -> list[list[int]]:
+    groups: dict[int, list[int]] = {}
+    for place, first in find_overlap(texts.texts, texts.texts):
+        groups.setdefault(first, []).append(place)
+    return list(groups.values())
+
+
+# -- labels ----------------------------------------------------------------------------------------------------
+
+
+def check_labels(texts: LabelledTexts, known: Sequence[str], whose: str) -> None:
+    """Raises UsageError naming the labels of `texts` that are not `known`. whose: "the student's", "the task's"."""
+    counts = texts.label_counts
+    unknown = [label for label in counts if label not in set(known)]
+    if not unknown:
+        return
+    first = unknown[0]
+    rest = f" So are {', '.join(map(repr, unknown[1:6]))}{' and others' if len(unknown) > 6 else ''}." if unknown[1:] else ""
+    example = texts.ids[texts.labels.index(first)]
+    raise UsageError(
+        f"{texts.source}: {example}: label {first!r} ({counts[first]} texts) is not one of {whose} {len(known)}{nearest(first, known)}{rest}"
+        f" Correct the labels, or leave their texts out with --leave-out {first!r}"
+    )
+
+
+def short(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -1,0 +1,97 @@
+"""What every student is: labels it knows, predictions, facts of its training, a folder it can be saved to.
+
+Knows nothing of how one is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+from jaxtyping import Float
+
+from variegate import __version__
+from variegate.errors import StoreError, UsageError
+
+Progress = Callable[[str, int, int], None]  # stage, done, whole
+
+# In a saved student's folder:
+STUDENT = "student.json"  # its kind, labels, configuration and facts
+TRAINED_ON = "trained_on.txt"  # a hash a line of its training texts, so that it is not judged by one of them
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Row i belongs to text i; the columns of probabilities and scores are `classes`."""
+
+    labels: tuple[str, ...]  # the most probable class; without probabilities, that of the highest score
+    classes: tuple[str, ...]  # the student's labels, sorted
+    probabilities: Float[np.ndarray, "n c"] | None  # rows sum to 1; None: the student has only scores
+    scores: Float[np.ndarray, "n c"]  # logits, or margins; -inf for a class that the student never saw
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " n"] | None:
+        """The probability of the predicted class."""
+        return None if self.probabilities is None else self.probabilities.max(axis=1)
+
+
+class Student(Protocol):
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Sorted."""
+        ...
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it reads text pairs: each text is then two, joined by PAIR_SEPARATOR."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """JSON-able: what was trained on what, for how long, and what went unusually (`warnings`)."""
+        ...
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """`overlap.text_hash` of each text it was trained on; empty for a model that another tool trained."""
+        ...
+
+    def predict(self, texts: Sequence[str], *, progress: Progress | None = None) -> Predictions: ...
+
+    def save(self, folder: Path) -> None:
+        """Write the student into a new folder, whole or not at all. Raises StoreError, also when the folder is there already."""
+        ...
+
+
+def write_about(student: Student, config: Any, folder: Path) -> None:
+    """student.json and trained_on.txt."""
+    about = {
+        "variegate": __version__,
+        "kind": config.kind,
+        "labels": list(student.labels),
+        "pairs": student.pairs,
+        "config": config.model_dump(mode="json"),
+        "facts": student.facts,
+    }
+    (folder / STUDENT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    (folder / TRAINED_ON).write_text("".join(f"{each}\n" for each in sorted(student.trained_on)), encoding="ascii")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The content of student.json, with that of trained_on.txt. Raises UsageError where there is no student, StoreError for a damaged one."""
+    path = folder / STUDENT
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no {STUDENT}: give the folder of a student, as `variegate train` writes it")
+    try:
+        about = orjson.loads(path.read_bytes())
+        hashes = (folder / TRAINED_ON).read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError, orjson.JSONDecodeError) as error:
+        raise StoreError(f"{folder}: cannot be read as a student: {error}: train it again") from error
+    missing = [name for name in ("kind", "labels", "pairs", "config", "facts") if not isinstance(about, dict) or name not in about]
+    if missing:
+        raise StoreError(f"{path}: holds no {missing[0]!r}: train the student again")
+    return {**about, "trained_on": frozenset(hashes)}
