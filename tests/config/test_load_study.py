@@ -26,8 +26,8 @@ def write(folder: Path, **parts: Any) -> str:
 @pytest.mark.parametrize("name", bundled("studies"))
 def test_bundled_studies_load(name: str) -> None:
     study = load_study(name)
-    assert (study.name, study.output) == (name, f"runs/studies/{name}")
-    assert cells_of(study)
+    assert study.name == name
+    assert len(cells_of(study)) > 1
 
 
 def test_a_study_by_names_is_resolved(files: Path) -> None:

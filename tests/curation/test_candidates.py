@@ -30,9 +30,11 @@ def test_nearest_are_scikit_learns_by_cosine() -> None:
 
 
 def test_of_equally_near_classes_the_first() -> None:
-    """Three classes in one direction, of different lengths: their cosines differ in the last bits."""
-    classes = np.array([[0.1, 0.3], [0.7, 2.1], [1.0, 0.0], [0.03, 0.09]])
-    assert nearest_classes(np.array([[1.0, 3.0], [1e-3, 3e-3]]), classes, 3).tolist() == [[0, 1, 3], [0, 1, 3]]
+    """Twenty classes in one direction, of different lengths: their cosines differ in the last bits."""
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=64)
+    classes = direction * rng.uniform(0.1, 9.0, size=(20, 1))
+    assert nearest_classes(rng.normal(size=(5, 64)) + direction, classes, 20).tolist() == [list(range(20))] * 5
 
 
 def test_a_text_without_a_vector_takes_the_first() -> None:

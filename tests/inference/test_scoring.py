@@ -119,6 +119,22 @@ def test_a_followed_path_saves_questions() -> None:
     assert asked == [1, 2, 4]
 
 
+def test_a_followed_path_passes_nodes_that_do_not_branch() -> None:
+    """1 2 3 4, 1 2 3 5, 6: after 1 the engine goes on over 2 and 3, of which it gives no log-probabilities."""
+    trie = ChoiceTrie([(1, 2, 3, 4), (1, 2, 3, 5), (6,)], END)
+    asked = []
+
+    def answer(questions: list[Question]) -> list[list[Step]]:
+        asked.append([each.node for each in questions])
+        first, last = {1: -0.5, 6: -1.5, 4: -9.0, 5: -9.0}, {1: -9.0, 6: -9.0, 4: -2.0, 5: -1.0}
+        return [[Step(first, 1), Step({}, 2), Step({}, 3), Step(last, 5)]]
+
+    (row,) = walk([trie], answer, constrained=True, prune=0.0)
+    assert asked == [[()]]
+    root, end = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-1))
+    assert np.exp(row) == pytest.approx([root * (1 - end), root * end, 1 - root])
+
+
 def test_a_path_that_leaves_the_trie_says_nothing_more() -> None:
     """The engine goes on with 9, which no choice has: its second step must not be taken for the node (1,)."""
     trie = ChoiceTrie([(1, 2), (1, 3), (4,)], END)

@@ -101,6 +101,25 @@ def test_continuations_are_those_of_the_whole_text(plain: PromptEncoder) -> None
             assert list(found) == expected, (text, choice)
 
 
+class ContextTokenizer:
+    """Characters, each with an id that also holds the character before it: as in tokenizers that look at what stands before."""
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        before = chr(2) if add_special_tokens else chr(1)
+        return [1000 * ord(a) + ord(b) for a, b in zip(before + text, text, strict=False)]
+
+    def __call__(self, texts: list[str]) -> dict[str, list[list[int]]]:
+        return {"input_ids": [self.encode(text) for text in texts]}
+
+
+def test_continuations_are_remembered_for_the_last_line_alone() -> None:
+    encoder = PromptEncoder(ModelConfig(name="nano", path=str(asset("nano-llama"))))
+    encoder.tokenizer = ContextTokenizer()
+    for text in ("a\nx:", "b\nx:", "b\nx", "x:", "x", "\n"):
+        found = encoder.continuations((Message("user", text),), ["yes", "no"])
+        assert found == tuple(tuple(encoder.tokenizer.encode(text + choice)[len(text) :]) for choice in ("yes", "no")), text
+
+
 def test_continuations_of_a_chat_stand_alone(tokenizer_with: Callable[..., ModelConfig]) -> None:
     encoder = PromptEncoder(tokenizer_with(chat_template=TEMPLATE))
     found = encoder.continuations((Message("user", "Which?"),), ["card arrival", "atm"])

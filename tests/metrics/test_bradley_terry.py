@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variegate.errors import UsageError
+from variegate.errors import UsageError, VariegateError
 from variegate.metrics.bradley_terry import fit, rank_tasks
 
 
@@ -50,6 +50,24 @@ def test_a_batch_is_fitted_as_one_by_one() -> None:
     wins = np.random.default_rng(0).integers(0, 5, (6, 4, 4)) * (1 - np.eye(4, dtype=int))
     for each, found in zip(wins, fit(wins, 0.5), strict=True):
         assert found == pytest.approx(fit(each, 0.5), abs=1e-8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 9), st.integers(0, 2**32 - 1), st.floats(0.001, 10), st.floats(0, 1))
+def test_the_fit_is_at_the_maximum_however_lopsided(t: int, seed: int, prior: float, density: float) -> None:
+    """Up to a million votes a pair, pairs that never met, tasks that won all: won votes equal the expected ones."""
+    rng = np.random.default_rng(seed)
+    wins = np.where(rng.random((t, t)) < density, np.floor(10 ** rng.uniform(0, 6, (t, t))), 0) * (1 - np.eye(t))
+    theta = fit(wins, prior)
+    w = wins + prior / (t - 1) * (1 - np.eye(t))
+    expected = ((w + w.T) / (1 + np.exp(theta[None, :] - theta[:, None]))).sum(1)
+    assert expected == pytest.approx(w.sum(1), abs=1e-9 * w.sum())
+
+
+def test_no_maximum_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variegate.metrics.bradley_terry._NEWTON_STEPS", 1)
+    with pytest.raises(VariegateError, match="no maximum was reached in 1 steps: raise the prior"):
+        fit(np.array([[0, 1e6, 0], [0, 0, 0], [0, 0, 0]]), 0.001)
 
 
 def test_two_tasks_by_hand() -> None:
@@ -122,7 +140,8 @@ def test_whole_judges_are_resampled() -> None:
         ([], {}, "no vote"),
         ([], {"tasks": ["a", "b"]}, "no vote"),
         ([("a", "b")], {"judges": ["x"]}, "one judge alone"),
-        ([("a", "b")], {"prior": 0}, "prior 0: expected more than 0"),
+        ([("a", "b")], {"prior": 0}, r"prior 0: expected 0\.001 or more"),
+        ([("a", "b")], {"prior": float("nan")}, "prior nan"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(votes: list[tuple[str, str]], more: dict[str, object], said: str) -> None:

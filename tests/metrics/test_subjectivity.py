@@ -142,6 +142,7 @@ def test_slopes_of_two_students_differ_by_the_slope_of_the_difference() -> None:
     assert found[0].value - found[1].value == pytest.approx(found[2].value)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_slope_that_cannot_be_told_is_not_told() -> None:
     assert agreement_slope(np.ones(5), np.arange(5.0)) is None
     straight = agreement_slope(np.array([0.5, 0.5, 1.0, 1.0]), np.ones(4))
@@ -149,4 +150,7 @@ def test_a_slope_that_cannot_be_told_is_not_told() -> None:
     assert (round(straight.value, 9), straight.low, straight.high) == (0, None, None)
     alone = agreement_slope(np.array([0.5, 1.0, 1.0, 1.0]), np.array([0, 1, 0, 1]))
     assert alone is not None
-    assert alone.low is None
+    assert (alone.value, alone.low) == (pytest.approx(4 / 3), None)
+    two = agreement_slope(np.array([0.5, 1.0]), np.array([0, 1]))
+    assert two is not None
+    assert (two.value, two.low) == (pytest.approx(2), None)

@@ -188,6 +188,29 @@ def test_the_oracle_has_not_seen_the_test_split(run: Run, tmp_path: Path) -> Non
     assert "5 texts of the real train split also stand in the held-out data: oracle and student did not see them" in found["warnings"]
 
 
+def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
+    tools = runpy.run_path(str(Path(__file__).parents[1] / "embeddings" / "tiny_bert.py"))
+    tools["WORDS"][:] = [*PARTS.FILLERS, *(word for words in PARTS.WORDS.values() for word in words)]
+    model = tools["write_bert"](tmp_path / "bert")
+    student = {
+        "kind": "finetune",
+        "model": str(model),
+        "epochs": 3,
+        "patience": 1,
+        "max_tokens": 16,
+        "learning_rate": 1e-3,
+        "batch_size": 8,
+    }
+    found = run(PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, curations={}, replicates=1, student=student, student_seeds=2))
+    (cell,) = found["cells"]
+    assert cell["status"] == "done", cell["error"]
+    accuracy = cell["student"]["seeds"]["accuracy"]
+    assert (accuracy["n"], accuracy["mean"]) == (2, cell["student"]["accuracy"])
+    assert cell["cost"]["train_seconds"] > 0
+    assert (found["real"]["n"], found["real"]["seeds"]["accuracy"]["n"]) == (90, 2)
+    assert len(list((tmp_path / "study" / "students").glob("finetune-*"))) == 4  # all texts and equal n, two seeds each
+
+
 def test_options_that_never_act_are_said(run: Run, tmp_path: Path) -> None:
     """One round: no suppression yet. And greedy decoding makes every replicate the same."""
     rounds = {"rounds": {"min_requests": 1000}}
@@ -243,6 +266,14 @@ def test_a_new_option_makes_its_own_cells_alone(
     new = {cell["id"]: cell for cell in lasting(found)["cells"]}
     assert len(new) == 12
     assert {id: new[id] for id in old} == old
+
+
+def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..., StudyConfig], run: Run) -> None:
+    study, backend = copied(), PARTS.WordyBackend()
+    larger = {**study.run.model_dump(mode="json"), "target": {"per_label": 10}}
+    found = run(copied(run=larger), backend=backend)
+    assert {cell["n"] for cell in found["cells"]} == {30}
+    assert sum(len(call) for call in backend.calls) == 4 * 6  # two more of each label
 
 
 def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Callable[..., StudyConfig], run: Run) -> None:

@@ -205,6 +205,7 @@ def test_labels_of_a_file(run: Any, go: Callable[..., Any], tmp_path: Path) -> N
     final = {row["id"]: row["label"] for row in rows_of(run.folder)}
     assert all(final[id] == label for id, label in known)
     assert sum(final[id] == label for id, label in run.truth.items()) > 45 + 10  # 45 were right as given: the proxy mends more
+    assert go(stage, seed=1)["reused"] == []  # the proxy's folds are drawn anew
     file.write_text(file.read_text().replace(",anger", ",fear", 1))
     assert go(stage)["reused"] == []
     moved = tmp_path / "moved.csv"
@@ -300,6 +301,16 @@ def test_a_locked_run(run: Any, go: Callable[..., Any]) -> None:
 def test_wrong_input_is_told_before_any_stage_runs(run: Any, go: Callable[..., Any], stage: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words.replace("?", r"\?")):
         go(DUPLICATES, stage)
+    assert not (run.folder.path / "curations").exists()
+
+
+def test_a_check_without_real_data_is_refused_before_any_stage_runs(run: Any, go: Callable[..., Any]) -> None:
+    path = run.folder.path / "run.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["task"]["data"] = None
+    path.write_text(yaml.safe_dump(settings))
+    with pytest.raises(UsageError, match=r"has no data\.train: name a file there, in .*run\.yaml"):
+        go(DUPLICATES, check=True)
     assert not (run.folder.path / "curations").exists()
 
 

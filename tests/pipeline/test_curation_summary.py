@@ -70,6 +70,8 @@ def test_the_ledger_holds_from_request_to_final_label(history: tuple[Ledger, lis
         expected_in = stage["counts"]["kept"]
     assert expected_in == found["kept"]
 
+    last = {verdict.id: verdict for verdicts in stages for verdict in verdicts}
+    assert dict(zip(items.ids, items.labels, strict=True)) == {id: each.label for id, each in last.items() if each.keep}
     rows = list(curated_rows(records, items, said))
     assert [row["id"] for row in rows] == list(items.ids) == [record.id for record in records if record.id in items.ids]
     flips = Counter((row["given_label"], row["label"]) for row in rows if row["given_label"] != row["label"])
@@ -114,8 +116,8 @@ def test_confidence_and_reasons_are_those_of_the_stages_in_order() -> None:
     for kind, verdict in (
         ("duplicates", Verdict("a", "joy")),
         ("relabel", Verdict("a", "fear", reason="relabelled", confidence=0.6)),
-        ("scope", Verdict("a", "fear", confidence=0.99)),
         ("label_replacement", Verdict("a", "anger", reason="replaced", confidence=0.7)),
+        ("scope", Verdict("a", "anger", confidence=0.99)),
         ("denoise", Verdict("a", "anger")),
     ):
         said.add(kind, verdict)

@@ -90,6 +90,7 @@ def test_what_is_finished_outlives_an_end_in_the_middle(
     assert engine.asked == [8]
     assert verdict_bytes(run, "c") == verdict_bytes(run, "whole")
     assert observations(run) == observations(run, "whole")
+    assert not (folder_of(run).path / "set-aside").exists()
 
 
 def test_what_only_weighs_the_answers_asks_nothing(run: Any, go: Callable[..., Any]) -> None:
@@ -173,6 +174,22 @@ def test_prompts_too_long_leave_the_label(curable_run: Callable[..., Any], go: C
     stage = summary["stages"][0]
     assert stage["counts"]["unjudged"] == stage["counts"]["named"]["unjudged"] == 1
     assert "could not be judged and keep their label" in stage["warnings"][0]
+
+
+def test_what_failed_is_asked_again_when_the_stage_is(curable_run: Callable[..., Any], go: Callable[..., Any], tmp_path: Path) -> None:
+    """The others' answers are taken over; a longer context is a reason to try again."""
+    long = curable_run(tmp_path / "long", per_label=3)
+    path = long.folder.rounds_path / "000000" / "completions.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"I felt joy when", b"joy " * 3000, 1))
+    stage = {**STAGE, "calibration": "none"}
+    go(stage, run=long)
+    settings = long.folder.path / "run.yaml"
+    settings.write_text(settings.read_text().replace("max_model_len: 1024", "max_model_len: 1000"))
+    summary, engine = go(stage, run=long)
+    assert sum(engine.asked) == 0  # the only one that is asked about does not fit this engine either
+    assert len(observations(long)) == 9
+    assert summary["reused"] == []
+    assert summary["stages"][0]["counts"]["unjudged"] == 1
 
 
 def test_in_vllm(run: Any, encoder: Any, nano_vllm: Any) -> None:

@@ -256,7 +256,7 @@ def make_scores(
         {
             "seed": seed,
             "evaluation": make_evaluation(labels, each, accuracy, seed),
-            "facts": {"n": 1071, "epochs": 5, "best_dev": 0.81, "seconds": 12.5},
+            "facts": {"n": 1071, "epochs": 5, "best_dev": 0.81, "seconds": 12.5, "fingerprint": "0f3c" * 16},
         }
         for seed in range(seeds)
     ]

@@ -20,7 +20,7 @@ def test_values_by_hand() -> None:
 
 
 def test_differences_carry_their_sign_and_zero_none() -> None:
-    assert [write_change(value, "share") for value in (0.0414, -0.0414, 0.0, -0.0004)] == ["+4.1", "−4.1", "0.0", "0.0"]
+    assert [write_change(value, "share") for value in (0.0414, -0.0414, 0.0, -0.0004)] == ["+4.1", "−4.1", "0.0", "−0.04"]
     assert [write_change(value, "score") for value in (0.012, -0.012, 0.00002)] == ["+0.012", "−0.012", "+2.0e-05"]
     assert write_change(-98, "count") == "−98"
 

@@ -57,7 +57,8 @@ def test_the_table_by_hand(makers: Makers) -> None:
     study["pareto"] = [1]
     table = study_context(study)["table"]
     assert table["axes"] == ["temperature"]  # what does not vary tells nothing
-    assert [column["title"] for column in table["columns"]][:3] == ["Student accuracy", "Label accuracy", "Remote-Clique"]
+    assert [column["title"] for column in table["columns"]] == ["Student accuracy", "Label accuracy", "Remote-Clique", "Top-5 similarity"]
+    assert [column["title"] for column in table["others"]["columns"]] == ["Distinct-2", "Coverage"]
     assert [(row["number"], row["n"], row["texts"], row["front"]) for row in table["rows"]] == [(1, 3, 600, False), (2, 3, 600, True)]
     assert [row["cells"][1]["best"] for row in table["rows"]] == [True, False]  # heat costs labels
 
@@ -85,12 +86,12 @@ def test_effects_are_drawn_as_long_as_they_are(study: dict[str, Any]) -> None:
         "Student accuracy",
         "Label accuracy",
         "Remote-Clique",
-        "Distinct-2",
         "Top-5 similarity",
+        "Distinct-2",
         "Coverage",
     ]
     for plot, measure in zip(
-        plots, ("student_accuracy", "label_accuracy", "remote_clique", "distinct_2", "top_5", "coverage"), strict=True
+        plots, ("student_accuracy", "label_accuracy", "remote_clique", "top_5", "distinct_2", "coverage"), strict=True
     ):
         root = ET.fromstring(plot["plot"])
         zero = next(float(line.attrib["x1"]) for line in root.iter("line") if line.attrib["class"] == "whisk-zero")
@@ -120,6 +121,14 @@ def test_the_front_is_as_told_and_its_points_are_filled(study: dict[str, Any]) -
     assert sorted((each[0].text or "").split(":")[0] for each in filled) == ["1", "8"]
     assert [each["number"] for each in context["front"]] == [1, 8]
     assert context["axis"] == "curation"
+
+
+def test_no_interval_of_a_share_is_drawn_beyond_100_percent(study: dict[str, Any]) -> None:
+    for group in study["summary"]:
+        group["measures"]["student_accuracy"] |= {"mean": 0.97, "low": 0.9, "high": 1.04}
+    plot = study_context(study)["trade_off"]["plot"]
+    ticks = [float(each[:-2]) for each in re.findall(r">([\d.]+ %)</text>", plot)]
+    assert max(ticks) == 100
 
 
 def test_failed_cells_are_red_and_named(study: dict[str, Any], read_page: ReadPage) -> None:

@@ -76,11 +76,12 @@ def _compare(study: Any, as_json: bool) -> None:
     finally:
         stages.stop()
     output = Path(study.output)
-    report = write_study_report(found, output / "report.html")
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print_study(found)
+    report = write_study_report(found, output / "report.html")  # last: what cannot be written is at least shown
+    if not as_json:
         click.echo(f"Study:  {visible(str(output / STUDY))}")
         click.echo(f"Report: {visible(str(report))}")
     failed = [cell for cell in found["cells"] if cell["status"] == "failed"]

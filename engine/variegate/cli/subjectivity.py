@@ -119,7 +119,7 @@ def instances(
 @click.option("--instances", type=click.IntRange(min=0), default=3, show_default=True, help="Real texts of each task that the judge sees.")
 @_model_options
 @click.option("--name", metavar="TASK", help="The task in question.")
-@click.option("--prior", type=click.FloatRange(min=0, min_open=True), default=0.5, show_default=True, help="Won and lost votes that each task is given, spread over all others.")  # fmt: skip
+@click.option("--prior", type=click.FloatRange(min=0.001), default=0.5, show_default=True, help="Won and lost votes that each task is given, spread over all others.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=100), default=2000, show_default=True, help="Resamples behind the intervals.")
 @click.option("--resample", type=click.Choice(("votes", "judges")), default="votes", show_default=True, help="What a resample draws; judges, where each gave several votes.")  # fmt: skip
 @_output_options

@@ -43,18 +43,18 @@ def cells_of(study: StudyConfig) -> list[Cell]:
     """
     options = study.options()
     excluded = [_excluded(study, each) for each in study.exclude]
-    used = [False] * len(excluded)
     cells: list[Cell] = []
+    runs: dict[tuple[str, ...], RunConfig] = {}  # options but the curation, and replicate -> run
     for chosen in product(*options.values()):
         axes = dict(zip(options, chosen, strict=True))
-        hits = [all(axes[axis] == option for axis, option in each.items()) for each in excluded]
-        used = [before or hit for before, hit in zip(used, hits, strict=True)]
-        if any(hits):
+        if any(all(axes[axis] == option for axis, option in each.items()) for each in excluded):
             continue
-        cells += [_cell(study, axes, replicate) for replicate in range(study.replicates)]
-    for each, hit in zip(study.exclude, used, strict=True):
-        if not hit:
-            raise ConfigError(f"study {study.name!r}: exclude {each}: leaves no combination out: correct it, or delete it")
+        for replicate in range(study.replicates):
+            own = {axis: option for axis, option in axes.items() if axis != "curation"}
+            key = (*own.values(), str(replicate))
+            if key not in runs:
+                runs[key] = _run(study, own, replicate)
+            cells.append(_cell(study, axes, replicate, runs[key]))
     if not cells:
         raise ConfigError(f"study {study.name!r}: `exclude` leaves no combination: leave less out")
     _check_different(study, cells)
@@ -83,7 +83,7 @@ def _excluded(study: StudyConfig, given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _cell(study: StudyConfig, axes: dict[str, str], replicate: int) -> Cell:
+def _run(study: StudyConfig, axes: dict[str, str], replicate: int) -> RunConfig:
     fields: Overrides = {}
     set_by: dict[str, str] = {}
     for axis, option in axes.items():
@@ -103,13 +103,16 @@ def _cell(study: StudyConfig, axes: dict[str, str], replicate: int) -> Cell:
     fields["seed"] = study.run.seed + replicate
     fields["output"] = study.output
     ordered = sorted(fields, key=lambda field: field.count("."))  # `strategy` before `strategy.seed_pool`
-    run = build_run(
+    return build_run(
         study.run.model_dump(mode="json"),
         PACKAGE,  # every path is absolute already
         [assignment(field, fields[field]) for field in ordered],
         where=f"study {study.name!r}: {named(axes)}",
         output=study.output,
     )
+
+
+def _cell(study: StudyConfig, axes: dict[str, str], replicate: int, run: RunConfig) -> Cell:
     curation = axes.get("curation", NO_CURATION)
     if curation == NO_CURATION:
         return Cell(axes, replicate, run, None, None)
@@ -128,9 +131,7 @@ def _fields_of(study: StudyConfig, axis: str, option: str) -> Overrides:
         return {"strategy.seed_pool": (study.axes.seeding or [])[place]}
     if axis == "suppression":
         return {"decoding.suppression": _suppression(study.run, option)}
-    if axis == "strategy":
-        return {"strategy": _strategy(study, option)}
-    return {}  # curation
+    return {"strategy": _strategy(study, option)}
 
 
 def _suppression(run: RunConfig, option: str) -> dict[str, Any] | None:

@@ -136,9 +136,15 @@ def observe(asks: Sequence[Ask], backend: Backend, stage: RelabelStage, *, on_pr
 
 
 def least_probability(stage: RelabelStage) -> float:
-    """Labels from this probability on are scored exactly, and so is the best one; what is left to less probable ones that
-    begin alike is shared among them. Contextual calibration divides by small probabilities and needs them all."""
-    return 0.0 if stage.calibration == "contextual" else 0.05
+    """Labels from this probability on are scored exactly; the best one always is. Where the engine need not look, labels that
+    begin alike share their probability equally.
+
+    1 (the best alone) asks about once for a text. A margin needs the second, a temperature all that matter; contextual
+    calibration divides by small probabilities and needs every one.
+    """
+    if stage.calibration == "contextual":
+        return 0.0
+    return 0.05 if stage.margin > 0 or stage.calibration == "temperature" else 1.0
 
 
 def asked(stage: RelabelStage) -> list[Any]:

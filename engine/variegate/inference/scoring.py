@@ -90,6 +90,4 @@ def _follow(trie: ChoiceTrie, node: Node, steps: Sequence[Step], known: dict[Nod
             return
         if len(children) > 1:
             known[node] = {token: step.logprobs[token] for token in children}
-        if step.chosen not in children:
-            return
         node = (*node, step.chosen)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from variegate.errors import UsageError, VariegateError
 
-PRIOR = 0.5
+PRIOR, LEAST_PRIOR = 0.5, 0.001  # votes; below, strengths of tasks that never met are lost in rounding
 _MM_STEPS = 50
 _NEWTON_STEPS = 100
 _CLOSE = 1e-8  # last change of a log-strength; Newton's steps square it
@@ -125,8 +125,10 @@ def _check(votes: Sequence[tuple[str, str]], names: Sequence[str], judges: Seque
         raise UsageError(f"one task alone, {names[0]!r}: a ranking needs two")
     if judges is not None and len(set(judges)) < 2:
         raise UsageError("one judge alone: resampling judges needs two or more; resample votes instead")
-    if not prior > 0:
-        raise UsageError(f"prior {prior}: expected more than 0: without one, a task that won all its votes has no finite strength")
+    if not prior >= LEAST_PRIOR:
+        raise UsageError(
+            f"prior {prior}: expected {LEAST_PRIOR} or more: without one, a task that won all its votes has no finite strength"
+        )
 
 
 def fit(wins: Float[np.ndarray, "... t t"], prior: float) -> Float[np.ndarray, "... t"]:

@@ -133,9 +133,11 @@ def agreement_slope(shares: Float[np.ndarray, " n"], outcome: Float[np.ndarray, 
         return None
     import statsmodels.api as sm
 
-    fit = sm.OLS(outcome.astype(np.float64), sm.add_constant(shares)).fit(cov_type="HC3")
-    low, high = (float(bound) for bound in fit.conf_int()[1])
+    design = sm.add_constant(shares)
     centred = (shares - shares.mean()) ** 2
-    alone = 1 / len(shares) + centred.max() / centred.sum() > 1 - 1e-9  # one item decides the slope, and its residual is 0
-    known = not alone and high - low > 1e-12
+    if len(shares) < 3 or 1 / len(shares) + centred.max() / centred.sum() > 1 - 1e-9:  # one item decides the slope, and its residual is 0
+        return Interval(float(np.linalg.lstsq(design, outcome.astype(np.float64), rcond=None)[0][1]), None, None)
+    fit = sm.OLS(outcome.astype(np.float64), design).fit(cov_type="HC3")
+    low, high = (float(bound) for bound in fit.conf_int()[1])
+    known = high - low > 1e-12
     return Interval(float(fit.params[1]), low if known else None, high if known else None)

@@ -90,6 +90,11 @@ class Encoders:
         """The one that a linear student reads through; None for the others."""
         return None if isinstance(config, FinetunedStudentConfig) else self.get(config.encoder, config.pooling)
 
+    def fingerprint(self, config: StudentConfig) -> str | None:
+        """Of the encoder that a linear student reads through."""
+        encoder = self.of_student(config)
+        return None if encoder is None else encoder.fingerprint
+
 
 class RealData:
     """The real side of one study. Raises UsageError where a split that is named cannot be read."""
@@ -187,8 +192,8 @@ class RealData:
         self, config: StudentConfig, train: LabelledTexts, seed: int, make: Callable[[], Student], *, dev: LabelledTexts | None = None
     ) -> LazyStudent:
         own_seed = seed if depends_on_seed(config) or needs_dev(config) else 0
-        key = digest([config.model_dump(mode="json"), own_seed, train.texts, train.labels, None if dev is None else [dev.texts, dev.labels],
-                      self.study.dev])  # fmt: skip
+        settings = [config.model_dump(mode="json"), self.encoders.fingerprint(config), own_seed, self.study.dev]
+        key = digest([settings, train.texts, train.labels, None if dev is None else [dev.texts, dev.labels]])
         return LazyStudent(self._folder / f"{config.kind}-{key}", make, lambda: self.encoders.of_student(config))
 
 

@@ -84,7 +84,8 @@ class Scorer:
     def _common_key(self) -> str:
         study = self.study
         settings = study.model_dump(mode="json", include={"student", "student_seeds", "dev", "oracle", "encoder"})
-        return digest([_FORMAT, settings, self.real.key, self.real.labels, self._encoder.fingerprint], length=32)
+        readers = [self.encoders.fingerprint(config) for config in (study.student, study.oracle) if config is not None]
+        return digest([_FORMAT, settings, self.real.key, self.real.labels, self._encoder.fingerprint, readers], length=32)
 
     def _measure(self, texts: LabelledTexts, place: Place) -> dict[str, Any]:
         self.report(f"measuring {place.id}", 0, 1)

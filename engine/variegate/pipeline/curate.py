@@ -73,6 +73,8 @@ def curate(
         run = load_run(folder.path / "run.yaml")
         inputs = Inputs(folder, run, config, records, encoder=encoder, oracle=oracle, report=progress or _silent)
         curating = _Curating(inputs, curation, ledger, start)
+        if check_labels:
+            inputs.check_oracle()
         try:
             curating.run()
             return curating.finish(check_labels)

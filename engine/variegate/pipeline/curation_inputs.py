@@ -116,7 +116,9 @@ class Inputs:
         data = self.task.data
         path = getattr(data, name) if data else None
         if data is None or path is None:
-            raise UsageError(f"task {self.task.name!r}: has no data.{name}: name a file there, in {self.folder.path / 'run.yaml'} (task.data.{name})")
+            raise UsageError(
+                f"task {self.task.name!r}: has no data.{name}: name a file there, in {self.folder.path / 'run.yaml'} (task.data.{name})"
+            )
         if not Path(path).is_file():
             raise UsageError(
                 f"task {self.task.name!r}: data.{name} {path}: no such file: set VARIEGATE_DATA to the folder of the data sets, or correct"

@@ -80,9 +80,7 @@ def ask_model(
         )
     warnings = []
     if found.num_unread:
-        warnings.append(
-            f"{found.num_unread:,} of {len(texts) * settings.votes:,} answers name no label: they count as not given"
-        )
+        warnings.append(f"{found.num_unread:,} of {len(texts) * settings.votes:,} answers name no label: they count as not given")
     if found.num_errors:
         warnings.append(f"{found.num_errors:,} questions could not be asked, the first: {found.first_error}")
     items = Annotated(

@@ -69,6 +69,7 @@ class Relabelling:
         prompt = [message.content for message in wording.messages("A text.", list(task.labels))]
         return [
             self.identity,
+            self.model.engine.max_model_len,  # beyond it nothing can be asked
             prompt,
             [[name, label.title, label.description] for name, label in task.labels.items()],
             digest([self._examples, self._calibration]),
@@ -111,11 +112,11 @@ class Relabelling:
         )
 
     def _take_over(self, folder: CurationFolder, path: Path, wanted: set[str], known: dict[str, Any]) -> None:
-        """Copy answers to the very same questions from stages set aside earlier."""
+        """Copy answers to the very same questions from stages set aside earlier. What failed there is worth another try."""
         found: dict[str, Any] = {}
         for aside in folder.set_aside_stages(self.stage.kind) if wanted else ():
             for row in folder.read_observations(aside):
-                if row["key"] in wanted:
+                if row["key"] in wanted and "error" not in row:
                     found.setdefault(row["key"], row)
         if found:
             folder.write_observations(path, list(found.values()))

@@ -70,8 +70,9 @@ def write_change(value: float, kind: str) -> str:
         written = duration(abs(value))
     else:
         written = write_value(abs(value), kind)
-    zero = not any(digit in "123456789" for digit in written.split("e")[0])
-    return ("" if zero else "−" if value < 0 else "+") + written
+    if value and not any(digit in "123456789" for digit in written):
+        written = f"{100 * abs(value) if kind == 'share' else abs(value):.1g}"  # however small, it has a sign
+    return ("" if value == 0 else "−" if value < 0 else "+") + written
 
 
 def write_range(low: float | None, high: float | None, kind: str, *, change: bool = False) -> str:

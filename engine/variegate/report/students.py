@@ -136,8 +136,8 @@ def _plot(students: list[dict[str, Any]]) -> str | None:
                 Point(
                     student["name"],
                     score["mean"],
-                    None if sd is None else score["mean"] - sd,
-                    None if sd is None else score["mean"] + sd,
+                    None if sd is None else max(score["mean"] - sd, 0.0),
+                    None if sd is None else min(score["mean"] + sd, 1.0),
                     outer=score["outer"],
                     dots=tuple(score["values"]) if len(score["values"]) > 1 else (),
                     words=score["written"],

@@ -1,7 +1,7 @@
 """A study as one HTML page: every combination of options with its scores, what each option changed, and what it cost.
 
 Keys read (others are ignored; a missing part or one of another type leaves a gap), as `variegate compare` writes them:
-    variegate, created, name, task, axes {axis: [option]}, replicates, student {..}, oracle {config, test}, real {evaluation.., n, at_equal_n {..}}
+    variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test}, real {evaluation.., n, at_equal_n {..}}
     cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, label_accuracy, diversity {}, similarity {},
             student {}, cost {}, status, error}]
     summary [{axes, n, replicates, failed, measures {name: {mean, sd, low, high, n}}}], effects [{axis, from, to, measure, difference, low, high, n, p}]
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from variegate.report.curation import facts_in_words
-from variegate.report.measured import finite, items, mapping, scalar, text, whole, words
+from variegate.report.measured import finite, items, mapping, text, whole, words
 from variegate.report.numbers import Mean, drawable, pair_of, read_mean, write_range, write_share, write_value
 from variegate.report.page import render_template
 from variegate.report.study_cells import BASIS, COSTS, Axes, cells_table, costs_table, options_of, varying
 from variegate.report.study_effects import effects_section, regressions
-from variegate.report.study_measures import DIVERSITY, OUTCOME, in_order, study_measure
+from variegate.report.study_measures import DIVERSITY, IN_SIGHT, OUTCOME, StudyMeasure, in_order, study_measure
 from variegate.report.svg import clip
 from variegate.report.trade_off import CROWDED, NUM_KINDS, Group, Level, shape, trade_off
 from variegate.store.files import write_atomic
@@ -55,6 +55,9 @@ def study_context(study: Mapping[str, Any]) -> dict[str, Any]:
         "num_cells": len(cells),
         "num_groups": len(groups),
         "failed": [_failed(cell) for cell in failed],
+        "train_size": whole(mapping(study.get("train_size")).get("n")),
+        "train_rule": words(mapping(study.get("train_size")).get("rule")),
+        "num_test": whole(mapping(study.get("real")).get("n_test")) or whole(mapping(mapping(study.get("oracle")).get("test")).get("n")),
         "student": facts_in_words(mapping(study.get("student"))),
         "references": _references(study),
         "table": _table(groups, axes, _front(study)),
@@ -100,31 +103,40 @@ def _front(study: Mapping[str, Any]) -> set[int]:
 
 
 def _table(groups: list[dict[str, Any]], axes: Axes, front: set[int]) -> dict[str, Any] | None:
+    """Two tables of the same rows: the measures to look at first with what they cost, and all others."""
     if not groups:
         return None
-    names = [name for name in in_order(name for group in groups for name in group["measures"]) if not _is_cost(name)]
+    names = in_order(name for group in groups for name in group["measures"])
     best = {}
     for name in names:
         means = [group["measures"][name].mean for group in groups if name in group["measures"]]
         best[name] = max(means) if means and study_measure(name).name in (OUTCOME, "label_accuracy") else None
-    columns = [{"name": name, "title": study_measure(name).title, "says": study_measure(name).says} for name in names]
-    rows = []
-    for place, group in enumerate(groups):
-        cells = [_cell(group["measures"].get(name), study_measure(name).kind, best[name]) for name in names]
-        rows.append({**group, "cells": cells, "front": place in front})
-    return {"columns": columns, "axes": [axis for axis, _ in varying(axes)], "rows": rows}
+
+    def part(chosen: list[str]) -> dict[str, Any]:
+        rows = [
+            {
+                **group,
+                "cells": [_cell(group["measures"].get(name), study_measure(name), best[name]) for name in chosen],
+                "front": place in front,
+            }
+            for place, group in enumerate(groups)
+        ]
+        measures = [study_measure(name) for name in chosen]
+        columns = [{"title": each.title, "says": each.says, "cost": each.name in COSTS} for each in measures]
+        return {"columns": columns, "axes": [axis for axis, _ in varying(axes)], "rows": rows}
+
+    first = [name for name in names if study_measure(name).name in IN_SIGHT]
+    others = [name for name in names if name not in first and study_measure(name).name not in (*COSTS, *BASIS)]
+    return {**part(first), "others": part(others) if others else None}
 
 
-def _is_cost(name: str) -> bool:
-    return study_measure(name).name in (*COSTS, *BASIS)
-
-
-def _cell(mean: Mean | None, kind: str, best: float | None) -> dict[str, Any] | None:
+def _cell(mean: Mean | None, measure: StudyMeasure, best: float | None) -> dict[str, Any] | None:
     if mean is None:
         return None
+    kind = measure.kind
     return {
         "value": write_value(mean.mean, kind),
-        "interval": write_range(mean.low, mean.high, kind),
+        "interval": write_range(mean.low, mean.high, kind) if measure.name not in COSTS else "",
         "n": mean.n,
         "best": best is not None and mean.mean == best,
     }
@@ -146,8 +158,8 @@ def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axe
         option = group["options"].get(axis, "")
         said = f"{group['words']}: accuracy {write_share(y.mean)}, Remote-Clique {write_value(x.mean, 'score')}"
         kind = options.index(option) if option in options else 0
-        drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _both(x.low, x.high), _both(y.low, y.high), kind, place in front))
-    levels = [Level(f"{each['name']}: {each['accuracy']}", each["share"]) for each in _references(study) if each["share"] is not None]
+        drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _both(x.low, x.high), _share_ends(y), kind, place in front))
+    levels = [Level(f"{each['short']} {each['accuracy']}", each["share"]) for each in _references(study)]
     plot = trade_off(
         "Student accuracy against diversity",
         drawn,
@@ -179,24 +191,27 @@ def _both(low: float | None, high: float | None) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
+def _share_ends(mean: Mean) -> tuple[float, float] | None:
+    """Of an interval of a share, within 0 and 1: the t distribution knows no such bounds."""
+    return None if mean.low is None or mean.high is None else (max(mean.low, 0.0), min(mean.high, 1.0))
+
+
 def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the accuracies are to be compared with: the oracle, and the same student trained on real texts."""
     real, oracle = mapping(study.get("real")), mapping(mapping(study.get("oracle")).get("test"))
     equal = mapping(real.get("at_equal_n"))
     found = []
-    for name, evaluation, n in (
-        ("oracle", oracle, oracle.get("n_train")),
-        ("trained on all real texts", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
-        ("trained on as many real texts", equal, equal.get("n")),
+    for name, short, evaluation, n in (
+        ("oracle", "oracle", oracle, oracle.get("n_train")),
+        ("trained on all real texts", "real", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
+        ("trained on as many real texts", "real", equal, equal.get("n")),
     ):
         share, texts = drawable(evaluation.get("accuracy")), whole(n)
         if share is not None:
             interval = pair_of(evaluation.get("accuracy_ci95"))
-            said = f"{name} ({texts:,})" if texts is not None else name
-            accuracy = write_share(share)
-            found.append(
-                {"name": said, "share": share, "accuracy": accuracy, "interval": write_range(*interval, "share") if interval else ""}
-            )
+            number = f" ({texts:,})" if texts is not None else ""
+            written = {"accuracy": write_share(share), "interval": write_range(*interval, "share") if interval else ""}
+            found.append({"name": name + number, "short": short + number, "share": share, **written})
     return found
 
 
@@ -205,16 +220,17 @@ def _best(value: Any) -> dict[str, Any] | None:
     if not best:
         return None
     expected = []
-    for name, each in mapping(best.get("expected")).items():
-        measure = study_measure(str(name))
+    stated = mapping(best.get("expected"))
+    for name in in_order(str(name) for name in stated):
+        each, measure = stated.get(name), study_measure(name)
+        if measure.name not in IN_SIGHT:
+            continue  # it stands in the tables
         mean = read_mean(each)
         number = finite(each) if mean is None else mean.mean
         if number is not None:
             said = write_value(number, measure.kind)
             interval = write_range(mean.low, mean.high, measure.kind) if mean else ""
             expected.append((measure.title, said, interval, mean.n if mean else None))
-        elif said := scalar(each):
-            expected.append((measure.title, said, "", None))
     return {
         "words": options_in_words(best),
         "reason": clip(text(best.get("reason")), _LONGEST),

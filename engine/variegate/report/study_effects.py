@@ -71,7 +71,10 @@ def _plot(name: str, effects: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _by_others(study: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each axis what its options changed in the outcome, by the options of the others; the least diverse combination first."""
+    """For each axis what its options changed in the outcome, from the first one on, by the options of the others.
+
+    The least diverse combination of those stands first.
+    """
     effects = [each for each in _effects(study.get("conditional_effects")) if study_measure(each["measure"]).name == OUTCOME]
     diversities = {}
     for group in map(mapping, items(study.get("summary"))):
@@ -81,7 +84,9 @@ def _by_others(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     plots = []
     for axis in dict.fromkeys(each["axis"] for each in effects):
         rows: list[Point | Heading] = []
+        first = next((words(str(option)) for option in items(mapping(study.get("axes")).get(axis))), None)
         own = [each for each in effects if each["axis"] == axis]
+        own = [each for each in own if each["from"] == first] or own
         for change in dict.fromkeys((each["from"], each["to"]) for each in own):
             rows.append(Heading(f"{change[0]} → {change[1]}"))
             within = []
@@ -181,5 +186,7 @@ def _signed(value: float) -> str:
 
 
 def _two(value: float) -> str:
-    written = f"{value:+.2f}".replace("-", "−")
-    return "0" if written[1:] == "0.00" else written
+    written = f"{value:+.2f}"
+    if value and written[1:] == "0.00":
+        written = f"{value:+.1g}"  # however small, it has a sign
+    return written.replace("-", "−") if value else "0"

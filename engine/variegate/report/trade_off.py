@@ -72,7 +72,8 @@ def trade_off(
     Of more than CROWDED groups only those on the front have their names and error bars drawn; each tells its name when pointed at.
     """
     x_ticks = axis_ticks(*_spread([end for each in groups for end in (each.x, *(each.x_ends or ()))]))
-    y_ticks = axis_ticks(*_spread([*(end for each in groups for end in (each.y, *(each.y_ends or ()))), *(each.y for each in levels)]))
+    heights = [*(end for each in groups for end in (each.y, *(each.y_ends or ()))), *(each.y for each in levels)]
+    y_ticks = axis_ticks(*_spread(heights))
     right, bottom = width - _RIGHT, _HEIGHT - _BOTTOM
 
     def at(x: float) -> float:
@@ -90,13 +91,7 @@ def trade_off(
         body.append(text_at(_LEFT - 8, up(tick) + 4, write_y(tick), anchor="end", kind="trade-tick"))
     body.append(text_at((_LEFT + right) / 2, _HEIGHT - 6, x_label, anchor="middle", kind="trade-tick"))
     body.append(text_at(0, 12, y_label, kind="trade-tick"))
-    lowest = 0.0  # of the lines and names so far
-    for level in sorted(levels, key=lambda each: -each.y):
-        line = up(level.y)
-        y = line - 5 if line - 16 >= lowest else max(line + 13, lowest + 13)  # above its line where there is room, else below
-        lowest = max(line, y)
-        body.append(f'<line class="trade-level" x1="{_LEFT}" x2="{right}" y1="{line:.2f}" y2="{line:.2f}"/>')
-        body.append(text_at(right - 4, y, level.name, anchor="end", kind="trade-level-name"))
+    body += _levels([(level.name, up(level.y)) for level in levels], [(at(each.x), up(each.y)) for each in groups], right)
     front = sorted((each for each in groups if each.front), key=lambda each: (each.x, -each.y))
     if len(front) > 1:
         steps = "".join(f"V{up(each.y):.2f}H{at(each.x):.2f}" for each in front[1:])
@@ -110,6 +105,27 @@ def trade_off(
 
 def _spread(values: list[float]) -> tuple[float, float]:
     return (min(values), max(values)) if values else (0.0, 1.0)
+
+
+def _levels(levels: Sequence[tuple[str, float]], points: Sequence[tuple[float, float]], right: float) -> list[str]:
+    """Lines, each with its name above or below it where no point, other line or other name is: at an end if there, else between.
+
+    Where no place is free, above the right end.
+    """
+    taken = [(x - 8, y - 8, x + 22, y + 8) for x, y in points]
+    drawn, names = [], []
+    for name, y in levels:
+        length = 6.6 * len(name)
+        others = [(_LEFT, other - 1, right, other + 1) for _, other in levels if other != y]
+        ends = [right - 4 - length, _LEFT + 6.0, *range(int(right - 44 - length), _LEFT + 6, -40)]
+        places = [(x, y + down) for x in ends for down in (-5.0, 13.0)]
+        boxes = [((x, at - 10, x + length, at + 2), x, at) for x, at in places]
+        free = [each for each in boxes if not any(_meet(each[0], other) for other in (*taken, *others))]
+        box, x, at = (free or boxes)[0]
+        taken.append(box)
+        drawn.append(f'<line class="trade-level" x1="{_LEFT}" x2="{right}" y1="{y:.2f}" y2="{y:.2f}"/>')
+        names.append(text_at(x, at, name, kind="trade-level-name"))
+    return drawn + names
 
 
 def _whiskers(group: Group, at: Callable[[float], float], up: Callable[[float], float]) -> str:

@@ -1,0 +1,187 @@
+"""What curation costs and is worth: both sides of every comparison in one process and one run, turn by turn.
+
+    python benchmarks/bench_curation.py [--only NAME ...] [--texts 1000] [--repeats 5]
+
+Needs the data sets (VARIEGATE_DATA). Writes benchmarks/results/curation-cpu.json. Sections:
+  relabel      labelling real texts by scoring the label strings against writing them, same engine and prompts: items/s,
+               accuracy against the real labels, agreement, prefix-cache hit rate
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+import harness
+from variegate.config import TaskConfig, load_model, load_task
+from variegate.config.curation import RelabelStage
+from variegate.config.examples import read_examples
+from variegate.curation.asks import Plan
+from variegate.curation.judging import Items, Judgement
+from variegate.curation.relabel import judge, observe, plan_stage
+from variegate.embeddings import Encoder
+from variegate.errors import UsageError
+from variegate.inference.backend import Backend
+from variegate.inference.start import start_backend
+from variegate.records import Request, Sampling
+from variegate.strategies.prompts import builtin_prompts
+
+SECTIONS = ("relabel",)
+EXAMPLES_PER_CLASS = 5  # real ones, for the class vectors
+Encode = Callable[[Sequence[str]], Float[np.ndarray, "n d"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way of asking. labels: the task's most frequent ones alone, as many; None: all."""
+
+    task: str
+    labels: int | None
+    nearest: int | None
+    class_block: bool
+
+
+# nano-llama was trained on the train splits of banking77 and hwu64, and never saw trec6: its labels there are guesses, the
+# speed is real.
+CASES = {
+    "trec6_6_classes": Case("trec6", None, None, True),
+    "hwu64_6_classes": Case("hwu64", 6, None, True),
+    "banking77_nearest_5": Case("banking77", None, 5, True),
+    "banking77_nearest_5_no_block": Case("banking77", None, 5, False),
+    "banking77_all_77_no_block": Case("banking77", None, None, False),
+}
+
+
+def read_task(case: Case) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple[str, str]]]:
+    """The task with the case's labels, its held-out texts in random order, and some real examples of each class."""
+    task = load_task(case.task)
+    if task.data is None or task.data.train is None or task.data.test is None:
+        raise UsageError(f"{case.task}: needs data.train and data.test")
+    read = {
+        split: read_examples(Path(path), task.data.text_field, task.data.label_field).rows
+        for split in ("train", "dev", "test")
+        if (path := getattr(task.data, split)) is not None
+    }
+    held_out = [*read.get("dev", ()), *read["test"], *(read["train"] if case.task == "trec6" else ())]
+    counts = Counter(label for _, label in held_out if label in task.labels)
+    kept = {label for label, _ in counts.most_common(case.labels)}
+    task = task.model_copy(update={"labels": {name: label for name, label in task.labels.items() if name in kept}})
+    held_out = [row for row in held_out if row[1] in kept]
+    random.Random(0).shuffle(held_out)
+    taken: Counter[str] = Counter()
+    examples = []
+    for text, label in read["train"]:
+        if label in kept and taken[label] < EXAMPLES_PER_CLASS:
+            taken[label] += 1
+            examples.append((text, label))
+    return task, held_out, examples
+
+
+def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repeats: int) -> dict[str, Any]:
+    task, held_out, examples = read_task(case)
+    held_out = held_out[:texts]
+    items = Items(
+        tuple(f"text:{place}" for place in range(len(held_out))),
+        tuple(text for text, _ in held_out),
+        tuple(label for _, label in held_out),
+        ((),) * len(held_out),
+    )
+    score = RelabelStage(kind="relabel", nearest_classes=case.nearest, class_block=case.class_block)
+    stages = {"score": score, "generate": score.model_copy(update={"mode": "generate"})}
+    words = {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
+    plan = plan_stage(score, items, task.labels, encode=encode, examples=examples, **words)
+    judged: dict[str, Judgement] = {}
+
+    def side(name: str) -> float:
+        """Items/s of asking in chunks and judging, the embedding of unreadable answers included."""
+
+        def run() -> Judgement:
+            stage = stages[name]
+            rows = [
+                row
+                for start in range(0, len(plan.asks), stage.chunk)
+                for row in observe(plan.asks[start : start + stage.chunk], backend, stage)
+            ]
+            return judge(stage, plan, rows, items, task.labels, encode=encode)
+
+        judged[name], seconds = harness.timed(run)
+        return len(items) / seconds
+
+    figures = harness.interleave(
+        {"score": partial(side, "score"), "generate": partial(side, "generate"), "one_token": lambda: one_token(plan, backend)}, repeats
+    )
+    out: dict[str, Any] = {
+        **asdict(case),
+        "classes": len(task.labels),
+        "texts": len(items),
+        "groups": judged["score"].facts["groups"],
+        "items_per_second": {name: harness.summarize(values) for name, values in figures.items()},
+        "score_over_generate": harness.ratio(figures, "score", "generate"),
+        "one_token_over_generate": harness.ratio(figures, "one_token", "generate"),
+        "accuracy": {name: accuracy(each, items) for name, each in judged.items()},
+        "agreement": float(
+            np.mean([a.label == b.label for a, b in zip(judged["score"].verdicts, unrefused(judged["generate"]), strict=True)])
+        ),
+        "prefix_hit_rate": {name: each.facts["prefix_hit_rate"] for name, each in judged.items()},
+        "usage": {name: each.facts["usage"] for name, each in judged.items()},
+        "paths": judged["generate"].facts["paths"],
+    }
+    return out
+
+
+def one_token(plan: Plan, backend: Backend) -> float:
+    """Items/s of the engine when it reads every prompt once and writes one token: no way of labelling is faster."""
+    requests = [Request(ask.id, ask.messages, Sampling(temperature=0.0, max_tokens=1), 0, "") for ask in plan.asks]
+    _, seconds = harness.timed(lambda: backend.generate(requests))
+    return len(requests) / seconds
+
+
+def unrefused(judgement: Judgement) -> list[Any]:
+    """Verdicts whose label is the model's; where it refused, no label at all: the given one is the true one here."""
+    return [replace(each, label="") if each.reason in ("refused", "unjudged") else each for each in judgement.verdicts]
+
+
+def accuracy(judgement: Judgement, items: Items) -> float:
+    return float(np.mean([each.label == true for each, true in zip(unrefused(judgement), items.labels, strict=True)]))
+
+
+def relabel(texts: int, repeats: int, cases: Sequence[str]) -> dict[str, Any]:
+    encoder = Encoder()
+    backend = start_backend("vllm", load_model("nano-llama"))
+    out = {}
+    try:
+        for name in cases:
+            out[name] = relabel_case(CASES[name], backend, lambda each: np.asarray(encoder.encode(list(each)).vectors), texts, repeats)
+            print(name, out[name], flush=True)
+    finally:
+        backend.close()
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), help="of the relabel section")
+    parser.add_argument("--texts", type=int, default=1000, help="of the relabel section")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--dry", action="store_true", help="print only")
+    args = parser.parse_args()
+    sections: dict[str, Callable[[], dict[str, Any]]] = {"relabel": lambda: relabel(args.texts, args.repeats, args.cases)}
+    results: dict[str, Any] = {}
+    for section in args.only:
+        results[section] = sections[section]()
+        if not args.dry:
+            print(harness.save("curation-cpu", results), flush=True)
+
+
+if __name__ == "__main__":
+    main()
