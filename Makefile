@@ -1,4 +1,4 @@
-# make setup | demo | test | check | fix | bench | bench-gpu | clean | help
+# make setup | demo | test | check | fix | bench | bench-gpu | study | clean | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,7 +13,7 @@ export KMP_BLOCKTIME ?= 0
 export OMP_WAIT_POLICY ?= PASSIVE
 export VARIEGATE_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: help setup demo test check fix docs bench bench-gpu nano clean
+.PHONY: help setup demo test check fix docs bench bench-gpu nano study clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -63,6 +63,7 @@ bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 	$(PIP) --no-deps --target .bench-peers diversity==0.3.1
 	$(BIN)/python benchmarks/bench_metrics.py --peers .bench-peers
 	$(BIN)/python benchmarks/bench_embeddings.py --data "$(VARIEGATE_DATA)"
+	$(BIN)/python benchmarks/bench_curation.py
 
 bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random weights
 	$(BIN)/python benchmarks/bench_generate.py --gpu
@@ -71,6 +72,10 @@ bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random
 nano: $(READY)   ## train nano-llama again (about an hour on 2 cores; needs VARIEGATE_DATA) and measure it
 	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama
 	$(BIN)/python benchmarks/measure_nano_llama.py --data "$(VARIEGATE_DATA)"
+
+study: $(READY)  ## run the studies of docs/STUDY.md again (about an hour on 2 cores; needs VARIEGATE_DATA)
+	$(BIN)/python benchmarks/study_papers.py --data "$(VARIEGATE_DATA)" --runs runs/studies
+	$(BIN)/python docs/generate.py
 
 clean:           ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

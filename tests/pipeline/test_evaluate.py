@@ -54,7 +54,7 @@ def svc(bert: Path) -> LinearStudentConfig:
 @pytest.fixture(scope="module")
 def saved(bert: Path, small_encoder: Encoder, splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("saved")
-    train_students(svc(bert), splits, seeds=(0, 1, 10), output=place / "svc", encoder=small_encoder)
+    train_students(svc(bert), splits, seeds=(0, 2, 10), output=place / "svc", encoder=small_encoder)
     few = Splits(splits.train.take(range(12)), None, splits.test, None)
     plan = LinearStudentConfig(kind="logistic_regression", encoder=str(bert))
     train_students(plan, few, seeds=(0,), output=place / "few", encoder=small_encoder)
@@ -65,7 +65,7 @@ def test_judged_again_the_scores_are_the_same(saved: Path, splits: Splits) -> No
     scores = json.loads((saved / "svc" / SCORES).read_text())
     found = evaluate_saved(load_students(saved / "svc", pairs=False), splits.test)
     (student,) = found["students"]
-    assert [Path(each["folder"]).name for each in student["seeds"]] == ["seed-0", "seed-1", "seed-10"]
+    assert [Path(each["folder"]).name for each in student["seeds"]] == ["seed-0", "seed-2", "seed-10"]
     assert student["summary"] == scores["summary"]
     assert [each["evaluation"]["confusion"] for each in student["seeds"]] == [each["evaluation"]["confusion"] for each in scores["seeds"]]
     assert found["comparison"] is None

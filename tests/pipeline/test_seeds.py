@@ -111,7 +111,10 @@ def test_a_held_out_text_never_stands_in_a_prompt(tmp_path: Path, split: str) ->
     assert "'b text 1', drawn from data.train" in message
     assert f"{train} as an example" in message
     assert f"also stands in data.{split} ({held_out}: line 2)" in message
-    assert "remove it from data.train, or draw other examples with --set seed=1" in message
+    assert "remove it from data.train, leave all such texts out with --set task.data.overlap=leave_out" in message
+    assert message.endswith("--set seed=1")
+    every = draw_seeds(task(train, "ab", **{split: str(held_out)}, overlap="leave_out"), 6, 0)
+    assert sorted(each.text for each in every) == ["a text 0", "a text 1", "a text 2", "b text 0", "b text 2"]
     fine = [seed for seed in range(30) if "b text 1" not in {each.text for each in draw_seeds(task(train, "ab"), 2, seed)}]
     assert 5 < len(fine) < 30
     for seed in range(30):  # only what is drawn matters
@@ -125,3 +128,9 @@ def test_a_held_out_text_never_stands_in_a_prompt(tmp_path: Path, split: str) ->
 def test_held_out_data_that_are_not_there_are_no_error(tmp_path: Path) -> None:
     train = write(tmp_path / "t.jsonl", rows({"a": 3}))
     assert len(draw_seeds(task(train, test=str(tmp_path / "gone.jsonl")), 2, 0)) == 2
+
+
+def test_nothing_left_beside_held_out_texts(tmp_path: Path) -> None:
+    train = write(tmp_path / "t.jsonl", rows({"a": 2}))
+    with pytest.raises(UsageError, match=r"every text of data\.train also stands in its dev or test data"):
+        draw_seeds(task(train, "ab", test=str(train), overlap="leave_out"), 1, 0)

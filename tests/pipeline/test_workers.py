@@ -47,6 +47,7 @@ def waits(exchange, folder):
         exchange("started")
         time.sleep(60)
     finally:
+        time.sleep(0.3)  # the parent's own signal comes meanwhile
         open(os.path.join(folder, "ended"), "w").close()
 
 def holds(exchange, folder):

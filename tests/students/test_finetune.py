@@ -287,5 +287,6 @@ def test_early_stopping_needs_dev_data(bert: Path) -> None:
 def test_no_checkpoint_is_left(bert: Path, sets: list[LabelledTexts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(module._Trainer, "_save_checkpoint", lambda *_: pytest.fail("a checkpoint is written"))
     student(config(bert, epochs=2, patience=1), sets[0], sets[1])
     assert list(tmp_path.iterdir()) == []

@@ -74,7 +74,8 @@ class LabelReplacementStage(Closed):
     kind: Literal["label_replacement"]
     labels: LabelSource = "inspected"
     inspected: int | Literal["all"] = Field(default=180)
-    """Items whose label is taken from `labels` (Chung et al.: 90, 180, 270); `all` needs no proxy. Of `inspected` or a file: at most."""
+    """Items whose label is taken from `labels` (Chung et al.: 90, 180, 270), drawn by the seed; of `inspected` or a file at most.
+    all: every label there is; a proxy then judges only the items without one."""
     weight: float = Field(default=0.3, ge=0, le=1)
     """w in S = w * given + (1 - w) * proxy."""
 

@@ -33,6 +33,9 @@ class DataConfig(Closed):
     label_field: str = "label"
     out_of_scope_label: str | None = None
     """A label in the data that is not one of the task's: its rows are out of scope."""
+    overlap: Literal["error", "leave_out"] = "error"
+    """A training text that also stands in dev or test is never used as an example in prompts: drawing it is an error that names
+    it, or such texts are left out of the draw (many public data sets hold a few)."""
 
 
 class ClassificationTask(Closed):

@@ -45,6 +45,8 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
     if not stages:
         return Check(name, "skipped", "no stage has ended")
     records = {record.id: record for record in curation.run.records()}
+    if stages[0].index != 0:
+        return Check(name, "FAILED", "stage 0 is missing")
     if stages[0].facts["input"].get("sha256") != input_digest((record.id, record.text, record.label) for record in records.values()):
         return Check(name, "skipped", "it is of an earlier state of the run: run `variegate curate` again")
 
