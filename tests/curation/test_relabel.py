@@ -43,6 +43,8 @@ def words_of(task: Any) -> dict[str, Any]:
 class Encoder:
     """One token a word: what observe needs of `prompts`."""
 
+    chat = False
+
     def encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         return tuple(range(len(messages[0].content.split())))
 

@@ -156,7 +156,9 @@ BANK = [" card arrival", " card linking", " card swallowed", " exchange rate", "
 def test_each_prompt_can_have_choices_of_its_own(backend: Any) -> None:
     prompts = [classify("what is the exchange rate of today"), classify("the machine swallowed my card"), classify("i was charged twice")]
     choices = [BANK, BANK[:3], [" yes", " no"]]
-    rows = backend.score_each(prompts, choices, constrained=True)
+    told: list[int] = []
+    rows = backend.score_each(prompts, choices, constrained=True, on_progress=told.append)
+    assert sum(told) == 3
     assert [len(row) for row in rows] == [7, 3, 2]
     for prompt, names, row in zip(prompts, choices, rows, strict=True):
         np.testing.assert_allclose(row, backend.score([prompt], names, constrained=True)[0], atol=1e-3)

@@ -16,7 +16,7 @@ from variegate.config import ModelConfig
 from variegate.config.resources import asset
 from variegate.errors import BackendError
 from variegate.inference.choices import ChoiceTrie, Node
-from variegate.inference.scoring import Question, Step, tries_of, walk
+from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Message
 
@@ -200,3 +200,16 @@ def test_descent_worked_by_hand() -> None:
     assert trie.open(logs, 1.0) == []
     assert trie.open(logs, 0.1) == [(a, b, c)]
     assert np.exp(trie.totals(logs, constrained=True)) == pytest.approx([0.09375, 0.09375, 0.5625, 0.25])
+
+
+def test_progress_never_tells_of_more_than_there_are() -> None:
+    told: list[int] = []
+    progress = Progress(told.append, 5)
+    for count in (2, 0, 2, 4, 1):
+        progress.tell(count)
+    progress.finish()
+    assert told == [2, 2, 1]
+    early = Progress(told.append, 3)
+    early.finish()
+    assert told[-1] == 3
+    Progress(None, 3).finish()

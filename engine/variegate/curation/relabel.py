@@ -158,32 +158,32 @@ def _score(asks: Sequence[Ask], rows: list[Row], backend: Backend, stage: Relabe
     """Fill in log-probabilities. `scoring: branching` is p(label | prompt, the answer is one of the candidates), by branching
     of the trie of their tokens; `whole` is p(label | prompt), all tokens counted."""
     limit = backend.info.max_model_len
-    asked, lengths = [], []
+    fitting, lengths = [], []
     for place, ask in enumerate(asks):
         tokens = [len(each) for each in backend.prompts.continuations(ask.messages, ask.answers)]
         reason = too_long(len(backend.prompts.encode(ask.messages)), max(tokens) + 1, limit)
         if reason:
             rows[place]["error"] = reason
         else:
-            asked.append(place)
+            fitting.append(place)
             lengths.append(tokens)
     whole = stage.scoring == "whole"
     scores = backend.score_each(
-        [asks[place].messages for place in asked],
-        [asks[place].answers for place in asked],
+        [asks[place].messages for place in fitting],
+        [asks[place].answers for place in fitting],
         constrained=not whole,
         prune=0.0 if whole else least_probability(stage),
         on_progress=on_progress,
     )
-    for place, row, tokens in zip(asked, scores, lengths, strict=True):
+    for place, row, tokens in zip(fitting, scores, lengths, strict=True):
         values = row / np.array(tokens) if stage.length_normalised else row
         rows[place]["logprobs"] = [float(value) for value in values]
 
 
 def _write(asks: Sequence[Ask], rows: list[Row], backend: Backend, on_progress: Callable[[int], None] | None) -> None:
-    """Fill in greedy answers, ended by a line break."""
+    """Fill in greedy answers; a model that goes on with plain text is stopped at the end of the line."""
     longest = max((len(each) for ask in asks for each in backend.prompts.continuations(ask.messages, ask.answers)), default=0)
-    sampling = Sampling(temperature=0.0, max_tokens=longest + ANSWER_SLACK, stop=("\n",))
+    sampling = Sampling(temperature=0.0, max_tokens=longest + ANSWER_SLACK, stop=() if backend.prompts.chat else ("\n",))
     requests = [Request(key=ask.id, messages=ask.messages, sampling=sampling, seed=0, label="") for ask in asks]
     for row, completion in zip(rows, backend.generate(requests, on_progress=on_progress), strict=True):
         if completion.finish_reason == "error":

@@ -100,63 +100,90 @@ def _read(
     return opinions
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The rows that were scored. logprobs: each row's own choices first, then -inf. true: row -> place of its real label."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    logprobs: Float[np.ndarray, "n c"]
+    place: Mapping[str, int]  # id -> row
+    true: Mapping[int, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], true: Mapping[str, str]) -> Scored:
+        scored = tuple(row for row in rows if "error" not in row)
+        logprobs = np.full((len(scored), max((len(row["choices"]) for row in scored), default=1)), -np.inf)
+        for number, row in enumerate(scored):
+            logprobs[number, : len(row["choices"])] = row["logprobs"]
+        place = {row["id"]: number for number, row in enumerate(scored)}
+        known = {
+            place[each]: scored[place[each]]["choices"].index(label)
+            for each, label in true.items()
+            if each in place and label in scored[place[each]]["choices"]
+        }
+        return cls(scored, log_softmax(logprobs) if scored else logprobs, place, known)
+
+
 def _weigh(
-    stage: RelabelStage, plan: Plan, by_id: Mapping[str, Mapping[str, Any]], calibration: dict[str, Any], warnings: list[str]
+    stage: RelabelStage, plan: Plan, by_id: Mapping[str, Mapping[str, Any]], facts: dict[str, Any], warnings: list[str]
 ) -> dict[str, Opinion]:
-    """Opinions from log-probabilities, calibrated. Fills in what there is to say of the calibration."""
-    scored = [row for row in by_id.values() if "error" not in row]
-    width = max((len(row["choices"]) for row in scored), default=1)
-    logprobs = np.full((len(scored), width), -np.inf)
-    for place, row in enumerate(scored):
-        logprobs[place, : len(row["choices"])] = row["logprobs"]
+    """Opinions from log-probabilities, calibrated. facts, warnings: what there is to say of the calibration is added."""
+    scored = Scored.of(list(by_id.values()), plan.true)
     errors = {row["id"]: row["error"] for row in by_id.values() if "error" in row}
-    place_of = {row["id"]: place for place, row in enumerate(scored)}
-    true = {place_of[each]: scored[place_of[each]]["choices"].index(label) for each, label in plan.true.items()
-            if each in place_of and label in scored[place_of[each]]["choices"]}  # fmt: skip
-    examples = np.array(sorted(true), dtype=int)
-    wanted = np.array([true[place] for place in examples.tolist()], dtype=int)
-    calibrated = log_softmax(logprobs) if len(scored) else logprobs
-    before = calibrated
+    calibrated = scored.logprobs
     if stage.calibration == "temperature":
-        if not len(examples):
-            raise UsageError(
-                "relabel: calibration: temperature: none of the real examples could be scored with its label among the candidates"
-            )
-        fitted = fit_temperature(before[examples], wanted)
-        calibrated = scaled(before, fitted.value)
-        calibration.update(temperature=fitted.value, nll_before=fitted.nll_before, nll_after=fitted.nll_after, at_bound=fitted.at_bound)
-        if fitted.at_bound:
-            warnings.append(
-                f"the fitted temperature {fitted.value:g} stands at the end of its range: {len(examples)} real examples cannot tell it"
-            )
-        elif len(examples) < FEW_EXAMPLES:
-            warnings.append(f"the temperature {fitted.value:.3g} was fitted on {len(examples)} real examples only")
+        calibrated = _by_temperature(scored, facts, warnings)
     elif stage.calibration == "contextual":
-        calibrated = before.copy()
-        groups: dict[str, list[int]] = {}
-        free: dict[str, list[int]] = {}
-        for ask in plan.asks:
-            if ask.id in place_of:
-                (free if ask.id.startswith(CONTENT_FREE) else groups).setdefault(ask.group, []).append(place_of[ask.id])
-        for group, places in groups.items():
-            if group not in free:
-                errors.update(dict.fromkeys((scored[place]["id"] for place in places), "its texts without content could not be scored"))
-                continue
-            c = len(scored[places[0]]["choices"])
-            calibrated[places, :c] = contextual(before[places, :c], before[free[group], :c])
-        calibration["content_free"] = sum(map(len, free.values()))
-    if len(examples):
-        for name, values in (("before", before), ("after", calibrated)):
-            top = values[examples].argmax(axis=1)
-            confidence = np.exp(values[examples, top])
-            calibration[f"ece_{name}"] = calibration_error(confidence, top == wanted)
-            calibration[f"accuracy_{name}"] = float((top == wanted).mean())
-    calibration["examples"] = len(examples)
+        calibrated = _by_context(scored, plan, facts, errors)
+    examples = np.array(sorted(scored.true), dtype=int)
+    wanted = np.array([scored.true[each] for each in examples.tolist()], dtype=int)
+    facts["examples"] = len(examples)
+    for name, values in (("before", scored.logprobs), ("after", calibrated)) if len(examples) else ():
+        top = values[examples].argmax(axis=1)
+        facts[f"ece_{name}"] = calibration_error(np.exp(values[examples, top]), top == wanted)
+        facts[f"accuracy_{name}"] = float((top == wanted).mean())
     opinions = {each: Opinion(None, "unjudged", details={"error": error}) for each, error in errors.items()}
-    for place, row in enumerate(scored):
+    for number, row in enumerate(scored.rows):
         if row["id"] not in opinions:
-            opinions[row["id"]] = _opinion(row["choices"], np.exp(calibrated[place, : len(row["choices"])]))
+            opinions[row["id"]] = _opinion(row["choices"], np.exp(calibrated[number, : len(row["choices"])]))
     return opinions
+
+
+def _by_temperature(scored: Scored, facts: dict[str, Any], warnings: list[str]) -> Float[np.ndarray, "n c"]:
+    """One temperature for all, fitted on the real examples whose label was a candidate."""
+    examples = sorted(scored.true)
+    if not examples:
+        raise UsageError(
+            "relabel: calibration: temperature: none of the real examples could be scored with its label among the candidates: "
+            "use calibration: contextual or none, or raise nearest_classes"
+        )
+    fitted = fit_temperature(scored.logprobs[examples], np.array([scored.true[each] for each in examples]))
+    facts.update(temperature=fitted.value, nll_before=fitted.nll_before, nll_after=fitted.nll_after, at_bound=fitted.at_bound)
+    if fitted.at_bound:
+        warnings.append(
+            f"the fitted temperature {fitted.value:g} stands at the end of its range: {len(examples)} real examples cannot tell it"
+        )
+    elif len(examples) < FEW_EXAMPLES:
+        warnings.append(f"the temperature {fitted.value:.3g} was fitted on {len(examples)} real examples only")
+    return scaled(scored.logprobs, fitted.value)
+
+
+def _by_context(scored: Scored, plan: Plan, facts: dict[str, Any], errors: dict[str, str]) -> Float[np.ndarray, "n c"]:
+    """Each group by its own content-free texts. errors: what cannot be calibrated is added."""
+    groups: dict[str, list[int]] = {}
+    free: dict[str, list[int]] = {}
+    for ask in plan.asks:
+        if ask.id in scored.place:
+            (free if ask.id.startswith(CONTENT_FREE) else groups).setdefault(ask.group, []).append(scored.place[ask.id])
+    facts["content_free"] = sum(map(len, free.values()))
+    calibrated = scored.logprobs.copy()
+    for group, places in groups.items():
+        if group not in free:
+            errors.update({scored.rows[place]["id"]: "its group's texts without content could not be scored" for place in places})
+            continue
+        c = len(scored.rows[places[0]]["choices"])
+        calibrated[places, :c] = contextual(scored.logprobs[places, :c], scored.logprobs[free[group], :c])
+    return calibrated
 
 
 def _opinion(choices: Sequence[str], probabilities: Float[np.ndarray, " c"]) -> Opinion:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from variegate.errors import BackendError
-from variegate.inference.backend import too_long
+from variegate.inference.backend import OnProgress, too_long
 from variegate.inference.choices import ChoiceTrie, Descent, Node
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Message
@@ -32,6 +32,22 @@ class Question:
 class Step:
     logprobs: Mapping[int, float]  # of the question's tokens at least
     chosen: int  # the token gone on with
+
+
+class Progress:
+    """Tells of prompts as requests finish, never of more than there are; `finish` tells of the rest."""
+
+    def __init__(self, on_progress: OnProgress | None, total: int) -> None:
+        self._on_progress, self._left = on_progress, total
+
+    def tell(self, count: int) -> None:
+        count = min(count, self._left)
+        self._left -= count
+        if count and self._on_progress:
+            self._on_progress(count)
+
+    def finish(self) -> None:
+        self.tell(self._left)
 
 
 Answer = Callable[[list[Question]], Sequence[Sequence[Step]]]  # at least one step for each question

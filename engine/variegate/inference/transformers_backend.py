@@ -22,7 +22,7 @@ from torch import Tensor
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
-from variegate.inference.scoring import Question, Step, tries_of, walk
+from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.suppression.transformers import SuppressionProcessor
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request, Sampling
@@ -237,13 +237,14 @@ class TransformersBackend:
     ) -> list[Float[np.ndarray, " c"]]:
         encoded = [self.prompts.encode(tuple(messages)) for messages in prompts]
         tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
-        rows = walk(tries, lambda questions: self._answer(encoded, questions), constrained=constrained, prune=prune)
-        if on_progress:
-            on_progress(len(prompts))
+        progress = Progress(on_progress, len(prompts))
+        tell = progress.tell if constrained else None
+        rows = walk(tries, lambda questions: self._answer(encoded, questions, tell), constrained=constrained, prune=prune)
+        progress.finish()
         return [np.array(row) for row in rows]
 
     @torch.inference_mode()
-    def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question]) -> list[list[Step]]:
+    def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question], on_progress: OnProgress | None) -> list[list[Step]]:
         """One step for each question, in batches of sequences of similar length."""
         sequences = [[*prompts[each.prompt], *each.node] for each in questions]
         order = sorted(range(len(questions)), key=lambda place: len(sequences[place]))
@@ -253,6 +254,8 @@ class TransformersBackend:
             for place, row in zip(chosen, self._next_logprobs([sequences[place] for place in chosen]), strict=True):
                 tokens = questions[place].tokens
                 out[place] = [Step(dict(zip(tokens, row[list(tokens)].tolist(), strict=True)), int(row.argmax()))]
+            if on_progress:
+                on_progress(len(chosen))
         self.usage += Usage(len(questions), prompt_tokens=sum(map(len, sequences)), generated_tokens=len(questions))
         return out
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
-from variegate.inference.scoring import Question, Step, tries_of, walk
+from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request, Sampling
@@ -247,13 +247,14 @@ class VllmBackend:
     ) -> list[Float[np.ndarray, " c"]]:
         encoded = [list(self.prompts.encode(tuple(messages))) for messages in prompts]
         tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
+        progress = Progress(on_progress, len(prompts))
         self._llm.reset_prefix_cache()
-        rows = walk(tries, lambda questions: self._answer(encoded, questions), constrained=constrained, prune=prune)
-        if on_progress:
-            on_progress(len(prompts))
+        tell = progress.tell if constrained else None  # the first round then asks about once for a prompt
+        rows = walk(tries, lambda questions: self._answer(encoded, questions, tell), constrained=constrained, prune=prune)
+        progress.finish()
         return [np.array(row) for row in rows]
 
-    def _answer(self, prompts: list[list[int]], questions: list[Question]) -> list[list[Step]]:
+    def _answer(self, prompts: list[list[int]], questions: list[Question], on_progress: OnProgress | None) -> list[list[Step]]:
         """One request for each question, which goes on greedily to its last branching; where that takes more tokens than
         vLLM gives log-probabilities of, single steps, in as many requests as it takes."""
         from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS as most  # noqa: N811
@@ -264,35 +265,22 @@ class VllmBackend:
             descent = question.descent
             if descent is not None and descent.steps > 1 and len(descent.tokens) <= most:
                 if descent not in known:
-                    known[descent] = self._probe(descent.tokens, max_tokens=descent.steps, allowed=descent.allowed, stop=descent.stop)
+                    known[descent] = probe(descent.tokens, max_tokens=descent.steps, allowed=descent.allowed, stop=descent.stop)
                 asked.append((place, known[descent]))
                 continue
             for start in range(0, len(question.tokens), most):
                 tokens = question.tokens[start : start + most]
                 if tokens not in known:
-                    known[tokens] = self._probe(tokens)
+                    known[tokens] = probe(tokens)
                 asked.append((place, known[tokens]))
         engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt], *questions[place].node]} for place, _ in asked]
         out: list[list[Step]] = [[] for _ in questions]
-        for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked]), strict=True):
-            steps = _steps(output.outputs[0])
+        for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked], on_progress), strict=True):
+            steps = steps_of(output.outputs[0])
             if out[place] and parameters.max_tokens == 1:  # another part of the tokens of one step
                 steps = [Step({**out[place][0].logprobs, **steps[0].logprobs}, steps[0].chosen)]
             out[place] = steps
         return out
-
-    def _probe(self, tokens: Sequence[int], *, max_tokens: int = 1, allowed: Sequence[int] = (), stop: Sequence[int] = ()) -> Any:
-        """Greedy parameters that give the log-probabilities of `tokens` at each step."""
-        return self._vllm.SamplingParams(
-            max_tokens=max_tokens,
-            temperature=0.0,
-            logprob_token_ids=list(tokens),
-            allowed_token_ids=list(allowed) or None,
-            stop_token_ids=list(stop),
-            detokenize=False,
-            flat_logprobs=True,
-            skip_clone=True,
-        )
 
     def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
         groups = sorted(bias)
@@ -313,13 +301,29 @@ class VllmBackend:
             torch.cuda.empty_cache()
 
 
-def _steps(output: Any) -> list[Step]:
-    """The steps of a completion with flat log-probabilities."""
+def probe(tokens: Sequence[int], *, max_tokens: int = 1, allowed: Sequence[int] = (), stop: Sequence[int] = ()) -> Any:
+    """Greedy sampling parameters that give the log-probabilities of `tokens` at each step."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        max_tokens=max_tokens,
+        temperature=0.0,
+        logprob_token_ids=list(tokens),
+        allowed_token_ids=list(allowed) or None,
+        stop_token_ids=list(stop),
+        detokenize=False,
+        flat_logprobs=True,
+        skip_clone=True,  # copying the lists for each request costs a tenth of a step
+    )
+
+
+def steps_of(output: Any) -> list[Step]:
+    """The steps of a completion asked for with `probe`."""
     flat = output.logprobs
-    steps = []
-    for chosen, start, end in zip(output.token_ids, flat.start_indices, flat.end_indices, strict=True):
-        steps.append(Step(dict(zip(flat.token_ids[start:end], flat.logprobs[start:end], strict=True)), chosen))
-    return steps
+    return [
+        Step(dict(zip(flat.token_ids[start:end], flat.logprobs[start:end], strict=True)), chosen)
+        for chosen, start, end in zip(output.token_ids, flat.start_indices, flat.end_indices, strict=True)
+    ]
 
 
 def _return_free_memory() -> None:
