@@ -126,6 +126,7 @@ def test_the_front_counts_in_the_summary() -> None:
     points = {"a": (0.9, 0.1), "b": (None, 0.9), "c": (0.5, 0.5), "d": (0.4, 0.4), "e": (0.3, 0.8)}
     summary = summarise_cells([make({"x": name}, accuracy=each[0], clique=each[1]) for name, each in points.items()])
     assert front_of(summary) == [0, 2, 4]
+    assert front_of(summary, "top_5") == [0]  # the same everywhere
 
 
 def test_the_regression_is_of_cells_and_finds_what_was_planted() -> None:
@@ -146,6 +147,9 @@ def test_the_regression_is_of_cells_and_finds_what_was_planted() -> None:
     assert "3 rows for 4 coefficients" in regression_of(cells[:3], "cross_similarity")[1][0]
     assert regression_of(cells, "top_5")[0]["warnings"][0] == "top_5 is the same in all rows, so it was left out"  # type: ignore[index]
     assert regression_of([], "top_5") == (None, [])
+    by_cross = regression_of(cells, "top_5", "cross_distance")[0]
+    assert by_cross is not None
+    assert [term["name"] for term in by_cross["terms"]] == ["intercept", "label_accuracy", "cross_distance"]
 
 
 @pytest.fixture
@@ -176,6 +180,11 @@ def test_the_best_within_the_budget_ties_by_diversity(summary: Summary, budget: 
     found, reason = best_of(summary, BudgetConfig(**budget))  # type: ignore[arg-type]
     assert found == place
     assert f"{summary[place]['measures']['student_accuracy']['mean']:.3f}" in reason
+
+
+def test_ties_by_another_diversity(summary: Summary) -> None:
+    summary[1]["measures"]["chamfer"], summary[2]["measures"]["chamfer"] = {"mean": 0.3}, {"mean": 0.1}
+    assert best_of(summary, BudgetConfig(seconds=10, generated_tokens=3000), "chamfer")[0] == 1
 
 
 def test_reasons_in_words(summary: Summary) -> None:

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from variegate.errors import UsageError
 from variegate.students import LabelledTexts, Predictions, evaluate, paired_bootstrap, summarise
-from variegate.students.evaluate import calibration_error, confusion, score, wilson
+from variegate.students.evaluate import calibration_error, confusion, score
 
 
 def texts(labels: Sequence[str]) -> LabelledTexts:
@@ -51,11 +51,6 @@ def test_as_scikit_learn_has_it(seed: int) -> None:
     assert found["labels_absent"] == [label for label in classes if label not in true]
     by_number = score(np.array([classes.index(each) for each in true]), np.array([classes.index(each) for each in given]), len(classes))
     assert by_number == {name: pytest.approx(found[name]) for name in ("accuracy", "macro_f1")}
-
-
-@pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (0, 30), (30, 30), (1, 500), (417, 500), (2811, 3080)])
-def test_wilson_as_statsmodels_has_it(correct: int, n: int) -> None:
-    assert wilson(correct, n) == pytest.approx(proportion_confint(correct, n, method="wilson"), abs=1e-12)
 
 
 def test_evaluate_gives_the_wilson_interval_of_its_accuracy() -> None:

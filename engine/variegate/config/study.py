@@ -110,6 +110,9 @@ class StudyConfig(Closed):
     """Texts of each cell that are measured and trained on, drawn at random. null: as many as the smallest cell has."""
     encoder: str = "all-MiniLM-L6-v2"
     """Of the diversity and similarity measures."""
+    diversity: Literal["remote_clique", "remote_clique_within_labels", "chamfer", "distinct_2"] = "remote_clique"
+    """What stands for diversity in the Pareto front, the regression and ties for the best recipe; all are measured. With many labels
+    the distance between labels decides remote_clique, and chamfer says more of how varied the texts are."""
     budget: BudgetConfig = BudgetConfig()
     output: str
     """The study's folder, relative to the working directory."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Float
 
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
+from variegate.proportions import wilson
 
 BLOCK_ROWS = 4096  # of vectors at once
 _NAMED = 5  # labels or ids spelt out in a message
@@ -52,13 +52,7 @@ def share(count: int, of: int) -> dict[str, Any]:
     """A proportion as facts hold it: its value, Wilson's 95 % interval and n. The value of nothing is None."""
     if of == 0:
         return {"value": None, "ci95": None, "n": 0}
-    z, p = 1.959963984540054, count / of
-    middle, width = p + z * z / (2 * of), z * sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return {
-        "value": p,
-        "ci95": [max(0.0, (middle - width) / (1 + z * z / of)), min(1.0, (middle + width) / (1 + z * z / of))],
-        "n": of,
-    }
+    return {"value": count / of, "ci95": list(wilson(count, of)), "n": of}
 
 
 def some_of(names: Sequence[str], most: int = _NAMED) -> str:

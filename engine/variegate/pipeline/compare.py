@@ -126,6 +126,7 @@ class _Study:
             "axes": study.options(),
             "replicates": study.replicates,
             "train_size": {"n": size, "rule": "as asked" if study.train_size is not None else "the smallest cell's texts"},
+            "diversity_measure": study.diversity,
             "student": None if study.student is None else study.student.model_dump(mode="json"),
             "oracle": self._oracle(),
             "real": self.scorer.real_student(size) if size else None,
@@ -219,18 +220,18 @@ class _Study:
         return {"config": self.study.oracle.model_dump(mode="json"), "test": None if test is None else shown(test)}
 
     def _results(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
-        axes, summary = self.study.options(), summarise_cells(cells)
-        regression, why = regression_of(cells, "top_5")
-        cross, why_cross = regression_of(cells, "cross_similarity")
+        axes, diversity, summary = self.study.options(), self.study.diversity, summarise_cells(cells)
+        regression, why = regression_of(cells, "top_5", diversity)
+        cross, why_cross = regression_of(cells, "cross_similarity", diversity)
         self.warnings += dict.fromkeys([*why, *why_cross])
-        place, reason = best_of(summary, self.study.budget)
+        place, reason = best_of(summary, self.study.budget, diversity)
         if place is None:
             self.warnings.append(f"no best recipe: {reason}")
         return {
             "summary": summary,
             "effects": effects_of(axes, cells),
             "conditional_effects": conditional_effects_of(axes, cells),
-            "pareto": front_of(summary),
+            "pareto": front_of(summary, diversity),
             "regression": regression,
             "regression_cross": cross,
             "best": None if place is None else self._best(summary[place], reason),

@@ -125,15 +125,15 @@ def _paired(cells: Sequence[Cell], axis: str, first: str, second: str) -> Iterab
 # -- front and regression --------------------------------------------------------------------------------------
 
 
-def front_of(summary: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Places in `summary` that no other beats in both mean student accuracy and mean Remote-Clique."""
-    places = [place for place, each in enumerate(summary) if OUTCOME in each["measures"] and DIVERSITY in each["measures"]]
-    points = [(summary[place]["measures"][OUTCOME]["mean"], summary[place]["measures"][DIVERSITY]["mean"]) for place in places]
+def front_of(summary: Sequence[Mapping[str, Any]], diversity: str = DIVERSITY) -> list[int]:
+    """Places in `summary` that no other beats in both mean student accuracy and mean diversity."""
+    places = [place for place, each in enumerate(summary) if OUTCOME in each["measures"] and diversity in each["measures"]]
+    points = [(summary[place]["measures"][OUTCOME]["mean"], summary[place]["measures"][diversity]["mean"]) for place in places]
     return [places[each] for each in pareto_front(points)]
 
 
-def regression_of(cells: Sequence[Cell], similarity: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """(OLS of student accuracy on label accuracy, Remote-Clique and a similarity, one row a cell; why there is none).
+def regression_of(cells: Sequence[Cell], similarity: str, diversity: str = DIVERSITY) -> tuple[dict[str, Any] | None, list[str]]:
+    """(OLS of student accuracy on label accuracy, a diversity and a similarity, one row a cell; why there is none).
 
     similarity: `top_5`, or `cross_similarity` = 1 - cross_distance, the mean cosine between the sets (Chung et al.'s measure,
     with the sign that its name promises).
@@ -143,9 +143,9 @@ def regression_of(cells: Sequence[Cell], similarity: str) -> tuple[dict[str, Any
         found = measures_of(cell) if cell["status"] == "done" else {}
         if "cross_distance" in found:
             found["cross_similarity"] = 1 - found["cross_distance"]
-        if all(name in found for name in (OUTCOME, "label_accuracy", DIVERSITY, similarity)):
+        if all(name in found for name in (OUTCOME, "label_accuracy", diversity, similarity)):
             rows.append(found)
-    names = ("label_accuracy", DIVERSITY, similarity)
+    names = ("label_accuracy", diversity, similarity)
     if not rows:
         return None, []
     try:
@@ -158,10 +158,10 @@ def regression_of(cells: Sequence[Cell], similarity: str) -> tuple[dict[str, Any
 # -- the best recipe -------------------------------------------------------------------------------------------
 
 
-def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig) -> tuple[int | None, str]:
+def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig, diversity: str = DIVERSITY) -> tuple[int | None, str]:
     """(place in `summary` of the best mean student accuracy whose mean cost fits the budget, the reason in a sentence).
 
-    Ties go to the larger Remote-Clique, then to the cheaper. None, and why, where there is none.
+    Ties go to the larger diversity, then to the cheaper. None, and why, where there is none.
     """
     scored = [place for place, each in enumerate(summary) if OUTCOME in each["measures"]]
     if not scored:
@@ -179,7 +179,7 @@ def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig) -> tuple
 
     def rank(place: int) -> tuple[float, float, float]:
         each = summary[place]
-        return _mean(each, OUTCOME), _mean(each, DIVERSITY), -_mean(each, "generated_tokens")
+        return _mean(each, OUTCOME), _mean(each, diversity), -_mean(each, "generated_tokens")
 
     order = sorted(fitting, key=rank, reverse=True)
     best = summary[order[0]]["measures"][OUTCOME]

@@ -6,6 +6,7 @@ from typing import Any
 
 from variegate.curation.judging import Items
 from variegate.pipeline.curation_inputs import ORACLE, Inputs
+from variegate.proportions import wilson
 
 
 def check_against_oracle(inputs: Inputs, given: Items, final: Items) -> dict[str, Any]:
@@ -15,8 +16,6 @@ def check_against_oracle(inputs: Inputs, given: Items, final: Items) -> dict[str
     all texts disagrees with right labels too. Raises UsageError where the task has no real train split.
     Reference: Chung et al. 2023, section 4 ("label accuracy").
     """
-    from variegate.students.evaluate import wilson
-
     said = dict(zip(given.ids, inputs.oracle_labels(given.texts), strict=True))
     given_of = dict(zip(given.ids, given.labels, strict=True))
 

@@ -5,7 +5,6 @@ Plain JSON data comes out. Knows nothing of models.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from variegate.errors import UsageError
+from variegate.proportions import wilson
 from variegate.seeding import derive_seed
 from variegate.students.data import LabelledTexts, check_labels
 from variegate.students.student import Predictions
 
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 _DRAWS = 2000  # of the interval of macro-F1
 _CHUNK = 1 << 22  # numbers drawn at once
 
@@ -115,17 +114,6 @@ def _macro_f1_interval(matrix: Int[np.ndarray, "c c"], seed: int) -> list[float]
         both = support + given
         found.append(np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)[:, present].mean(axis=1))
     return [float(each) for each in np.percentile(np.concatenate(found), [2.5, 97.5])]
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share, within [0, 1]: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). n >= 1.
-
-    Reference: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
-    """
-    share, z2 = correct / n, _Z95**2
-    centre = share + z2 / (2 * n)
-    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))
 
 
 def calibration_error(predicted: Predictions, true: LabelledTexts, *, bins: int = 10) -> float | None:

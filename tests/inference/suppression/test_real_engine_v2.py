@@ -63,6 +63,13 @@ def reference(model: Path) -> dict[str, Any]:
     return run("transformers", model)
 
 
+def test_the_reference_probes_stop_and_choose(reference: dict[str, Any]) -> None:
+    lengths = [len(each) for each in reference["probes"]]
+    assert 4 in lengths
+    assert min(lengths) < 4
+    assert len({chosen for each in reference["probes"] for chosen, _ in each}) > 2
+
+
 def test_the_reference_shows_suppression_at_work(reference: dict[str, Any]) -> None:
     plain, counted, forced = (reference["rounds"][name] for name in ("plain", "counted", "forced"))
     assert len(plain) == 8
@@ -79,3 +86,7 @@ def test_a_real_engine_says_the_same(engine: str, multiprocessing: bool, model: 
     result = run(engine, model, multiprocessing=multiprocessing)
     assert result["runner"] == engine
     assert result["rounds"] == reference["rounds"]
+    for found, expected in zip(result["probes"], reference["probes"], strict=True):
+        assert [chosen for chosen, _ in found] == [chosen for chosen, _ in expected]
+        for (_, logprobs), (_, wanted) in zip(found, expected, strict=True):
+            assert logprobs == pytest.approx(wanted, abs=1e-3)

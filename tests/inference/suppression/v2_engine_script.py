@@ -4,7 +4,8 @@
 
 Round "plain" has no table; "counted" has the table counted from round "plain", two groups and unsuppressed requests; "forced"
 has a new table whose row r leaves only token FORCED[r]. There are more requests than seats, of several lengths, so that seats
-are recycled and change places. Not a test: test_real_engine_v2.py runs it and compares.
+are recycled and change places. "probes" are the requests that scoring sends: greedy among some tokens, with the
+log-probabilities of some. Not a test: test_real_engine_v2.py runs it and compares.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ NUM_TOKENS = 211
 NUM_SEATS = 3
 GROUPS = ("a", "b")
 FORCED = {1: 100, 2: 200}
+WANTED, ALLOWED = (7, 30, 90, 150), (7, 30, 50, 90, 150, 180)
+STOPS = ((), (150,), (50, 180))  # of request i: i mod 3
 
 
 def make_model(folder: Path) -> None:
@@ -72,6 +75,14 @@ class Vllm:
         outputs = self.llm.generate([{"prompt_token_ids": prompt} for prompt, _, _ in requests], params, use_tqdm=False)
         return [list(output.outputs[0].token_ids) for output in outputs]
 
+    def probe(self) -> list[list[tuple[int, list[float]]]]:
+        from variegate.inference.vllm_backend import probe, steps_of
+
+        prompts = [prompt for prompt, _, _ in make_requests()]
+        params = [probe(WANTED, max_tokens=4, allowed=ALLOWED, stop=STOPS[i % 3]) for i in range(len(prompts))]
+        outputs = self.llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], params, use_tqdm=False)
+        return [[(step.chosen, [step.logprobs[token] for token in WANTED]) for step in steps_of(output.outputs[0])] for output in outputs]
+
 
 class Transformers:
     runner = "transformers"
@@ -102,6 +113,24 @@ class Transformers:
             texts.append(output[0, len(prompt) :].tolist())
         return texts
 
+    def probe(self) -> list[list[tuple[int, list[float]]]]:
+        """Step by step, by plain forward passes."""
+        import torch
+
+        out = []
+        for i, (prompt, _, _) in enumerate(make_requests()):
+            ids, steps = list(prompt), []
+            for _ in range(4):
+                with torch.inference_mode():
+                    logits = torch.log_softmax(self.model(torch.tensor([ids])).logits[0, -1], dim=-1)
+                chosen = max(ALLOWED, key=lambda token: float(logits[token]))
+                steps.append((chosen, [float(logits[token]) for token in WANTED]))
+                ids.append(chosen)
+                if chosen in STOPS[i % 3]:
+                    break
+            out.append(steps)
+        return out
+
 
 def main(engine: str, model: Path) -> None:
     started = time.perf_counter()
@@ -122,7 +151,7 @@ def main(engine: str, model: Path) -> None:
 
     rounds = {"plain": plain, "counted": backend.generate(counted, 0.5), "forced": backend.generate(forced, 1.0)}
     print(f"{engine}: start {ready - started:.1f} s, rounds {time.perf_counter() - ready:.1f} s", file=sys.stderr)
-    print("RESULT " + json.dumps({"runner": backend.runner, "rounds": rounds}))
+    print("RESULT " + json.dumps({"runner": backend.runner, "rounds": rounds, "probes": backend.probe()}))
 
 
 if __name__ == "__main__":
