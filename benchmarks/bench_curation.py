@@ -55,6 +55,7 @@ class Case:
 CASES = {
     "trec6_6_classes": Case("trec6", None, None, True),
     "hwu64_6_classes": Case("hwu64", 6, None, True),
+    "banking77_6_classes": Case("banking77", 6, None, True),
     "banking77_nearest_5": Case("banking77", None, 5, True),
     "banking77_nearest_5_no_block": Case("banking77", None, 5, False),
     "banking77_all_77_no_block": Case("banking77", None, None, False),
@@ -127,6 +128,7 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         "items_per_second": {name: harness.summarize(values) for name, values in figures.items()},
         "score_over_generate": harness.ratio(figures, "score", "generate"),
         "one_token_over_generate": harness.ratio(figures, "one_token", "generate"),
+        "score_over_one_token": harness.ratio(figures, "score", "one_token"),
         "accuracy": {name: accuracy(each, items) for name, each in judged.items()},
         "agreement": float(
             np.mean([a.label == b.label for a, b in zip(judged["score"].verdicts, unrefused(judged["generate"]), strict=True)])

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
-    **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular"), 1),
-    **dict.fromkeys(("overlap", "proportions", "config", "store"), 2),
+    **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular", "proportions"), 1),
+    **dict.fromkeys(("overlap", "config", "store"), 2),
     **dict.fromkeys(("inference", "embeddings", "neighbors"), 3),
     **dict.fromkeys(("strategies", "softprompts", "curation", "metrics", "students"), 4),
     **dict.fromkeys(("pipeline", "report"), 5),

@@ -502,6 +502,12 @@ def test_the_best_recipe_is_ready_to_run_and_makes_what_it_promises(copied: Call
     assert read_texts(tmp_path / "again", curation="lr").labels == read_texts(first, curation="lr").labels
 
 
+def test_the_diversity_that_is_compared_by_can_be_named(copied: Callable[..., StudyConfig], run: Run) -> None:
+    found = run(copied(diversity="chamfer"))
+    assert found["diversity_measure"] == "chamfer"
+    assert [term["name"] for term in found["regression"]["terms"]] == ["intercept", "label_accuracy", "chamfer", "top_5"]
+
+
 def test_a_budget_that_nothing_fits_is_said(copied: Callable[..., StudyConfig], run: Run) -> None:
     found = run(copied(budget={"generated_tokens": 100}))
     assert found["best"] is None
