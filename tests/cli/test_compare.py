@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from variegate.cli.main import main
 from variegate.embeddings import Encoder
 from variegate.errors import BackendError
-from variegate.pipeline import compare as compare_module
+from variegate.pipeline.comparison import compare as compare_module
 
 ROOT = Path(__file__).parents[2]
 PARTS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "pipeline" / "study_parts.py")))

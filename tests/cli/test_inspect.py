@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from variegate.cli.main import main
 from variegate.config.student import LinearStudentConfig
-from variegate.pipeline.inspection_draw import margins
+from variegate.pipeline.inspection.draw import margins
 from variegate.store.inspected import INSPECTED, open_inspected, read_inspected
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder

@@ -105,7 +105,7 @@ def test_it_repeats_itself(labels: Path, votes: Path, tmp_path: Path) -> None:
 def test_a_saved_student(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder is a student that reads the texts."""
     import variegate.students
-    from variegate.pipeline.predictions import predict_with  # noqa: F401
+    from variegate.pipeline.subjectivity.predictions import predict_with  # noqa: F401
 
     class Student:
         def predict(self, texts: Sequence[str], *, progress: Any = None) -> Any:
@@ -138,7 +138,7 @@ def test_votes_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             (requests,) = job.arguments
             keep(job, [Completion(each.key, " objective" if each.seed % 3 else " subjective", (), "stop", 5) for each in requests])
 
-    monkeypatch.setattr("variegate.pipeline.model_votes.run_jobs", run_jobs)
+    monkeypatch.setattr("variegate.pipeline.subjectivity.model_votes.run_jobs", run_jobs)
     texts = tmp_path / "texts.csv"
     texts.write_text("text,label\n" + "".join(f"text {place},objective\n" for place in range(30)))
     arguments = (
@@ -190,7 +190,7 @@ def test_a_model_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             ]
             keep(job, np.array([[worth[a], worth[b]] for a, b in shown]))
 
-    monkeypatch.setattr("variegate.pipeline.judge.run_jobs", run_jobs)
+    monkeypatch.setattr("variegate.pipeline.subjectivity.judge.run_jobs", run_jobs)
     common = ("tasks", "--compare", "trec6", "--compare", "subj", "--model", "nano-llama", "--instances", 0)
     found = measured(*common, "--compare", "sst2", "--votes-folder", tmp_path / "v", "--name", "subj")
     assert [each["task"] for each in found["tasks"]["ranking"]] == ["trec6", "subj", "sst2"]

@@ -182,7 +182,7 @@ def test_facts_in_words_by_hand() -> None:
 def test_what_curate_writes_is_shown(run_folder: RunFolder, read_page: ReadPage) -> None:
     """A real curation of the run, so that the page and the pipeline cannot drift apart."""
     from variegate.config.curation import CurationConfig, DuplicatesStage
-    from variegate.pipeline.curate import curate
+    from variegate.pipeline.curation.curate import curate
 
     config = CurationConfig(stages=[DuplicatesStage(kind="duplicates", near=0.3)])
     summary = curate(run_folder, config, "tidy")

@@ -210,7 +210,7 @@ def test_disk_full_keeps_the_old_page(tiny_disk: Path, fill_disk: Callable[[], N
 
 def test_what_compare_computes_is_shown(study: dict[str, Any], read_page: ReadPage) -> None:
     """Real summaries, effects, front and regression of the cells by hand, so that the page and the pipeline cannot drift apart."""
-    from variegate.pipeline.compare_summary import conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
+    from variegate.pipeline.comparison.summary import conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
 
     cells, axes = study["cells"], study["axes"]
     for cell in cells:
@@ -234,3 +234,14 @@ def test_what_compare_computes_is_shown(study: dict[str, Any], read_page: ReadPa
     assert [each["terms"][-1] for each in context["regressions"]] == ["Top-5 similarity", "Cross-set similarity"]
     assert len(context["effects"]["by_others"]) == 3
     read_page(page_of(real))
+
+
+def test_the_plot_takes_the_studys_diversity_measure(study: dict[str, Any]) -> None:
+    study["diversity_measure"] = "chamfer"
+    for group in study["summary"]:
+        group["measures"]["chamfer"] = {"mean": 0.25, "sd": None, "low": None, "high": None, "n": 1}
+    found = study_context(study)["trade_off"]
+    assert "Chamfer" in found["plot"]
+    assert "Chamfer distance of the training texts" in found["plot"] or "Chamfer of the training texts" in found["plot"]
+    study["diversity_measure"] = ["?"]
+    assert "Remote-Clique of the training texts" in study_context(study)["trade_off"]["plot"]

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from variegate.errors import StoreError
-from variegate.pipeline.annotations import Annotated
-from variegate.pipeline.instances import StudentAnswers
-from variegate.pipeline.predictions import Predicted
-from variegate.pipeline.subjectivity import RankSettings, measure_subjectivity
-from variegate.pipeline.task_votes import TaskVotes
+from variegate.pipeline.subjectivity.annotations import Annotated
+from variegate.pipeline.subjectivity.instances import StudentAnswers
+from variegate.pipeline.subjectivity.measure import RankSettings, measure_subjectivity
+from variegate.pipeline.subjectivity.predictions import Predicted
+from variegate.pipeline.subjectivity.task_votes import TaskVotes
 from variegate.report.page import render_template
 from variegate.report.subjectivity import subjectivity_context, write_subjectivity_report
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from variegate.pipeline.annotations import Annotated
-from variegate.pipeline.instances import StudentAnswers
-from variegate.pipeline.predictions import Predicted
-from variegate.pipeline.subjectivity import RankSettings, measure_subjectivity
-from variegate.pipeline.task_votes import TaskVotes
+from variegate.pipeline.subjectivity.annotations import Annotated
+from variegate.pipeline.subjectivity.instances import StudentAnswers
+from variegate.pipeline.subjectivity.measure import RankSettings, measure_subjectivity
+from variegate.pipeline.subjectivity.predictions import Predicted
+from variegate.pipeline.subjectivity.task_votes import TaskVotes
 from variegate.report.subjectivity import write_subjectivity_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

@@ -42,8 +42,8 @@ def command(study_file: Path, overrides: tuple[str, ...], replicates: int | None
 
 def _list(study: Any, as_json: bool) -> None:
     from variegate.cli.compare_table import print_cells
-    from variegate.pipeline.compare import check_data
-    from variegate.pipeline.compare_places import describe
+    from variegate.pipeline.comparison.compare import check_data
+    from variegate.pipeline.comparison.places import describe
 
     rows = describe(study)
     check_data(study)
@@ -57,7 +57,7 @@ def _compare(study: Any, as_json: bool) -> None:
     from variegate.cli.compare_table import print_study
     from variegate.cli.stages import make_stages
     from variegate.errors import VariegateError
-    from variegate.pipeline.compare import STUDY, compare
+    from variegate.pipeline.comparison.compare import STUDY, compare
     from variegate.report import write_study_report
     from variegate.report.visible import visible
 

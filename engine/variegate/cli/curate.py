@@ -33,7 +33,7 @@ def command(folder: Path, curation: str | None, name: str | None, overrides: tup
     """
     from variegate.cli.curation_table import print_curation
     from variegate.cli.stages import make_stages
-    from variegate.pipeline.curate import curate
+    from variegate.pipeline.curation.curate import curate
     from variegate.report import write_report
     from variegate.store.run_folder import RunFolder
     from variegate.store.verdicts import CurationFolder

@@ -31,8 +31,8 @@ def command(student: Path, test: str, against: Path | None, output: Path | None,
     """
     from variegate.cli.stages import make_stages
     from variegate.errors import UsageError
-    from variegate.pipeline.evaluate import evaluate_saved, load_students
-    from variegate.pipeline.splits import Source, read_one
+    from variegate.pipeline.training.evaluate import evaluate_saved, load_students
+    from variegate.pipeline.training.splits import Source, read_one
     from variegate.store.files import write_atomic
 
     if output is not None and test != "-" and output.resolve() == Path(test).resolve():

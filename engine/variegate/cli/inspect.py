@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from variegate.cli.inspect_asking import Answer
     from variegate.cli.inspect_screen import Screen
-    from variegate.pipeline.inspection import Session
+    from variegate.pipeline.inspection.session import Session
     from variegate.records import Record
     from variegate.store.inspected import InspectedLog
     from variegate.store.run_folder import RunFolder
@@ -44,7 +44,7 @@ def command(
     from variegate.cli.inspect_screen import Screen
     from variegate.cli.label_search import assign_keys
     from variegate.errors import Interrupted, StoreError, UsageError
-    from variegate.pipeline.inspection import Session
+    from variegate.pipeline.inspection.session import Session
     from variegate.store.inspected import INSPECTED, open_inspected
     from variegate.store.run_folder import RunFolder
     from variegate.store.settings import part, read_settings
@@ -109,7 +109,7 @@ def _draw(
     curated: record id -> confidence, of the records that the curation keeps.
     """
     from variegate.errors import UsageError
-    from variegate.pipeline.inspection_draw import draw, draw_uncertain
+    from variegate.pipeline.inspection.draw import draw, draw_uncertain
 
     certainty: dict[str, float] | None = None
     if curated is not None:
@@ -142,7 +142,7 @@ def _read_confidences(run: RunFolder, name: str) -> dict[str, float | None]:
 def _margins(records: list[Record], seed: int, encoder: str | None) -> dict[str, float]:
     from variegate.cli.stages import make_stages
     from variegate.config.student import LinearStudentConfig
-    from variegate.pipeline.inspection_draw import margins
+    from variegate.pipeline.inspection.draw import margins
 
     config = LinearStudentConfig.model_validate({"kind": "logistic_regression", **({"encoder": encoder} if encoder else {})})
     stages = make_stages()
@@ -214,7 +214,7 @@ class _Loop:
 
 def _sum_up(loop: _Loop, run: RunFolder) -> None:
     """What this session and all sessions came to, and what is next."""
-    from variegate.pipeline.inspection import tally
+    from variegate.pipeline.inspection.session import tally
     from variegate.store.inspected import standing
 
     steps = loop.session.steps

@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from variegate.pipeline.annotations import Annotated
-    from variegate.pipeline.instances import StudentAnswers
-    from variegate.pipeline.task_votes import TaskVotes
+    from variegate.pipeline.subjectivity.annotations import Annotated
+    from variegate.pipeline.subjectivity.instances import StudentAnswers
+    from variegate.pipeline.subjectivity.task_votes import TaskVotes
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -87,8 +87,8 @@ def instances(
     """
     from variegate.cli.stages import make_stages
     from variegate.config import load_task
-    from variegate.pipeline.subjectivity import measure_subjectivity
-    from variegate.pipeline.task_votes import read_task_votes
+    from variegate.pipeline.subjectivity.measure import measure_subjectivity
+    from variegate.pipeline.subjectivity.task_votes import read_task_votes
 
     _check_outputs([each for each in (output, html) if each is not None], [source, task_votes, options["synthetic"], options["real"]])
     _check_instances(options, task, task_votes, name)
@@ -141,8 +141,8 @@ def tasks(
     is known. Without it, --model votes on all pairs of the tasks named with --compare.
     """
     from variegate.cli.stages import make_stages
-    from variegate.pipeline.subjectivity import RankSettings, measure_subjectivity
-    from variegate.pipeline.task_votes import read_task_votes
+    from variegate.pipeline.subjectivity.measure import RankSettings, measure_subjectivity
+    from variegate.pipeline.subjectivity.task_votes import read_task_votes
 
     _check_outputs([each for each in (output, html) if each is not None], [votes])
     _check_tasks(votes, compare, options)
@@ -226,7 +226,7 @@ def _share(text: str) -> float:
 
 
 def _read(source: str, options: dict[str, Any]) -> Annotated:
-    from variegate.pipeline.annotations import Asks, read_annotations
+    from variegate.pipeline.subjectivity.annotations import Asks, read_annotations
 
     columns = tuple(filter(None, (each.strip() for each in (options["columns"] or "").split(","))))
     asks = Asks(
@@ -243,7 +243,7 @@ def _read(source: str, options: dict[str, Any]) -> Annotated:
 
 def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tuple[Annotated, dict[str, Any]]:
     from variegate.config import load_model
-    from variegate.pipeline.model_votes import VoteSettings, ask_model
+    from variegate.pipeline.subjectivity.model_votes import VoteSettings, ask_model
     from variegate.store.texts import read_texts
 
     texts = read_texts(source, text_field=options["text_field"], label_field=options["true_field"])
@@ -260,8 +260,8 @@ def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tupl
 
 def _students(items: Annotated, options: dict[str, Any], stages: Any) -> list[StudentAnswers]:
     from variegate.errors import UsageError
-    from variegate.pipeline.instances import REAL, SYNTHETIC, StudentAnswers
-    from variegate.pipeline.predictions import predict_with, read_predictions
+    from variegate.pipeline.subjectivity.instances import REAL, SYNTHETIC, StudentAnswers
+    from variegate.pipeline.subjectivity.predictions import predict_with, read_predictions
 
     named = [(name, options[name]) for name in (SYNTHETIC, REAL) if options[name] is not None]
     for each in options["others"]:
@@ -283,7 +283,7 @@ def _students(items: Annotated, options: dict[str, Any], stages: Any) -> list[St
 
 def _judged(compare: tuple[str, ...], options: dict[str, Any], stages: Any) -> TaskVotes:
     from variegate.config import load_model, load_task
-    from variegate.pipeline.judge import JudgeSettings, judge_tasks
+    from variegate.pipeline.subjectivity.judge import JudgeSettings, judge_tasks
 
     settings = JudgeSettings(
         model=load_model(options["model"]),

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from variegate.config.student import StudentConfig
-    from variegate.pipeline.splits import Splits
+    from variegate.pipeline.training.splits import Splits
 
 _DEFAULT_SEEDS = 3
 
@@ -49,7 +49,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     """
     from variegate.cli.stages import make_stages
     from variegate.config.load import load_student
-    from variegate.pipeline.train import STUDENTS, check_output, train_students
+    from variegate.pipeline.training.train import STUDENTS, check_output, train_students
     from variegate.students import depends_on_seed
 
     config = load_student(options["student"], options["overrides"])
@@ -86,7 +86,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
 
 def _output(run: Path | None, name: str, source: str, options: dict[str, Any]) -> Path | None:
     from variegate.errors import UsageError
-    from variegate.pipeline.train import STUDENTS
+    from variegate.pipeline.training.train import STUDENTS
 
     if options["no_save"]:
         for other in ("output", "overwrite"):
@@ -104,7 +104,7 @@ def _output(run: Path | None, name: str, source: str, options: dict[str, Any]) -
 
 def _read(source: str, config: StudentConfig, options: dict[str, Any]) -> Splits:
     from variegate.errors import UsageError
-    from variegate.pipeline.splits import Source, read_splits
+    from variegate.pipeline.training.splits import Source, read_splits
 
     for option, of, given in (("dev_split", "--dev", options["dev"]), ("test_split", "--test", options["test"])):
         if options[option] is not None and given is None:

@@ -23,7 +23,7 @@ from variegate.report.numbers import Mean, drawable, pair_of, read_mean, write_r
 from variegate.report.page import render_template
 from variegate.report.study_cells import BASIS, COSTS, Axes, cells_table, costs_table, options_of, varying
 from variegate.report.study_effects import effects_section, regressions
-from variegate.report.study_measures import DIVERSITY, IN_SIGHT, OUTCOME, StudyMeasure, in_order, study_measure
+from variegate.report.study_measures import IN_SIGHT, OUTCOME, StudyMeasure, diversity_measure, in_order, study_measure
 from variegate.report.svg import clip
 from variegate.report.trade_off import CROWDED, NUM_KINDS, Group, Level, shape, trade_off
 from variegate.store.files import write_atomic
@@ -144,8 +144,9 @@ def _cell(mean: Mean | None, measure: StudyMeasure, best: float | None) -> dict[
 
 def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axes) -> dict[str, Any] | None:
     """None where no group has both an accuracy and a diversity."""
+    diversity = diversity_measure(study)
     across, up = (
-        next((n for group in groups for n in group["measures"] if study_measure(n).name == name), "") for name in (DIVERSITY, OUTCOME)
+        next((n for group in groups for n in group["measures"] if study_measure(n).name == name), "") for name in (diversity.name, OUTCOME)
     )
     front = _front(study)
     shown = [(place, group) for place, group in enumerate(groups) if across in group["measures"] and up in group["measures"]]
@@ -156,7 +157,7 @@ def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axe
     for place, group in shown[:_GROUPS_IN_PLOT]:
         x, y = group["measures"][across], group["measures"][up]
         option = group["options"].get(axis, "")
-        said = f"{group['words']}: accuracy {write_share(y.mean)}, Remote-Clique {write_value(x.mean, 'score')}"
+        said = f"{group['words']}: accuracy {write_share(y.mean)}, {diversity.title} {write_value(x.mean, 'score')}"
         kind = options.index(option) if option in options else 0
         drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _both(x.low, x.high), _share_ends(y), kind, place in front))
     levels = [Level(f"{each['short']} {each['accuracy']}", each["share"]) for each in _references(study)]
@@ -164,7 +165,7 @@ def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axe
         "Student accuracy against diversity",
         drawn,
         levels,
-        x_label="Remote-Clique of the training texts: more diverse to the right",
+        x_label=f"{diversity.title} of the training texts: more diverse to the right",
         y_label="student accuracy",
         write_x=lambda value: f"{value:.4g}",
         write_y=lambda value: f"{100 * value:.4g} %",

@@ -12,7 +12,7 @@ from variegate.report.intervals import Heading, Point, intervals
 from variegate.report.measured import items, mapping, text, whole, words
 from variegate.report.numbers import drawable, write_change, write_p, write_range
 from variegate.report.study_cells import options_of
-from variegate.report.study_measures import DIVERSITY, OUTCOME, StudyMeasure, in_order, study_measure
+from variegate.report.study_measures import OUTCOME, StudyMeasure, diversity_measure, in_order, study_measure
 from variegate.report.svg import clip
 
 _PLOTS_IN_SIGHT = 3
@@ -76,10 +76,11 @@ def _by_others(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     The least diverse combination of those stands first.
     """
     effects = [each for each in _effects(study.get("conditional_effects")) if study_measure(each["measure"]).name == OUTCOME]
+    diversity_name = diversity_measure(study).name
     diversities = {}
     for group in map(mapping, items(study.get("summary"))):
         for name, value in mapping(group.get("measures")).items():
-            if study_measure(str(name)).name == DIVERSITY and (mean := drawable(mapping(value).get("mean"))) is not None:
+            if study_measure(str(name)).name == diversity_name and (mean := drawable(mapping(value).get("mean"))) is not None:
                 diversities[frozenset(options_of(group).items())] = mean
     plots = []
     for axis in dict.fromkeys(each["axis"] for each in effects):

@@ -5,8 +5,9 @@ A measure that is not named here is shown under its own name, after the others, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from variegate.report.measured import words
 
@@ -52,6 +53,12 @@ _KNOWN = {
 IN_SIGHT = ("student_accuracy", "label_accuracy", "remote_clique", "top_5", "generated_tokens", "generate_seconds", "curate_seconds")
 OUTCOME = "student_accuracy"
 DIVERSITY = "remote_clique"
+
+
+def diversity_measure(study: Mapping[str, Any]) -> StudyMeasure:
+    """The one that the study's front and regression were computed with."""
+    named = study.get("diversity_measure")
+    return _KNOWN.get(named if isinstance(named, str) else "", _KNOWN[DIVERSITY])
 
 
 def study_measure(name: str) -> StudyMeasure:

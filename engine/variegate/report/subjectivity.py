@@ -1,6 +1,6 @@
 """A measurement of subjectivity as one HTML page: the answer, agreement, accuracy over it, contested items, the ranking of tasks.
 
-Reads what `variegate subjectivity` measured (the keys stand in pipeline/subjectivity.py); others are ignored, and a missing part or
+Reads what `variegate subjectivity` measured (the keys stand in pipeline/subjectivity/measure.py); others are ignored, and a missing part or
 one of another type leaves a gap. Measures nothing.
 """
 

@@ -1,0 +1,283 @@
+"""A study from its configuration to study.json: cells made, measured at one size, students trained, results drawn together.
+
+Every part is kept as soon as it is made and found again, so a study that was stopped or changed goes on from there.
+Knows the order of things; `make`, `score` and `summary` know how.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import yaml
+
+from variegate import __version__
+from variegate.config.study import StudyConfig
+from variegate.errors import Interrupted, UsageError
+from variegate.pipeline.comparison.engine import Start, explain
+from variegate.pipeline.comparison.make import Made, Watcher, fail, make_all
+from variegate.pipeline.comparison.notes import notes_of
+from variegate.pipeline.comparison.places import BEST, ERRORS, Place, adopt, clear_unfinished, places_of, read_curation, read_manifest
+from variegate.pipeline.comparison.real import Encoders, RealData, asks_oracle, needs_dev
+from variegate.pipeline.comparison.score import Sample, Scorer, read_sample, shown
+from variegate.pipeline.comparison.summary import best_of, conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
+from variegate.pipeline.curation.curate import config_text as curation_text
+from variegate.pipeline.real_splits import has_split
+from variegate.pipeline.resume import config_text
+from variegate.store.files import commit_folder, write_atomic
+from variegate.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from variegate.embeddings import Encoder
+
+STUDY = "study.json"
+
+
+class SilentWatcher:
+    def note(self, text: str) -> None:
+        pass
+
+    def update(self, stage: str, done: int, whole: int) -> None:
+        pass
+
+
+def compare(
+    study: StudyConfig, *, watcher: Watcher | None = None, start: Start | None = None, encoder: Encoder | None = None
+) -> dict[str, Any]:
+    """Make, measure and compare all cells; returns what OUTPUT/study.json holds.
+
+    start: makes the engine of every run, in this process; it is the caller's to close. Without it engines run in processes of
+        their own, one after the other.
+    encoder: a ready one, in place of the study's.
+    A cell that fails is in the result with its error; the others go on. Raises UsageError for what is wrong with the study as a
+    whole, StoreError, and Interrupted on Ctrl-C, with all that was finished on disk.
+    """
+    watcher = watcher or SilentWatcher()
+    places = places_of(study)
+    check_data(study)
+    output = Path(study.output)
+    with RunFolder(output).lock():
+        try:
+            return _Study(study, output, places, watcher, start, encoder).run()
+        except (KeyboardInterrupt, Interrupted) as error:
+            raise Interrupted(f"stopped: what was finished is in {output}. Run the same command again to go on.") from error
+
+
+def check_data(study: StudyConfig) -> None:
+    """Raise UsageError where a part of the study needs real data that its task does not name."""
+    task = study.run.task
+    if study.student is not None and not has_split(task, "test"):
+        raise UsageError(
+            f"task {task.name!r} has no data.test, and the students' accuracy is measured on it: name a file there, or set `student: null` "
+            "to compare without students"
+        )
+    if study.dev == "real" and study.student is not None and needs_dev(study.student) and not has_split(task, "dev"):
+        raise UsageError(
+            f"task {task.name!r} has no data.dev, and the study says `dev: real`: name a file there, or set `dev: held_out`, which holds out a "
+            "tenth of each cell's texts"
+        )
+    if not has_split(task, "train"):
+        for name, curation in study.curations.items():
+            if name in study.options().get("curation", ()) and asks_oracle(curation):
+                raise UsageError(
+                    f"curation {name!r} takes labels from an oracle, which learns from data.train, and task {task.name!r} has none: name a "
+                    "file there, or take the labels from elsewhere"
+                )
+
+
+class _Study:
+    """One call of `compare`."""
+
+    def __init__(
+        self, study: StudyConfig, output: Path, places: list[Place], watcher: Watcher, start: Start | None, encoder: Encoder | None
+    ) -> None:
+        self.study, self.output, self.places, self.watcher, self._start = study, output, places, watcher, start
+        self.encoders = Encoders(study.encoder, encoder)
+        self.warnings: list[str] = []
+
+    def run(self) -> dict[str, Any]:
+        began = time.monotonic()
+        study, watcher = self.study, self.watcher
+        clear_unfinished(self.output)
+        write_atomic(self.output / "study.yaml", _study_text(study).encode())
+        shutil.rmtree(self.output / ERRORS, ignore_errors=True)  # of the last call
+        for former, now in adopt(self.output, self.places):
+            watcher.note(f"{now}: is the run that was called {former}")
+        self.real = RealData(study, self.output, self.encoders, watcher.update)
+        made = make_all(study, self.places, self.real, self.encoders, watcher, start=self._start)
+        self.scorer = Scorer(study, self.output, self.real, self.encoders, watcher.update)
+        samples = self._samples(made)
+        size = self._size(samples)
+        cells = []
+        for number, place in enumerate(self.places):
+            watcher.update(f"scoring {place.id}", number, len(self.places))
+            cells.append(self._cell(place, samples.get(place.id), size, made))
+        self.warnings += notes_of(study, self.real, self.places, cells, samples)
+        found = {
+            "variegate": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "name": study.name,
+            "task": study.run.task.name,
+            "axes": study.options(),
+            "replicates": study.replicates,
+            "train_size": {"n": size, "rule": "as asked" if study.train_size is not None else "the smallest cell's texts"},
+            "diversity_measure": study.diversity,
+            "student": None if study.student is None else study.student.model_dump(mode="json"),
+            "oracle": self._oracle(),
+            "real": self.scorer.real_student(size) if size else None,
+            "cells": cells,
+            **self._results(cells),
+        }
+        found["warnings"] = self.warnings
+        found["seconds"] = round(time.monotonic() - began, 1)
+        write_atomic(self.output / STUDY, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        self._write_errors(made)
+        return found
+
+    # -- cells -------------------------------------------------------------------------------------------------
+
+    def _samples(self, made: Made) -> dict[str, Sample]:
+        """Of the cells that were made and that a student could learn from."""
+        samples = {}
+        for number, place in enumerate(self.places):
+            if made.error_of(place) is None:
+                self.watcher.update(f"reading {place.id}", number, len(self.places))
+                try:
+                    samples[place.id] = read_sample(place, self.real)
+                except Exception as error:  # noqa: BLE001 one cell's fault must not end the others
+                    fail(made, place.id, *explain(error), self.watcher)
+        return samples
+
+    def _size(self, samples: dict[str, Sample]) -> int:
+        """Texts of each cell; 0 where no cell is left."""
+        sizes = {id: len(sample.texts) for id, sample in samples.items()}
+        if not sizes:
+            return 0
+        if self.study.train_size is not None:
+            return self.study.train_size
+        smallest = min(sizes, key=lambda id: sizes[id])
+        if sizes[smallest] < 0.8 * statistics.median(sizes.values()):
+            self.warnings.append(
+                f"all cells are compared on {sizes[smallest]} texts, as many as {smallest} has; the median cell has "
+                f"{statistics.median(sizes.values()):.0f}: `train_size` sets another number"
+            )
+        return sizes[smallest]
+
+    def _cell(self, place: Place, sample: Sample | None, size: int, made: Made) -> dict[str, Any]:
+        scores, error = None, made.error_of(place)
+        if sample is not None and error is None:
+            try:
+                scores, reused = self.scorer.score(sample, size)
+                self._tell(place, scores, reused)
+            except Exception as raised:  # noqa: BLE001 one cell's fault must not end the others
+                fail(made, place.id, *explain(raised), self.watcher)
+                error = made.error_of(place)
+        student = None if scores is None or scores["student"] is None else shown(scores["student"])
+        return {
+            "id": place.id,
+            "axes": dict(place.cell.axes),
+            "replicate": place.cell.replicate,
+            "seed": place.run.seed,
+            "folder": str(place.folder),
+            "curation": place.cell.curation,
+            "n": None if scores is None else scores["n"],
+            "available": None if sample is None else len(sample.texts),
+            "shortfall": None if scores is None else size - scores["n"],
+            "leaked_dropped": None if sample is None else sample.leaked,
+            "label_accuracy": None if scores is None else scores["label_accuracy"],
+            "diversity": {} if scores is None else scores["diversity"],
+            "similarity": {} if scores is None else scores["similarity"],
+            "student": student,
+            "cost": _cost(place, scores),
+            "status": "done" if error is None else "failed",
+            "error": error,
+        }
+
+    def _tell(self, place: Place, scores: dict[str, Any], reused: bool) -> None:
+        if reused:
+            return
+        parts = [f"{scores['n']} texts", f"Remote-Clique {scores['diversity']['remote_clique']:.3f}"]
+        if scores["label_accuracy"] is not None:
+            parts.append(f"label accuracy {scores['label_accuracy']:.3f}")
+        if scores["student"] is not None:
+            parts.append(f"student accuracy {scores['student']['accuracy']:.3f}")
+        self.watcher.note(f"{place.id}: {', '.join(parts)}")
+
+    def _write_errors(self, made: Made) -> None:
+        for id, (message, trace) in made.errors.items():
+            if trace:
+                write_atomic(self.output / ERRORS / f"{id}.txt", f"{message}\n\n{trace}".encode())
+
+    # -- results -----------------------------------------------------------------------------------------------
+
+    def _oracle(self) -> dict[str, Any]:
+        test = self.scorer.oracle_test()
+        return {"config": self.study.oracle.model_dump(mode="json"), "test": None if test is None else shown(test)}
+
+    def _results(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
+        axes, diversity, summary = self.study.options(), self.study.diversity, summarise_cells(cells)
+        regression, why = regression_of(cells, "top_5", diversity)
+        cross, why_cross = regression_of(cells, "cross_similarity", diversity)
+        self.warnings += dict.fromkeys([*why, *why_cross])
+        place, reason = best_of(summary, self.study.budget, diversity)
+        if place is None:
+            self.warnings.append(f"no best recipe: {reason}")
+        return {
+            "summary": summary,
+            "effects": effects_of(axes, cells),
+            "conditional_effects": conditional_effects_of(axes, cells),
+            "pareto": front_of(summary, diversity),
+            "regression": regression,
+            "regression_cross": cross,
+            "best": None if place is None else self._best(summary[place], reason),
+        }
+
+    def _best(self, group: dict[str, Any], reason: str) -> dict[str, Any]:
+        """Write the recipe as files that `variegate generate` and `variegate curate` take."""
+        place = next(each for each in self.places if each.cell.axes == group["axes"] and each.cell.replicate == 0)
+        folder = self.output / BEST
+        run = place.cell.run.model_copy(update={"output": f"runs/{self.study.name}-best"})
+        head = f"# The best recipe of study {self.study.name}: {reason}.\n"
+        files = {"run.yaml": (head + config_text(run)).encode()}
+        commands = [f"variegate generate {folder / 'run.yaml'}"]
+        if place.cell.curation is not None:
+            files["curation.yaml"] = (head + curation_text(self.study.curations[place.cell.curation])).encode()
+            commands.append(f"variegate curate {run.output} {folder / 'curation.yaml'}")
+        commit_folder(folder, files, replace=True)  # type: ignore[arg-type]
+        return {
+            "axes": group["axes"],
+            "reason": reason,
+            "run": str(folder / "run.yaml"),
+            "curation": str(folder / "curation.yaml") if place.cell.curation is not None else None,
+            "commands": commands,
+            "expected": group["measures"],
+        }
+
+
+def _study_text(study: StudyConfig) -> str:
+    """The resolved study as YAML; `load_study` reads it back."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _cost(place: Place, scores: dict[str, Any] | None) -> dict[str, Any]:
+    """Tokens and seconds of the run (shared by all curations of it), of the curation and of the student."""
+    manifest, summary = read_manifest(place), read_curation(place)
+    cost: dict[str, Any] = dict.fromkeys(("prompt_tokens", "generated_tokens", "generate_seconds", "curate_seconds", "train_seconds"))
+    if manifest is not None:
+        tokens = manifest["tokens"]
+        cost |= {"prompt_tokens": tokens["prompt"], "generated_tokens": tokens["generated"]}
+        cost["generate_seconds"] = manifest["seconds"]["generate"]
+        cost["curate_seconds"] = 0.0
+    if manifest is not None and summary is not None:
+        cost["curate_seconds"] = summary["seconds"]
+        asked = [stage["facts"].get("usage") or {} for stage in summary["stages"]]
+        for name in ("prompt_tokens", "generated_tokens"):
+            cost[name] += sum(each.get(name, 0) for each in asked)
+    if scores is not None:
+        cost["train_seconds"] = scores["train_seconds"]
+    return cost

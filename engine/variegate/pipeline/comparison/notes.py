@@ -1,0 +1,94 @@
+"""What a reader of a study should know beside its numbers. Knows cells as study.json holds them; measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from variegate.config.curation import LabelReplacementStage
+from variegate.config.study import StudyConfig
+from variegate.config.study_cells import named
+from variegate.pipeline.comparison.places import Place, read_manifest, runs_of
+from variegate.pipeline.comparison.real import RealData
+from variegate.pipeline.comparison.score import Sample
+from variegate.pipeline.curation.inputs import ORACLE
+from variegate.seeding import digest
+from variegate.students.train import depends_on_seed
+
+
+def notes_of(
+    study: StudyConfig, real: RealData, places: Sequence[Place], cells: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
+) -> list[str]:
+    """Sentences, each once."""
+    every = (*_failures(cells), *_real_data(study, real), *_design(study), *_sizes(study, places, cells), *_alike(places, samples), *_students(study, cells))  # fmt: skip
+    return list(dict.fromkeys(every))
+
+
+def _failures(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    failed = [cell["id"] for cell in cells if cell["status"] == "failed"]
+    if failed:
+        yield f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}"
+
+
+def _real_data(study: StudyConfig, real: RealData) -> Iterator[str]:
+    if real.train is None:
+        yield (
+            f"task {study.run.task.name!r} has no data.train: label accuracy, similarity to real data and the student of real texts were "
+            "not measured"
+        )
+    if study.student is None:
+        yield "no student was asked for (`student: null`): no student accuracy was measured"
+    if real.num_leaked:
+        yield f"{real.num_leaked} texts of the real train split also stand in the held-out data: oracle and student did not see them"
+
+
+def _design(study: StudyConfig) -> Iterator[str]:
+    if study.replicates == 1:
+        yield "one replicate: means have no intervals, and differences between options may be chance"
+    options = study.options().get("curation", ())
+    judged = [name for name in options if name in study.curations and _judged_by_oracle(study, name)]
+    if judged:
+        yield (
+            f"label accuracy is agreement with the oracle, and curation {', '.join(judged)} took labels from an oracle of the same kind: there "
+            "it says how many labels were replaced, not how good they are; student accuracy is measured on real labels"
+        )
+    if study.student is not None and study.student_seeds > 1 and not depends_on_seed(study.student):
+        yield f"student_seeds: {study.student_seeds}: a {study.student.kind} does not depend on its seed, so 1 says as much"
+
+
+def _judged_by_oracle(study: StudyConfig, name: str) -> bool:
+    curation = study.curations[name]
+    return curation.oracle == study.oracle and any(
+        isinstance(stage, LabelReplacementStage) and stage.labels == ORACLE for stage in curation.stages
+    )
+
+
+def _sizes(study: StudyConfig, places: Sequence[Place], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    short = [f"{cell['id']} ({cell['n']})" for cell in cells if cell["shortfall"]]
+    if short:
+        yield f"fewer texts than train_size {study.train_size}: {', '.join(short)}: their measures are not at equal size"
+    for place in runs_of(places):
+        missing = sum(((read_manifest(place) or {}).get("shortfall") or {}).values())
+        if missing:
+            yield f"{place.run_id}: {missing} records short of its target"
+
+
+def _alike(places: Sequence[Place], samples: Mapping[str, Sample]) -> Iterator[str]:
+    """Runs that differ in their options or their seeds and not in a single text."""
+    seen: dict[str, Place] = {}
+    for place in places:
+        if place.id not in samples:
+            continue
+        other = seen.setdefault(digest([samples[place.id].texts.texts, place.cell.curation]), place)
+        if other.cell.generation != place.cell.generation and other.cell.replicate == place.cell.replicate:
+            yield (
+                f"({named(other.cell.generation)}) and ({named(place.cell.generation)}) made the very same texts: the option never came to "
+                "act. Suppression acts from the second round on: lower rounds.min_requests and strategy.completions_per_call, or raise the target"
+            )
+        elif other.cell.generation == place.cell.generation and other.cell.replicate != place.cell.replicate:
+            yield f"({named(place.cell.generation)}): replicates have the very same texts (greedy decoding?), so they say nothing of chance"
+
+
+def _students(study: StudyConfig, cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for cell in cells:
+        yield from (f"students: {warning}" for warning in (cell["student"] or {}).get("warnings", ()))

@@ -1,0 +1,256 @@
+"""One cell of a study measured: diversity, similarity to real data, label accuracy, and a student trained on it.
+
+All cells are measured on equally many texts. What was measured is kept in a file with a key, and not measured again while
+the key holds. Knows nothing of how a cell was made, or of other cells.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from jaxtyping import Float
+
+from variegate.config.study import StudyConfig
+from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
+from variegate.pipeline.comparison.places import SCORES, Place
+from variegate.pipeline.comparison.real import Encoders, RealData, Report, draw, needs_dev
+from variegate.seeding import digest
+from variegate.store.files import write_atomic
+from variegate.store.texts import read_texts
+from variegate.students.data import LabelledTexts, without_overlap
+from variegate.students.evaluate import evaluate, summarise
+
+_FORMAT = 1  # of the scores; part of their keys
+_K = 5  # Li et al.'s top-5 similarity
+_SHOWN = ("per_class", "confusion")  # parts of an evaluation that stay in the scores file
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A cell's texts with their final labels. leaked: those left out because they stand in real test (or dev) data."""
+
+    place: Place
+    texts: LabelledTexts
+    leaked: int
+
+
+def read_sample(place: Place, real: RealData) -> Sample:
+    """Raises VariegateError where no student could be trained on what is left."""
+    texts = LabelledTexts.of(read_texts(place.folder, curation=place.cell.curation))
+    leaked = 0
+    student = real.study.student
+    dev = real.dev if student is not None and real.study.dev == "real" and needs_dev(student) else None
+    for held_out in (real.test, dev):
+        if held_out is not None:
+            texts, number = without_overlap(texts, held_out)
+            leaked += number
+    what = f"{place.folder}{f', curation {place.cell.curation}' if place.cell.curation else ''}"
+    if len(texts) < 2:
+        raise VariegateError(f"{what}: {len(texts)} texts are left ({leaked} stood in the real test data): nothing can be measured")
+    if len(set(texts.labels)) < 2:
+        raise VariegateError(f"{what}: all {len(texts)} texts have the label {texts.labels[0]!r}: no student can be trained on one class")
+    return Sample(place, texts, leaked)
+
+
+class Scorer:
+    """Measures samples of one size against the real data of one study."""
+
+    def __init__(self, study: StudyConfig, output: Path, real: RealData, encoders: Encoders, report: Report) -> None:
+        self.study, self.output, self.real, self.encoders, self.report = study, output, real, encoders, report
+
+    # -- one cell ----------------------------------------------------------------------------------------------
+
+    def score(self, sample: Sample, size: int) -> tuple[dict[str, Any], bool]:
+        """(what the scores file holds, whether it was there). Raises VariegateError."""
+        place = sample.place
+        drawn = draw(sample.texts, size, self.study.run.seed, place.run_id)
+        key = digest([self._common_key, drawn.texts, drawn.labels, place.run.seed], length=32)
+        path = place.scores(self.output)
+        stored = _read(path)
+        if stored is not None and stored.get("key") == key:
+            return stored, True
+        found = {"key": key, "id": place.id, "n": len(drawn), **self._measure(drawn, place)}
+        write_atomic(path, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        return found, False
+
+    @cached_property
+    def _common_key(self) -> str:
+        study = self.study
+        settings = study.model_dump(mode="json", include={"student", "student_seeds", "dev", "oracle", "encoder"})
+        readers = [self.encoders.fingerprint(config) for config in (study.student, study.oracle) if config is not None]
+        return digest([_FORMAT, settings, self.real.key, self.real.labels, self._encoder.fingerprint, readers], length=32)
+
+    def _measure(self, texts: LabelledTexts, place: Place) -> dict[str, Any]:
+        self.report(f"measuring {place.id}", 0, 1)
+        vectors = self._encode(texts.texts)
+        found: dict[str, Any] = {"diversity": _diversity(texts, vectors), "similarity": self._similarity(vectors), "label_accuracy": None}
+        oracle = self.real.oracle
+        if oracle is not None:
+            predicted = oracle.predict(texts.texts).labels
+            found["label_accuracy"] = sum(a == b for a, b in zip(predicted, texts.labels, strict=True)) / len(texts)
+        found["student"], found["train_seconds"] = self._student(texts, place)
+        return found
+
+    def _student(self, texts: LabelledTexts, place: Place) -> tuple[dict[str, Any] | None, float]:
+        """The evaluation of the first student, the mean scores of all, and the seconds they took to train."""
+        study, test = self.study, self.real.test
+        if study.student is None or test is None:
+            return None, 0.0
+        evaluations, seconds = [], 0.0
+        for number in range(study.student_seeds):
+            began = time.monotonic()
+            student = self.real.train_on(study.student, texts, seed=place.run.seed + 1000 * number, what=f"student of {place.id}")
+            seconds += time.monotonic() - began
+            evaluations.append({**evaluate(student.predict(test.texts), test, seed=study.run.seed), "warnings": student.facts["warnings"]})
+        return mean_evaluation(evaluations), round(seconds, 3)
+
+    # -- measures ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return self.encoders.get(self.study.encoder)
+
+    def _encode(self, texts: tuple[str, ...]) -> Float[np.ndarray, "n d"]:
+        return np.asarray(self._encoder.encode(texts, progress=lambda done, whole: self.report("embedding", done, whole)).vectors)
+
+    @cached_property
+    def _real_vectors(self) -> Float[np.ndarray, "m d"]:
+        assert self.real.train is not None  # noqa: S101  # `_similarity` looks
+        return self._encode(self.real.train.texts)
+
+    def _similarity(self, vectors: Float[np.ndarray, "n d"]) -> dict[str, float | None]:
+        """To the real train split, which is the same for all cells and is not drawn down."""
+        if self.real.train is None:
+            return {"top_5": None, "cross_distance": None, "coverage": None}
+        real = self._real_vectors
+        return {
+            "top_5": float(top_k_similarity(real, vectors, k=_K)) if len(vectors) >= _K else None,
+            "cross_distance": float(cross_distance(vectors, real)),
+            "coverage": None if self._radius is None else float(coverage(real, vectors, radius=self._radius)),
+        }
+
+    @cached_property
+    def _radius(self) -> float | None:
+        """Of coverage: the median distance of a real text to its nearest other, found once for the study."""
+        real = self._real_vectors
+        if len(real) < 2:
+            return None
+        path = self.output / SCORES / "real" / "radius.json"
+        key = digest([_FORMAT, self.real.key, self._encoder.fingerprint], length=32)
+        stored = _read(path)
+        if stored is None or stored.get("key") != key:
+            self.report("distances among the real texts", 0, 1)
+            stored = {"key": key, "radius": coverage(real, real[:1]).details["radius"]}
+            write_atomic(path, orjson.dumps(stored))
+        return float(stored["radius"])
+
+    # -- the real side -----------------------------------------------------------------------------------------
+
+    def oracle_test(self) -> dict[str, Any] | None:
+        """The oracle on the real test split; None without either."""
+        if self.real.oracle is None or self.real.test is None:
+            return None
+        assert self.real.train is not None  # noqa: S101  # or there was no oracle
+        return {**self._stored("oracle", self._oracle_scores), "n_train": len(self.real.train)}
+
+    def _oracle_scores(self) -> dict[str, Any]:
+        assert self.real.oracle is not None  # noqa: S101
+        assert self.real.test is not None  # noqa: S101
+        return evaluate(self.real.oracle.predict(self.real.test.texts), self.real.test, seed=self.study.run.seed)
+
+    def real_student(self, size: int) -> dict[str, Any] | None:
+        """The student trained on all real texts, and on as many of them as a cell has; None without student, train or test."""
+        if self.study.student is None or self.real.train is None or self.real.test is None:
+            return None
+        whole = self._stored("real", lambda: self._real_scores(None))
+        found = {**shown(whole), "n": len(self.real.train), "n_test": whole["n"]}
+        if size < len(self.real.train):
+            part = self._stored(f"real-{size}", lambda: self._real_scores(size))
+            found["at_equal_n"] = {**shown(part), "n": size, "n_test": part["n"]}
+        return found
+
+    def _real_scores(self, size: int | None) -> dict[str, Any]:
+        assert self.study.student is not None  # noqa: S101
+        assert self.real.train is not None  # noqa: S101
+        assert self.real.test is not None  # noqa: S101
+        test, evaluations = self.real.test, []
+        for number in range(self.study.student_seeds):
+            student = self.real.on_real(self.study.student, seed=self.study.run.seed + 1000 * number, size=size)
+            evaluations.append(
+                {**evaluate(student.predict(test.texts), test, seed=self.study.run.seed), "warnings": student.facts["warnings"]}
+            )
+        texts = self.real.train if size is None else draw(self.real.train, size, self.study.run.seed, "real")
+        return {**mean_evaluation(evaluations), "diversity": _diversity(texts, self._encode(texts.texts))}
+
+    def _stored(self, name: str, make: Any) -> dict[str, Any]:
+        """What scores/real/NAME.json holds, made where its key no longer holds."""
+        path = self.output / SCORES / "real" / f"{name}.json"
+        key = digest([self._common_key, self.study.run.seed], length=32)
+        stored = _read(path)
+        if stored is None or stored.get("key") != key:
+            stored = {"key": key, **make()}
+            write_atomic(path, orjson.dumps(stored, option=orjson.OPT_INDENT_2))
+        return stored
+
+
+def mean_evaluation(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first student's evaluation with the mean accuracy and macro-F1 of all, and their spread as `seeds`."""
+    if len(evaluations) == 1:
+        return evaluations[0]
+    spread = summarise(evaluations)
+    warnings = list(dict.fromkeys(warning for each in evaluations for warning in each["warnings"]))
+    means = {name: spread[name]["mean"] for name in ("accuracy", "macro_f1")}
+    return {**evaluations[0], **means, "seeds": spread, "warnings": warnings}
+
+
+def shown(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation as the study holds it: without what grows with the number of classes."""
+    return {name: value for name, value in evaluation.items() if name not in (*_SHOWN, "key")}
+
+
+def _diversity(texts: LabelledTexts, vectors: Float[np.ndarray, "n d"]) -> dict[str, float | None]:
+    found = diversity(vectors, per_record=False)
+    return {
+        "remote_clique": float(found.remote_clique),
+        "chamfer": float(found.chamfer),
+        "distinct_2": _or_none(lambda: lexical.distinct_n(texts.texts, 2)),
+        "self_repetition": _or_none(lambda: lexical.self_repetition(texts.texts)),
+        "remote_clique_within_labels": _within_labels(texts, vectors),
+    }
+
+
+def _within_labels(texts: LabelledTexts, vectors: Float[np.ndarray, "n d"]) -> float | None:
+    """Mean over the labels with two texts or more of the Remote-Clique of each: pooled diversity rewards labels for lying apart."""
+    labels = np.array(texts.labels)
+    values = [
+        float(remote_clique(vectors[labels == label], per_record=False))
+        for label in sorted(set(texts.labels))
+        if (labels == label).sum() > 1
+    ]
+    return float(np.mean(values)) if values else None
+
+
+def _or_none(measure: Any) -> float | None:
+    """None where the texts are too short for a lexical measure to exist."""
+    try:
+        return float(measure())
+    except UsageError:
+        return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A stored file of scores; None where there is none. Raises StoreError."""
+    if not path.is_file():
+        return None
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): delete it, and run the same command again") from error
+    return value if isinstance(value, dict) else None

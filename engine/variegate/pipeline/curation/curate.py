@@ -1,0 +1,257 @@
+"""A curation from its configuration to its finished folder: stages in order, reuse of what is there, and the files at the end.
+
+Records, rounds and ledger are only read. A stage is on disk, whole, before the next one starts; one whose key is unchanged is
+reused, and from the first that is not on, earlier ones are set aside and made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from variegate import __version__
+from variegate.config.curation import CurationConfig, RelabelStage, StageConfig
+from variegate.config.load import load_run
+from variegate.curation.judging import Items, Judgement
+from variegate.errors import Interrupted, UsageError, VariegateError
+from variegate.pipeline.curation.check import check_against_oracle
+from variegate.pipeline.curation.inputs import Inputs, Progress
+from variegate.pipeline.curation.relabelling import Relabelling, Start
+from variegate.pipeline.curation.stages import Prepared, check, prepare
+from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
+from variegate.records import Record
+from variegate.seeding import digest
+from variegate.store.files import sha256_of
+from variegate.store.ledger import Ledger
+from variegate.store.rows import KEPT, stored_record
+from variegate.store.run_folder import RunFolder
+from variegate.store.verdicts import CURATED, CurationFolder, StoredStage, count_verdicts, input_digest
+
+if TYPE_CHECKING:
+    from variegate.embeddings import Encoder
+    from variegate.students.student import Student
+
+# Fields of a stage that are not part of its key: they do not change its verdicts, or what they name is (`Prepared.reads`).
+_NOT_IN_KEY = {"relabel": {"chunk", "model", "backend"}, "label_replacement": {"labels"}, "scope": {"labels"}, "duplicates": {"against"}}
+_VOLATILE = ("created", "seconds", "sha256")  # of curation.json: differ where nothing else does
+
+
+def curate(
+    folder: RunFolder,
+    config: CurationConfig,
+    name: str,
+    *,
+    progress: Progress | None = None,
+    start: Start | None = None,
+    encoder: Encoder | None = None,
+    oracle: Student | None = None,
+    check_labels: bool = False,
+) -> dict[str, Any]:
+    """Apply the stages to the run's kept records; returns what curation.json holds, and `reused`: stages that were on disk.
+
+    start: makes the engine of a relabel stage, in this process; it is the caller's to close. Without it the engine runs in a
+        process of its own.
+    encoder, oracle: ready ones, made as `config` says, in place of new ones.
+    check_labels: also measure how far given and final labels agree with the oracle (`accuracy`).
+    Raises UsageError (a wrong config or file, no records), VariegateError (nothing is left), BackendError, StoreError;
+    Interrupted on Ctrl-C. Finished stages, and finished chunks of a relabel stage, are on disk then.
+    """
+    folder = RunFolder.existing(folder.path)
+    curation = CurationFolder(folder, name)
+    with folder.lock():
+        records, ledger = _read(folder)
+        if not records:
+            raise UsageError(
+                f"{folder.path}: has no kept record to curate: `variegate generate` makes some, `variegate report` says why there are none"
+            )
+        run = load_run(folder.path / "run.yaml")
+        inputs = Inputs(folder, run, config, records, encoder=encoder, oracle=oracle, report=progress or _silent)
+        curating = _Curating(inputs, curation, ledger, start)
+        if check_labels:
+            inputs.check_oracle()
+        try:
+            curating.run()
+            return curating.finish(check_labels)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"stopped: {len(curating.stored)} of {len(config.stages)} stages are done in {curation.path}. Run the same command again to go on."
+            ) from error
+
+
+def config_text(config: CurationConfig) -> str:
+    """The resolved configuration as YAML. `load_curation` reads it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _silent(stage: str, done: int, whole: int) -> None:
+    """No progress is wanted."""
+
+
+def _read(folder: RunFolder) -> tuple[list[Record], Ledger]:
+    records, ledger = [], Ledger()
+    for row in folder.rows():
+        ledger.add(row["label"], row["outcome"])
+        if row["outcome"] == KEPT:
+            records.append(stored_record(row))
+    return records, ledger
+
+
+def _digest(items: Items) -> str:
+    return input_digest(zip(items.ids, items.texts, items.labels, strict=True))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class _Curating:
+    """One call of `curate`. items: as they stand after the stages so far."""
+
+    def __init__(self, inputs: Inputs, folder: CurationFolder, ledger: Ledger, start: Start | None) -> None:
+        self.inputs, self.folder, self.ledger, self._start = inputs, folder, ledger, start
+        self.config = inputs.config
+        self.given = Items(
+            ids=tuple(record.id for record in inputs.records),
+            texts=tuple(record.text for record in inputs.records),
+            labels=tuple(record.label for record in inputs.records),
+            parents=tuple(tuple(record.origin.get("parents") or ()) for record in inputs.records),
+        )
+        self.items = self.given
+        self.stored: list[StoredStage] = []
+        self.reused: list[int] = []
+        self.history: dict[str, History] = {}
+
+    # -- stages ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Raises VariegateError when a stage, which is stored all the same, leaves nothing."""
+        for stage in self.config.stages:
+            check(stage, self.inputs)
+        self.folder.clear_unfinished()
+        self.folder.write_config(config_text(self.config))
+        for index, stage in enumerate(self.config.stages):
+            self._apply(index, stage)
+        beyond = self._folders_from(len(self.config.stages))
+        if beyond:
+            self.folder.set_aside(beyond)
+
+    def _apply(self, index: int, stage: StageConfig) -> None:
+        prepared = self._prepare(index, stage)
+        key = self._key(stage, prepared.reads)
+        path = self.folder.stage_path(index, stage.kind)
+        stored = self.folder.read_stage(path) if path.is_dir() else None
+        if stored is None or stored.key != key:
+            stored = self._make_room(path, key)
+        if stored is not None:
+            self.reused.append(index)
+        else:
+            self.inputs.report(stage.kind, 0, 1)
+            began = time.monotonic()
+            judgement = prepared.judge()
+            stored = self._commit(index, stage, key, judgement, seconds=time.monotonic() - began)
+        self._take_in(stored)
+        if not len(self.items):
+            raise VariegateError(self._nothing_left(stored))
+
+    def _prepare(self, index: int, stage: StageConfig) -> Prepared:
+        if not isinstance(stage, RelabelStage):
+            return prepare(stage, self.items, self.inputs)
+        relabelling = Relabelling(stage, self.items, self.inputs, start=self._start)
+        return Prepared(relabelling.reads, partial(relabelling.judge, self.folder, self.folder.stage_path(index, stage.kind)))
+
+    def _key(self, stage: StageConfig, reads: Sequence[Any]) -> str:
+        left_out = _NOT_IN_KEY.get(stage.kind, set())
+        settings = {name: value for name, value in stage.model_dump(mode="json").items() if name not in left_out}
+        items = self.items
+        return digest([settings, _digest(items), self.config.seed, list(reads)], length=32)
+
+    def _make_room(self, path: Path, key: str) -> StoredStage | None:
+        """Set aside what earlier configurations left from this stage on, and bring this very stage back if it was set aside once.
+
+        A stage in progress stays where nothing can be brought back: its answers are found by key.
+        """
+        in_progress = path.is_dir() and self.folder.read_stage(path) is None
+        self.folder.set_aside([each for each in self._folders_from(int(path.name[:3])) if not (in_progress and each == path)])
+        return None if in_progress else self.folder.restore(path, key)
+
+    def _folders_from(self, index: int) -> list[Path]:
+        return [path for path in self.folder.stage_folders() if int(path.name[:3]) >= index]
+
+    def _commit(self, index: int, stage: StageConfig, key: str, judgement: Judgement, *, seconds: float) -> StoredStage:
+        items = self.items
+        check_judgement(items, judgement, self.inputs.task.labels)
+        facts = {
+            "kind": stage.kind,
+            "index": index,
+            "key": key,
+            "input": {"n": len(items), "sha256": _digest(items)},
+            "config": stage.model_dump(mode="json"),
+            "facts": dict(judgement.facts),
+            **count_verdicts(items.labels, judgement.verdicts),
+            "seconds": round(seconds, 3),
+            "created": _now(),
+            "warnings": [*judgement.warnings, *emptied(items, after(items, judgement.verdicts))],
+            "variegate": __version__,
+        }
+        return self.folder.commit_stage(index, stage.kind, judgement.verdicts, facts)
+
+    def _take_in(self, stored: StoredStage) -> None:
+        """The stored verdicts, also of a stage just made: a resumed curation reads the same bytes."""
+        verdicts = stored.verdicts()
+        for verdict in verdicts:
+            if verdict.reason or verdict.confidence is not None:
+                self.history.setdefault(verdict.id, History()).add(stored.kind, verdict)
+        self.items = after(self.items, verdicts)
+        self.stored.append(stored)
+
+    def _nothing_left(self, stored: StoredStage) -> str:
+        counts = stored.facts["counts"]
+        reasons = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
+        return (
+            f"curation {self.folder.name}: stage {stored.index} ({stored.kind}) dropped all {counts['in']} records that were left ({reasons}),"
+            f" so no set comes of it. The run's records are untouched, and the verdicts are in {stored.path}. Change the stage, or take it out"
+        )
+
+    # -- results -----------------------------------------------------------------------------------------------
+
+    def finish(self, check_labels: bool) -> dict[str, Any]:
+        """Write curated.jsonl and curation.json, unless they are there as they would be written."""
+        earlier = self._earlier()
+        accuracy = earlier.get("accuracy") if earlier is not None else None
+        if check_labels:
+            accuracy = check_against_oracle(self.inputs, self.given, self.items)
+        counts = summarise(self.inputs.records, self.items, self.stored, self.ledger, self.inputs.task.labels)
+        ended = self.inputs.folder.read_manifest() is not None
+        summary = {
+            "variegate": __version__,
+            "created": _now(),
+            "name": self.folder.name,
+            "run": self.inputs.folder.path.resolve().name,
+            **counts,
+            "accuracy": accuracy,
+            "seconds": round(sum(stage.facts["seconds"] for stage in self.stored), 3),
+            "warnings": counts["warnings"] + ([] if ended else ["the run had not ended when it was curated"]),
+        }
+        if earlier is None or _lasting(earlier) != _lasting(summary):
+            summary = self.folder.write_results(curated_rows(self.inputs.records, self.items, self.history), summary)
+        else:
+            summary = earlier
+        return {**summary, "reused": self.reused}
+
+    def _earlier(self) -> dict[str, Any] | None:
+        """The summary on disk, where it is of these very stages and its records are whole."""
+        earlier = self.folder.read_summary()
+        if earlier is None or [stage.get("key") for stage in earlier["stages"]] != [stage.key for stage in self.stored]:
+            return None
+        path = self.folder.path / CURATED
+        return earlier if path.is_file() and sha256_of(path) == earlier.get("sha256") else None
+
+
+def _lasting(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in summary.items() if name not in _VOLATILE}

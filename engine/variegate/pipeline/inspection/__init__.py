@@ -1,0 +1,1 @@
+"""Which records a person is shown, and what was said of them."""

@@ -1,0 +1,143 @@
+"""Trains a student with several seeds, judges each on the test data, stores students and scores. Knows no files but its own.
+
+scores.json is what the report and `variegate compare` read; students lie beside it, one folder a seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from variegate import __version__
+from variegate.config.student import LinearStudentConfig, StudentConfig
+from variegate.errors import UsageError
+from variegate.pipeline.training.splits import Splits
+from variegate.store.files import new_folder, write_atomic
+from variegate.students import LabelledTexts, Predictions, depends_on_seed, evaluate, summarise, train_student
+from variegate.students.student import Progress
+
+if TYPE_CHECKING:
+    from variegate.embeddings import Encoder
+
+STUDENTS = "students"  # the folder of a run that holds its students
+SCORES = "scores.json"
+PREDICTIONS = "predictions.jsonl"  # a line for each test text: what every seed's student said of it
+_MOST_CUT = 0.02  # share of texts cut to max_tokens above which it is worth a warning
+
+
+def check_output(output: Path, *, overwrite: bool, run: Path | None = None) -> None:
+    """Raises UsageError when something stands at `output` that must not be replaced, or it lies among the files of `run`."""
+    place = output.resolve()
+    if run is not None and place.is_relative_to(run.resolve()) and place.relative_to(run.resolve()).parts[:1] != (STUDENTS,):
+        raise UsageError(f"{output}: belongs to the run itself: choose another folder with -o, or {run / STUDENTS / output.name}")
+    if not output.exists() or _is_empty(output):
+        return
+    if not (output / SCORES).is_file():
+        raise UsageError(f"{output}: is no earlier training of a student (it holds no {SCORES}): choose another folder with -o")
+    if not overwrite:
+        raise UsageError(f"{output}: exists already: choose another folder with -o, or give --overwrite")
+
+
+def train_students(
+    config: StudentConfig,
+    splits: Splits,
+    *,
+    seeds: Sequence[int],
+    output: Path | None = None,
+    overwrite: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Students by each of `seeds`, judged on `splits.test`: the content of scores.json.
+
+    output: the folder for students and scores. It appears when all is done; after any error it is as it was.
+    Raises UsageError and VariegateError as `train_student` does, StoreError when `output` cannot be written.
+    """
+    if len(set(seeds)) < len(seeds) or not seeds:
+        raise UsageError(f"seeds {list(seeds)}: expected one or more different ones")
+    if len(seeds) > 1 and not depends_on_seed(config):
+        raise UsageError(f"--seeds {len(seeds)}: {config.kind} does not depend on the seed, all would be equal: leave --seeds out")
+    if output is not None:
+        check_output(output, overwrite=overwrite)
+    started = time.perf_counter()
+    if isinstance(config, LinearStudentConfig) and encoder is None:
+        from variegate.students.linear import make_encoder
+
+        encoder = make_encoder(config)
+    found: list[dict[str, Any]] = []
+    said: list[Predictions] = []
+    warnings = list(splits.warnings)
+    with nullcontext() if output is None else new_folder(output, replace=True) as place:
+        for seed in seeds:
+            student = train_student(
+                config, splits.train, splits.dev, seed=seed, labels=splits.labels, encoder=encoder, progress=_named(progress, seed, seeds)
+            )
+            predicted = student.predict(splits.test.texts)
+            found.append({"seed": seed, "evaluation": evaluate(predicted, splits.test, seed=seed), "facts": student.facts})
+            said.append(predicted)
+            warnings += _warnings_of(seed, student.facts, predicted, seeds, len(splits.train))
+            if place is not None:
+                student.save(place / f"seed-{seed}")
+        scores = {
+            "variegate": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "config": config.model_dump(mode="json"),
+            "train": {**_about(splits.train, splits), "curation": splits.curation, "labels": splits.train.label_counts},
+            "dev": None if splits.dev is None else _about(splits.dev, splits, "dev"),
+            "test": {"source": splits.test.source, "n": len(splits.test), "labels": splits.test.label_counts},
+            "seeds": found,
+            "summary": summarise([each["evaluation"] for each in found]),
+            "warnings": list(dict.fromkeys(warnings)),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        if place is not None:
+            write_atomic(place / SCORES, orjson.dumps(scores, option=orjson.OPT_INDENT_2) + b"\n")
+            write_atomic(place / PREDICTIONS, _prediction_lines(splits.test, said))
+    return scores
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _named(progress: Progress | None, seed: int, seeds: Sequence[int]) -> Progress | None:
+    if progress is None or len(seeds) == 1:
+        return progress
+    return lambda stage, done, whole: progress(f"seed {seed}: {stage}", done, whole)
+
+
+def _about(texts: LabelledTexts, splits: Splits, name: str = "train") -> dict[str, Any]:
+    return {"source": texts.source, "n": len(texts), "overlap_dropped": splits.overlap_dropped.get(name, 0)}
+
+
+def _warnings_of(seed: int, facts: dict[str, Any], predicted: Predictions, seeds: Sequence[int], num_texts: int) -> Iterator[str]:
+    """What went unusually in one training; said with its seed, where that matters."""
+    named = f"seed {seed}: " if len(seeds) > 1 else ""
+    for warning in facts["warnings"]:
+        yield f"{named}{warning}"
+    if len(set(predicted.labels)) == 1:
+        yield f"{named}the student gives every test text one label, {predicted.labels[0]!r}: it has learnt nothing"
+    num_cut = facts.get("num_truncated", facts.get("encoder", {}).get("num_truncated", 0))
+    if num_cut > _MOST_CUT * num_texts:
+        yield f"{num_cut} of {num_texts} training texts are longer than the model reads, and were cut: raise max_tokens, if the model allows it"
+
+
+def _prediction_lines(test: LabelledTexts, said: Sequence[Predictions]) -> Iterator[bytes]:
+    """predicted and confidence: one for each seed, in the order of scores.json."""
+    confidences = [None if each.confidence is None else np.round(each.confidence, 6).tolist() for each in said]
+    for place, (id, text, label) in enumerate(zip(test.ids, test.texts, test.labels, strict=True)):
+        row = {
+            "id": id,
+            "text": text,
+            "label": label,
+            "predicted": [each.labels[place] for each in said],
+            "confidence": [None if each is None else each[place] for each in confidences],
+        }
+        yield orjson.dumps(row) + b"\n"

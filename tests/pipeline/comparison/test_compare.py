@@ -1,0 +1,541 @@
+"""Whole studies on a scripted backend and the real encoder: what is measured, what is reused, what failures do."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from variegate.config.load import load_curation, load_run
+from variegate.config.load_study import load_study
+from variegate.config.study import StudyConfig
+from variegate.embeddings import Encoder
+from variegate.errors import BackendError, ConfigError, Interrupted, StoreError, UsageError
+from variegate.metrics import coverage, cross_distance, remote_clique, top_k_similarity
+from variegate.pipeline.comparison.compare import compare
+from variegate.pipeline.comparison.places import describe
+from variegate.pipeline.curation.curate import curate
+from variegate.pipeline.generate import generate
+from variegate.store.run_folder import RunFolder
+from variegate.store.texts import read_texts
+
+PARTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("study_parts.py"))))
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
+    """One for all studies here; the cache goes with the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VARIEGATE_CACHE", str(tmp_path_factory.mktemp("vectors")))
+        yield Encoder()
+
+
+@pytest.fixture
+def run(encoder: Encoder) -> Run:
+    """`run(study)` or `run(study, backend=...)`; started: how often an engine was started"""
+
+    def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, watcher: Any = None) -> dict[str, Any]:
+        engine = backend or PARTS.WordyBackend()
+
+        def start(config: Any) -> Any:
+            if started is not None:
+                started.append(config)
+            return engine
+
+        return compare(study, start=start, encoder=encoder, watcher=watcher)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyConfig, dict[str, Any]]:
+    """Two temperatures x two curations x two replicates, done. Tests that change its folder copy it."""
+    study = PARTS.make_study(tmp_path_factory.mktemp("finished"))
+    return study, compare(study, start=lambda _: PARTS.WordyBackend(), encoder=encoder)
+
+
+@pytest.fixture
+def copied(finished: tuple[StudyConfig, dict[str, Any]], tmp_path: Path) -> Callable[..., StudyConfig]:
+    """`copied(axes={...})`: the finished study in a folder of its own, with parts of it changed."""
+    study, _ = finished
+
+    def make(**parts: Any) -> StudyConfig:
+        output = tmp_path / "study"
+        if not output.exists():
+            shutil.copytree(study.output, output)
+        value = {**study.model_dump(mode="json"), "output": str(output), **parts}
+        return StudyConfig.model_validate(value)
+
+    return make
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def update(self, stage: str, done: int, whole: int) -> None:
+        assert whole >= 0
+
+
+def lasting(found: dict[str, Any]) -> dict[str, Any]:
+    """What does not depend on the clock or on the folder."""
+    text = json.dumps(found).replace(json.dumps(str(Path(found["cells"][0]["folder"]).parents[1]))[1:-1], "OUTPUT")
+    value = json.loads(text)
+    for cell in value["cells"]:
+        cell["cost"] = {name: number for name, number in cell["cost"].items() if "seconds" not in name}
+    groups = [(group, "measures") for group in value["summary"]] + ([(value["best"], "expected")] if value["best"] else [])
+    for group, part in groups:
+        group[part] = {name: mean for name, mean in group[part].items() if "seconds" not in name}
+    return {name: part for name, part in value.items() if name not in ("created", "seconds")}
+
+
+def cell_of(found: dict[str, Any], temperature: str, curation: str, replicate: int = 0) -> dict[str, Any]:
+    axes = {"temperature": temperature, "curation": curation}
+    (only,) = [cell for cell in found["cells"] if cell["axes"] == axes and cell["replicate"] == replicate]
+    return only
+
+
+# -- what is measured ------------------------------------------------------------------------------------------
+
+
+def test_a_study_holds_all_that_was_asked(finished: tuple[StudyConfig, dict[str, Any]]) -> None:
+    study, found = finished
+    assert json.loads((Path(study.output) / "study.json").read_bytes()) == found
+    assert found["axes"] == {"temperature": ["0.3", "2"], "curation": ["none", "lr"]}
+    assert [cell["status"] for cell in found["cells"]] == ["done"] * 8
+    assert {cell["n"] for cell in found["cells"]} == {24}
+    assert len({cell["folder"] for cell in found["cells"]}) == 4  # curations share their run
+    assert [(group["axes"], group["replicates"]) for group in found["summary"]] == [
+        ({"temperature": temperature, "curation": curation}, 2) for temperature in ("0.3", "2") for curation in ("none", "lr")
+    ]
+    assert found["oracle"]["test"]["accuracy"] == 1.0
+    assert (found["real"]["n"], found["real"]["n_test"], found["real"]["at_equal_n"]["n"]) == (90, 60, 24)
+    cost = cell_of(found, "0.3", "lr")["cost"]
+    assert cost["generated_tokens"] == 24 * 8
+    assert cost["prompt_tokens"] == 24 * 7
+    assert all(cost[name] >= 0 for name in ("generate_seconds", "curate_seconds", "train_seconds"))
+    assert cell_of(found, "0.3", "none")["cost"]["curate_seconds"] == 0
+
+
+def test_heat_spoils_labels_and_replacement_mends_them(finished: tuple[StudyConfig, dict[str, Any]]) -> None:
+    """The backend's labels are wrong at random: at 0.3 for a tenth, at 2.0 for two thirds of the texts."""
+    _, found = finished
+    for replicate in (0, 1):
+        cold, hot = cell_of(found, "0.3", "none", replicate), cell_of(found, "2", "none", replicate)
+        assert cold["label_accuracy"] > hot["label_accuracy"] + 0.2
+        assert cold["student"]["accuracy"] > hot["student"]["accuracy"]
+        assert cell_of(found, "2", "lr", replicate)["label_accuracy"] > hot["label_accuracy"]
+    effects = {(effect["axis"], effect["measure"]): effect for effect in found["effects"]}
+    assert effects["temperature", "label_accuracy"]["difference"] < -0.2
+    assert effects["curation", "label_accuracy"]["difference"] > 0
+    assert effects["temperature", "label_accuracy"]["n"] == 2  # data sets: curations of one are averaged
+    assert effects["curation", "label_accuracy"]["n"] == 4
+
+
+def test_measures_are_those_of_the_metrics_and_of_scikit_learn(finished: tuple[StudyConfig, dict[str, Any]], encoder: Encoder) -> None:
+    study, found = finished
+    data = study.run.task.data
+    assert data is not None
+    train, test = read_texts(str(data.train)), read_texts(str(data.test))
+    cell = cell_of(found, "2", "lr")
+    texts = read_texts(cell["folder"], curation="lr")
+    real, made, held_out = (np.asarray(encoder.encode(each.texts or ()).vectors) for each in (train, texts, test))
+    assert cell["diversity"]["remote_clique"] == pytest.approx(float(remote_clique(made)))
+    assert cell["similarity"]["top_5"] == pytest.approx(float(top_k_similarity(real, made, k=5)), abs=1e-6)
+    assert cell["similarity"]["cross_distance"] == pytest.approx(float(cross_distance(made, real)))
+    assert cell["similarity"]["coverage"] == pytest.approx(float(coverage(real, made)))
+    oracle = LogisticRegression(C=10, max_iter=10_000).fit(real, train.labels)
+    assert cell["label_accuracy"] == pytest.approx(oracle.score(made, texts.labels))
+    student = LogisticRegression(C=10, max_iter=10_000).fit(made, texts.labels)
+    assert cell["student"]["accuracy"] == pytest.approx(student.score(held_out, test.labels))
+
+
+def test_students_are_scored_on_texts_they_were_not_trained_on(run: Run, tmp_path: Path) -> None:
+    """The data set's own texts are the test split: all of them must go, by their folded form."""
+    study = PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
+    first = run(study)
+    made = read_texts(first["cells"][0]["folder"])
+    rows = [{"text": text.upper(), "label": label} for text, label in list(zip(made.texts or (), made.labels or (), strict=True))[::2]]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (cell,) = run(study)["cells"]
+    assert (cell["leaked_dropped"], cell["n"], cell["available"]) == (12, 12, 12)
+    assert first["cells"][0]["leaked_dropped"] == 0
+
+
+def test_the_oracle_has_not_seen_the_test_split(run: Run, tmp_path: Path) -> None:
+    study = PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
+    copies = (tmp_path / "test.jsonl").read_text().splitlines()[:5]
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write(
+            "".join(f"{line.upper().replace('TEXT', 'text').replace('LABEL', 'label')}\n" for line in copies).replace("ANIMALS", "animals")
+        )
+    found = run(study)
+    assert (found["oracle"]["test"]["n_train"], found["real"]["n"]) == (90, 90)
+    assert "5 texts of the real train split also stand in the held-out data: oracle and student did not see them" in found["warnings"]
+
+
+def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
+    tools = runpy.run_path(str(Path(__file__).parents[2] / "embeddings" / "tiny_bert.py"))
+    tools["WORDS"][:] = [*PARTS.FILLERS, *(word for words in PARTS.WORDS.values() for word in words)]
+    model = tools["write_bert"](tmp_path / "bert")
+    student = {
+        "kind": "finetune",
+        "model": str(model),
+        "epochs": 3,
+        "patience": 1,
+        "max_tokens": 16,
+        "learning_rate": 1e-3,
+        "batch_size": 8,
+    }
+    found = run(PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, curations={}, replicates=1, student=student, student_seeds=2))
+    (cell,) = found["cells"]
+    assert cell["status"] == "done", cell["error"]
+    accuracy = cell["student"]["seeds"]["accuracy"]
+    assert (accuracy["n"], accuracy["mean"]) == (2, cell["student"]["accuracy"])
+    assert cell["cost"]["train_seconds"] > 0
+    assert (found["real"]["n"], found["real"]["seeds"]["accuracy"]["n"]) == (90, 2)
+    assert len(list((tmp_path / "study" / "students").glob("finetune-*"))) == 4  # all texts and equal n, two seeds each
+
+
+def test_options_that_never_act_are_said(run: Run, tmp_path: Path) -> None:
+    """One round: no suppression yet. And greedy decoding makes every replicate the same."""
+    rounds = {"rounds": {"min_requests": 1000}}
+    found = run(PARTS.make_study(tmp_path, run=rounds, axes={"suppression": ["off", "label"]}, curations={}, replicates=1))
+    said = "(suppression off) and (suppression label) made the very same texts: the option never came to act"
+    assert any(warning.startswith(said) for warning in found["warnings"])
+
+
+# -- size ------------------------------------------------------------------------------------------------------
+
+
+def test_every_cell_is_measured_at_the_smallest_cells_size(copied: Callable[..., StudyConfig], run: Run) -> None:
+    small = {"stages": [{"kind": "denoise", "keep": 0.5}]}
+    study = copied(axes={"temperature": [0.3], "curation": ["none", "half"]}, curations={"half": small}, replicates=1)
+    found = run(study)
+    assert {cell["n"] for cell in found["cells"]} == {12}
+    assert [cell["available"] for cell in found["cells"]] == [24, 12]
+    assert found["train_size"] == {"n": 12, "rule": "the smallest cell's texts"}
+    assert any("compared on 12 texts, as many as temperature-0.3_r0+half has" in warning for warning in found["warnings"])
+    scores = json.loads((Path(study.output) / "scores" / "temperature-0.3_r0+none.json").read_bytes())
+    assert sum(each["support"] for each in scores["student"]["per_class"].values()) == 60
+    assert "per_class" not in found["cells"][0]["student"]
+
+    found = run(study.model_copy(update={"train_size": 20}))
+    assert [(cell["n"], cell["shortfall"]) for cell in found["cells"]] == [(20, 0), (12, 8)]
+    assert any("fewer texts than train_size 20: temperature-0.3_r0+half (12)" in warning for warning in found["warnings"])
+
+
+# -- reuse -----------------------------------------------------------------------------------------------------
+
+
+def test_a_second_call_does_nothing_and_says_the_same(
+    finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variegate.pipeline.comparison.real.train_student", lambda *_, **__: pytest.fail("a student was trained"))
+    backend, started = PARTS.WordyBackend(), []
+    study = copied()
+    before = {path: path.stat().st_mtime_ns for path in Path(study.output).rglob("*") if path.is_file() and "best" not in path.parts}
+    found = run(study, backend=backend, started=started)
+    assert (backend.calls, started) == ([], [])
+    assert lasting(found) == lasting(finished[1])
+    changed = {path.name for path, at in before.items() if path.stat().st_mtime_ns != at}
+    assert changed <= {"study.json", "study.yaml", "curation.yaml", "lock"}
+
+
+def test_a_new_option_makes_its_own_cells_alone(
+    finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run
+) -> None:
+    backend = PARTS.WordyBackend()
+    found = run(copied(axes={"temperature": [0.3, 1.0, 2.0], "curation": ["none", "lr"]}), backend=backend)
+    assert {request.sampling.temperature for call in backend.calls for request in call} == {1.0}
+    old = {cell["id"]: cell for cell in lasting(finished[1])["cells"]}
+    new = {cell["id"]: cell for cell in lasting(found)["cells"]}
+    assert len(new) == 12
+    assert {id: new[id] for id in old} == old
+
+
+def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..., StudyConfig], run: Run) -> None:
+    study, backend = copied(), PARTS.WordyBackend()
+    larger = {**study.run.model_dump(mode="json"), "target": {"per_label": 10}}
+    found = run(copied(run=larger), backend=backend)
+    assert {cell["n"] for cell in found["cells"]} == {30}
+    assert sum(len(call) for call in backend.calls) == 4 * 6  # two more of each label
+
+
+def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Callable[..., StudyConfig], run: Run) -> None:
+    watcher, backend = Watcher(), PARTS.WordyBackend()
+    study = copied(curations={"lr": {"stages": [{"kind": "label_replacement", "labels": "oracle", "inspected": "all"}]}})
+    found = run(study, backend=backend, watcher=watcher)
+    assert backend.calls == []
+    scored = {note.split(":")[0] for note in watcher.notes}
+    assert scored  # cells whose labels came out as they were before are not scored again either
+    assert scored <= {cell["id"] for cell in found["cells"] if cell["curation"] == "lr"}
+    assert {cell["label_accuracy"] for cell in found["cells"] if cell["curation"] == "lr"} == {1.0}
+    assert any("took labels from an oracle of the same kind" in warning for warning in found["warnings"])
+
+
+def test_runs_are_found_again_when_axes_are_renamed(copied: Callable[..., StudyConfig], run: Run) -> None:
+    backend, watcher = PARTS.WordyBackend(), Watcher()
+    heat = {"cold": {"decoding.temperature": 0.3}, "hot": {"decoding.temperature": 2.0}}
+    found = run(copied(axes={"heat": heat, "curation": ["none", "lr"]}), backend=backend, watcher=watcher)
+    assert backend.calls == []
+    assert "heat-cold_r1: is the run that was called temperature-0.3_r1" in watcher.notes
+    assert sorted(path.name for path in (Path(found["cells"][0]["folder"]).parent).iterdir()) == [
+        "heat-cold_r0", "heat-cold_r1", "heat-hot_r0", "heat-hot_r1"]  # fmt: skip
+
+
+def test_one_engine_serves_all_runs_of_a_model(run: Run, tmp_path: Path) -> None:
+    started: list[Any] = []
+    backend = PARTS.WordyBackend()
+    run(PARTS.make_study(tmp_path, axes={"suppression": ["off", "label"]}, curations={}, replicates=1), backend=backend, started=started)
+    assert len(started) == 1
+    assert backend.biases[-1] == {}
+
+
+def test_another_study_in_the_folder_is_refused(copied: Callable[..., StudyConfig], run: Run) -> None:
+    study = copied()
+    with RunFolder(Path(study.output)).lock(), pytest.raises(StoreError, match="is working in this"):
+        run(study)
+
+
+# -- interruptions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_stopped_while_generating_it_goes_on(finished: tuple[StudyConfig, dict[str, Any]], run: Run, tmp_path: Path, stop: int) -> None:
+    study = PARTS.make_study(tmp_path)
+    with pytest.raises(Interrupted, match="Run the same command again to go on"):
+        run(study, backend=PARTS.WordyBackend(fail_at=stop))
+    assert not (Path(study.output) / "study.json").exists()
+    rest = PARTS.WordyBackend()
+    assert lasting(run(study, backend=rest)) == lasting(finished[1])
+    assert len(rest.calls) == 8 - (stop - 1)  # two rounds a run
+
+
+def test_stopped_while_scoring_it_goes_on(
+    finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = copied()
+    shutil.rmtree(Path(study.output) / "scores")
+    calls = []
+
+    def stopping(*arguments: Any, **named: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    from variegate.pipeline.comparison import real as real_side
+
+    real = real_side.train_student
+    monkeypatch.setattr(real_side, "train_student", stopping)
+    with pytest.raises(Interrupted):
+        run(study)
+    assert len(list((Path(study.output) / "scores").glob("*.json"))) == 2
+    assert lasting(run(study)) == lasting(finished[1])
+    assert len(calls) == 3 + 6
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
+    """os._exit just before a rename, replace or fsync: in a run, in the oracle, in a curation, in the scores. See crash_script.py."""
+    script = Path(__file__).with_name("crash_script.py")
+
+    def go(name: str, stop: int) -> int:
+        command = [sys.executable, str(script), str(tmp_path / name), str(stop)]
+        return subprocess.run(command, check=False, timeout=300, stderr=subprocess.DEVNULL).returncode
+
+    assert go("whole", 0) == 0
+    assert [go("broken", stop) for stop in (41, 20, 25, 40)] == [9, 9, 9, 9]
+    assert len(list((tmp_path / "broken").rglob(".*.tmp"))) >= 1
+    assert go("broken", 0) == 0
+    found = [lasting(json.loads((tmp_path / name / "study" / "study.json").read_bytes())) for name in ("whole", "broken")]
+    assert found[0] == found[1]
+    assert not list((tmp_path / "broken").rglob(".*.tmp"))
+
+
+# -- failures --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(run: Run, tmp_path: Path) -> None:
+    study = PARTS.make_study(tmp_path)
+    found = run(study, backend=PARTS.WordyBackend(fail_for=2.0, error=BackendError("the engine broke")))
+    failed = [cell for cell in found["cells"] if cell["status"] == "failed"]
+    assert [(cell["axes"]["temperature"], cell["error"]) for cell in failed] == [("2", "the engine broke")] * 4
+    assert all(cell["student"] is None and cell["n"] is None for cell in failed)
+    done = [cell for cell in found["cells"] if cell["status"] == "done"]
+    assert len(done) == 4
+    assert [group["failed"] for group in found["summary"]] == [0, 0, 2, 2]
+    assert found["best"]["axes"]["temperature"] == "0.3"
+    assert not [effect for effect in found["effects"] if effect["axis"] == "temperature"]
+    assert any(warning.startswith("4 of 8 cells failed: temperature-2_r0+none") for warning in found["warnings"])
+    assert {cell["status"] for cell in run(study)["cells"]} == {"done"}  # and they are tried again
+
+
+def test_a_curation_that_drops_everything_fails_alone(copied: Callable[..., StudyConfig], run: Run) -> None:
+    data = copied().run.task.data
+    assert data is not None
+    study = copied(replicates=1)
+    made = read_texts(Path(study.output) / "runs" / "temperature-2_r0").texts or ()
+    (Path(study.output) / "held.txt").write_text("".join(f"{text}\n" for text in made))
+    gone = {"stages": [{"kind": "duplicates", "against": [str(Path(study.output) / "held.txt")]}]}
+    found = run(copied(replicates=1, curations={"lr": gone}))
+    assert [cell["status"] for cell in found["cells"]] == ["done", "done", "done", "failed"]
+    assert "dropped all 24 records" in found["cells"][3]["error"]
+
+
+def test_a_cell_with_one_class_left_fails_alone(copied: Callable[..., StudyConfig], run: Run) -> None:
+    study = copied(replicates=1)
+    folder = Path(study.output)
+    ids = read_texts(folder / "runs" / "temperature-0.3_r0").ids
+    rows = [{"id": id, "label": "money"} for id in ids]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    one = {"stages": [{"kind": "label_replacement", "labels": str(folder / "labels.jsonl"), "inspected": "all"}]}
+    found = run(copied(replicates=1, curations={"lr": one}, axes={"temperature": [0.3], "curation": ["none", "lr"]}))
+    assert [cell["status"] for cell in found["cells"]] == ["done", "failed"]
+    assert "all 24 texts have the label 'money'" in found["cells"][1]["error"]
+
+
+def test_a_fault_of_our_own_is_kept_with_its_traceback(
+    copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = copied()
+    (Path(study.output) / "scores" / "temperature-2_r1+lr.json").unlink()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr("variegate.pipeline.comparison.score.evaluate", broken)
+    found = run(study)
+    (failed,) = [cell for cell in found["cells"] if cell["status"] == "failed"]
+    assert failed["error"] == "ZeroDivisionError: by design: this is an error in Variegate"
+    assert "Traceback" in (Path(study.output) / "errors" / f"{failed['id']}.txt").read_text()
+    monkeypatch.undo()
+    run(study)
+    assert not (Path(study.output) / "errors").exists()
+
+
+# -- real data that is not there -------------------------------------------------------------------------------
+
+
+def test_without_test_data_students_have_nothing_to_be_judged_by(run: Run, tmp_path: Path) -> None:
+    data = PARTS.write_data(tmp_path)
+    study = PARTS.make_study(tmp_path, {"train": data["train"]})
+    with pytest.raises(
+        UsageError, match=r"task 'chatter' has no data\.test, and the students' accuracy is measured on it.*`student: null`"
+    ):
+        run(study)
+    found = run(PARTS.make_study(tmp_path, {"train": data["train"]}, student=None, replicates=1))
+    assert {cell["status"] for cell in found["cells"]} == {"done"}
+    assert all(cell["student"] is None and cell["label_accuracy"] is not None for cell in found["cells"])
+    assert (found["best"], found["real"], found["regression"], found["pareto"]) == (None, None, None, [])
+    assert found["oracle"]["test"] is None
+    assert "no best recipe: no combination has a student accuracy to choose by" in found["warnings"]
+
+
+def test_without_train_data_label_accuracy_is_null_and_said(run: Run, tmp_path: Path) -> None:
+    data = PARTS.write_data(tmp_path)
+    with pytest.raises(UsageError, match=r"curation 'lr' takes labels from an oracle, which learns from data\.train"):
+        run(PARTS.make_study(tmp_path, {"test": data["test"]}))
+    found = run(PARTS.make_study(tmp_path, {"test": data["test"]}, axes={"temperature": [0.3, 2]}, replicates=1))
+    for cell in found["cells"]:
+        assert cell["label_accuracy"] is None
+        assert set(cell["similarity"].values()) == {None}
+        assert cell["student"]["accuracy"] > 0
+    assert found["real"] is None
+    assert any("has no data.train: label accuracy, similarity to real data and the student" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(("split", "content", "says"), [
+    ("train", None, "no such file: correct the path, or set VARIEGATE_DATA"),
+    ("train", '{"text": "a", "label": "mony"}\n', "label 'mony' is not one of task 'chatter'; did you mean 'money'?"),
+    ("test", "", "holds no record"),
+])  # fmt: skip
+def test_bad_real_data_is_refused_before_anything_is_made(run: Run, tmp_path: Path, split: str, content: str | None, says: str) -> None:
+    study = PARTS.make_study(tmp_path)
+    path = tmp_path / f"{split}.jsonl"
+    path.unlink() if content is None else path.write_text(content)
+    backend = PARTS.WordyBackend()
+    with pytest.raises(UsageError) as caught:
+        run(study, backend=backend)
+    assert says in str(caught.value)
+    assert backend.calls == []
+
+
+def test_cells_of_another_task_are_refused(run: Run, tmp_path: Path) -> None:
+    axes = {"task": {"same": {}, "other": {"task.labels": {"a": {"phrase": "p", "description": "d"}}}}}
+    with pytest.raises(ConfigError, match=r"task other: has other labels or real data than the study's run"):
+        run(PARTS.make_study(tmp_path, axes=axes, curations={}))
+
+
+# -- the best recipe -------------------------------------------------------------------------------------------
+
+
+def test_the_best_recipe_is_ready_to_run_and_makes_what_it_promises(copied: Callable[..., StudyConfig], run: Run, tmp_path: Path) -> None:
+    study = copied(axes={"temperature": [0.3], "curation": ["lr"]})  # so that the best one has a curation
+    best = run(study)["best"]
+    assert best["axes"] == {"temperature": "0.3", "curation": "lr"}
+    assert best["commands"] == [
+        f"variegate generate {study.output}/best/run.yaml",
+        f"variegate curate runs/small-best {study.output}/best/curation.yaml",
+    ]
+    config = load_run(Path(best["run"]), [f"output={tmp_path / 'again'}"])
+    assert "# The best recipe of study small: the highest mean student accuracy" in Path(best["run"]).read_text()
+    generate(config, start=lambda _: PARTS.WordyBackend())
+    first = Path(study.output) / "runs" / "temperature-0.3_r0"
+    assert (tmp_path / "again" / "records.jsonl").read_bytes() == (first / "records.jsonl").read_bytes()
+    curate(RunFolder(tmp_path / "again"), load_curation(best["curation"]), "lr")
+    assert read_texts(tmp_path / "again", curation="lr").labels == read_texts(first, curation="lr").labels
+
+
+def test_the_diversity_that_is_compared_by_can_be_named(copied: Callable[..., StudyConfig], run: Run) -> None:
+    found = run(copied(diversity="chamfer"))
+    assert found["diversity_measure"] == "chamfer"
+    assert [term["name"] for term in found["regression"]["terms"]] == ["intercept", "label_accuracy", "chamfer", "top_5"]
+
+
+def test_a_budget_that_nothing_fits_is_said(copied: Callable[..., StudyConfig], run: Run) -> None:
+    found = run(copied(budget={"generated_tokens": 100}))
+    assert found["best"] is None
+    assert (
+        "no best recipe: no combination fits the budget of 100 generated tokens: the cheapest needs 192 generated tokens"
+        in found["warnings"]
+    )
+
+
+# -- listing ---------------------------------------------------------------------------------------------------
+
+
+def test_the_list_says_what_is_there_and_writes_nothing(copied: Callable[..., StudyConfig], tmp_path: Path) -> None:
+    study = copied(axes={"temperature": [0.3, 1.0], "curation": ["none", "lr"]}, replicates=1)
+    before = sorted(tmp_path.rglob("*"))
+    rows = describe(study)
+    assert [(row["run"], row["curated"], row["scored"]) for row in rows] == [
+        ("generated", None, True),
+        ("generated", True, True),
+        ("new", None, False),
+        ("new", False, False),
+    ]
+    shutil.rmtree(tmp_path / "study" / "runs" / "temperature-0.3_r0" / "rounds" / "000001")
+    (tmp_path / "study" / "runs" / "temperature-0.3_r0" / "manifest.json").unlink()
+    assert [row["run"] for row in describe(study)] == ["begun", "begun", "new", "new"]
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == []
+
+
+def test_the_resolved_study_in_the_folder_is_the_study(finished: tuple[StudyConfig, dict[str, Any]]) -> None:
+    study, _ = finished
+    assert load_study(str(Path(study.output) / "study.yaml")) == study

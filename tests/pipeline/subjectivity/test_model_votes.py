@@ -1,0 +1,159 @@
+"""Votes of a model: how they are asked, kept, read, and that a stopped job ends as an unstopped one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from variegate.config import TaskConfig, load_model, load_task
+from variegate.errors import UsageError
+from variegate.pipeline.subjectivity.model_votes import VoteSettings, ask_model, collect_votes
+from variegate.records import Completion, Request
+from variegate.store.texts import TextSet
+
+TEXTS = ("When will my card arrive?", "I lost my card", "how do I top up", "my PIN does not work", "When will my card arrive?")
+
+
+class Scripted:
+    """Answers by a function of the request; a call can be made to fail."""
+
+    def __init__(self, answer: Callable[[Request], str], *, fail_at: int | None = None) -> None:
+        self.answer, self.fail_at = answer, fail_at
+        self.calls: list[list[Request]] = []
+
+    def generate(self, requests: Sequence[Request], **_: Any) -> list[Completion]:
+        self.calls.append(list(requests))
+        if len(self.calls) == self.fail_at:
+            raise KeyboardInterrupt
+        out = []
+        for request in requests:
+            said = self.answer(request)
+            error = "prompt of 9 tokens is too long" if said == "ERROR" else None
+            out.append(Completion(request.key, "" if error else said, (), "error" if error else "stop", 9, error=error))
+        return out
+
+
+@pytest.fixture(scope="module")
+def task() -> TaskConfig:
+    return load_task("trec6")
+
+
+@pytest.fixture
+def settings() -> VoteSettings:
+    return VoteSettings(load_model("nano-llama"), votes=3, chunk=2)
+
+
+def texts_of(*texts: str, labels: tuple[str, ...] | None = None) -> TextSet:
+    return TextSet("texts.txt", texts, labels, tuple(f"line {place}" for place in range(1, len(texts) + 1)))
+
+
+def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
+    engine = Scripted(lambda request: " location")
+    found = collect_votes(TEXTS, task, settings, tmp_path / "v", start=lambda: engine)  # type: ignore[arg-type, return-value]
+    assert found.labels == (("location",) * 3,) * 5
+    assert [len(call) for call in engine.calls] == [2, 2, 1] * 3
+    requests = [request for call in engine.calls for request in call]
+    first = requests[0]
+    assert first.prompt.endswith(': "When will my card arrive?"\nCategory:')
+    assert "- location: " in first.prompt
+    assert (first.sampling.temperature, first.sampling.stop) == (1.0, ("\n",))
+    assert 5 <= first.sampling.max_tokens <= 20
+    seeds = [request.seed for request in requests]
+    assert seeds[0] == seeds[4]  # the same text, the same k
+    assert len(set(seeds)) == 3 * 4
+
+
+def test_seeds_and_the_class_block(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
+    engines = [Scripted(lambda request: "location") for _ in range(2)]
+    for place, (engine, changed) in enumerate(zip(engines, ({"seed": 0}, {"seed": 1, "class_block": False}), strict=True)):
+        collect_votes(TEXTS, task, replace(settings, **changed), tmp_path / str(place), start=lambda engine=engine: engine)  # type: ignore[misc]
+    assert engines[0].calls[0][0].seed != engines[1].calls[0][0].seed
+    assert "Categories:" not in engines[1].calls[0][0].prompt
+
+
+def test_more_votes_add_to_those_there(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
+    first, more = Scripted(lambda request: "location"), Scripted(lambda request: "human")
+    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: first)  # type: ignore[arg-type, return-value]
+    found = collect_votes(TEXTS, task, replace(settings, votes=4), tmp_path, start=lambda: more)  # type: ignore[arg-type, return-value]
+    assert len(more.calls) == 3
+    assert {tuple(sorted(labels)) for labels in found.labels} == {("human", "location", "location", "location")}
+    again = collect_votes(TEXTS, task, replace(settings, votes=2), tmp_path, start=lambda: pytest.fail("asked again"))
+    assert again.labels == (("location",) * 2,) * 5
+
+
+@pytest.mark.parametrize("fail_at", [1, 4, 9])
+def test_a_stopped_job_goes_on_and_ends_the_same(task: TaskConfig, settings: VoteSettings, tmp_path: Path, fail_at: int) -> None:
+    def answer(request: Request) -> str:
+        return ("location", "human", "nonsense")[request.seed % 3]
+
+    collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: Scripted(answer))  # type: ignore[arg-type, return-value]
+    stopped = Scripted(answer, fail_at=fail_at)
+    with pytest.raises(KeyboardInterrupt):
+        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: stopped)  # type: ignore[arg-type, return-value]
+    rest = Scripted(answer)
+    collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: rest)  # type: ignore[arg-type, return-value]
+    assert len(rest.calls) == 9 - (fail_at - 1)
+    assert files(tmp_path / "whole") == files(tmp_path / "stopped")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_other_texts_are_not_mixed_in(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
+    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: Scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
+    with pytest.raises(UsageError, match=r"asked otherwise \(texts was"):
+        collect_votes(TEXTS[:2], task, settings, tmp_path, start=lambda: pytest.fail("asked"))
+
+
+def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
+    """What names no label is no vote: the text has fewer."""
+    said = iter(["location", "ERROR", "nonsense", "ERROR"] * 2 + ["LOCATION", "ERROR", "bah", "human"])
+    engine = Scripted(lambda request: next(said))
+    items, about = ask_model(
+        texts_of(*"abcd", labels=("location",) * 4), task, settings, tmp_path, start=lambda: engine  # type: ignore[arg-type, return-value]
+    )  # fmt: skip
+    assert items.votes == (("location",) * 3, ("human",))
+    assert (items.ids, items.texts, items.true, items.unlabelled) == (("line 1", "line 4"), ("a", "d"), ("location",) * 2, 2)
+    assert (about["read"], about["unread"], about["errors"]) == ({"casefold": 1, "exact": 3}, 3, 5)
+    assert about["unread_examples"] == ["nonsense", "bah"]
+    assert items.warnings == (
+        "3 of 12 answers name no label: they count as not given",
+        "5 questions could not be asked, the first: prompt of 9 tokens is too long",
+    )
+
+
+@pytest.mark.parametrize(("answer", "said"), [("bah", "they begin 'bah'"), ("ERROR", "all 6 failed, the first: prompt of 9")])
+def test_answers_that_name_no_label_at_all(task: TaskConfig, settings: VoteSettings, tmp_path: Path, answer: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"none of its 6 answers names a label of task 'trec6': {said}"):
+        ask_model(texts_of("a", "b"), task, settings, tmp_path, start=lambda: Scripted(lambda _: answer))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.slow
+def test_a_real_engine_and_a_stop_in_the_middle(nano_vllm: Any, tmp_path: Path) -> None:
+    """nano-llama on its own task, byte by byte the same after a stop; some votes agree and some do not."""
+    task = load_task("banking77")
+    settings = VoteSettings(load_model("nano-llama"), votes=3, class_block=False, chunk=3)
+
+    class Stops:
+        calls = 0
+
+        def generate(self, *arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return nano_vllm.generate(*arguments)
+
+    whole = collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: nano_vllm)
+    with pytest.raises(KeyboardInterrupt):
+        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=Stops)  # type: ignore[arg-type]
+    assert len(list((tmp_path / "stopped" / "votes").iterdir())) == 3
+    assert collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: nano_vllm) == whole
+    assert files(tmp_path / "whole") == files(tmp_path / "stopped")
+    assert sum(map(len, whole.labels)) > 8
+    assert whole.labels[0] == whole.labels[4]  # the same text
+    assert len(set(whole.labels)) > 2
