@@ -5,12 +5,19 @@
 Needs the data sets (VARIEGATE_DATA). Writes benchmarks/results/curation-cpu.json. Sections:
   relabel      labelling real texts by scoring the label strings against writing them, same engine and prompts: items/s,
                accuracy against the real labels, agreement, prefix-cache hit rate
+  compare      `variegate compare nano` as a user runs it, into an empty folder with no vectors cached: seconds and CPU-seconds
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
+import resource
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -35,7 +42,7 @@ from variegate.inference.start import start_backend
 from variegate.records import Request, Sampling
 from variegate.strategies.prompts import builtin_prompts
 
-SECTIONS = ("relabel",)
+SECTIONS = ("relabel", "compare")
 EXAMPLES_PER_CLASS = 5  # real ones, for the class vectors
 Encode = Callable[[Sequence[str]], Float[np.ndarray, "n d"]]
 
@@ -169,6 +176,25 @@ def relabel(texts: int, repeats: int, cases: Sequence[str]) -> dict[str, Any]:
     return out
 
 
+def compare() -> dict[str, Any]:
+    """8 cells of 1,200 records with the embedding student; the processes that it starts included."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "variegate.cli.main", "compare", "nano", "-o", f"{folder}/study"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _, seconds = harness.timed(
+            lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "VARIEGATE_CACHE": f"{folder}/cache"})
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        study = json.loads(Path(f"{folder}/study/study.json").read_text(encoding="utf-8"))
+    return {
+        "cells": len(study["cells"]),
+        "records": [cell["available"] + cell["leaked_dropped"] for cell in study["cells"]],
+        "seconds": seconds,
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "failed": sum(cell["status"] != "done" for cell in study["cells"]),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
@@ -177,7 +203,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry", action="store_true", help="print only")
     args = parser.parse_args()
-    sections: dict[str, Callable[[], dict[str, Any]]] = {"relabel": lambda: relabel(args.texts, args.repeats, args.cases)}
+    sections: dict[str, Callable[[], dict[str, Any]]] = {
+        "relabel": lambda: relabel(args.texts, args.repeats, args.cases),
+        "compare": compare,
+    }
     results: dict[str, Any] = {}
     for section in args.only:
         results[section] = sections[section]()

@@ -51,12 +51,15 @@ NUM_ANNOTATORS = 7
 
 
 def compare(name: str, runs: Path) -> dict[str, Any]:
-    """The study `name`, without what only its own folder needs."""
     output = runs / name
     done = subprocess.run([sys.executable, "-m", "variegate.cli.main", "compare", name, "--set", f"output={output}"])
     if done.returncode:
         sys.exit(f"{name}: exit code {done.returncode}")
-    study = json.loads((output / "study.json").read_text(encoding="utf-8"))
+    return reduced(json.loads((output / "study.json").read_text(encoding="utf-8")))
+
+
+def reduced(study: dict[str, Any]) -> dict[str, Any]:
+    """A study without what only its own folder needs."""
     kept = {
         key: study[key]
         for key in ("name", "task", "axes", "replicates", "train_size", "regression", "regression_cross", "warnings", "seconds")
@@ -66,7 +69,11 @@ def compare(name: str, runs: Path) -> dict[str, Any]:
         for each in study["summary"]
     ]
     kept["effects"] = [each for each in study["effects"] if each["measure"] in MEASURES]
-    kept["conditional_effects"] = [each for each in study["conditional_effects"] if each["measure"] in MEASURES]
+    kept["conditional_effects"] = [
+        each
+        for each in study["conditional_effects"]
+        if each["axis"] == "curation" and each["measure"] in ("label_accuracy", "student_accuracy")
+    ]
     for side in ("real", "oracle"):
         found = study[side] if side == "real" else study[side]["test"]
         kept[side] = {key: found.get(key) for key in ("n", "accuracy", "accuracy_ci95", "macro_f1", "diversity")}

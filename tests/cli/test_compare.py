@@ -25,7 +25,7 @@ from variegate.errors import BackendError
 from variegate.pipeline.comparison import compare as compare_module
 
 ROOT = Path(__file__).parents[2]
-PARTS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "pipeline" / "study_parts.py")))
+PARTS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "pipeline" / "comparison" / "study_parts.py")))
 
 
 @pytest.fixture(scope="module")

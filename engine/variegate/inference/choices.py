@@ -29,6 +29,16 @@ class Descent:
     steps: int
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A node with several children. deeper: child -> the next branching node behind it. decided: child -> the place of the
+    only choice behind it. places: of all choices below."""
+
+    deeper: Mapping[int, Node]
+    decided: Mapping[int, int]
+    places: tuple[int, ...]
+
+
 class ChoiceTrie:
     """choices: token ids of each, none empty, none twice, none the beginning of another unless `end` closes it.
 
@@ -47,19 +57,21 @@ class ChoiceTrie:
             raise UsageError("score: one choice is the beginning of another, and the model has no end-of-sequence token")
         self.paths = [(*choice, end) if end is not None and choice in beginnings else choice for choice in choices]
         children: dict[Node, dict[int, None]] = {}
-        self._leaves: dict[Node, int] = {}  # inner node -> choices below it
-        for path in self.paths:
+        places: dict[Node, list[int]] = {}  # of the choices at or below a node
+        for place, path in enumerate(self.paths):
+            for depth in range(len(path) + 1):
+                places.setdefault(path[:depth], []).append(place)
             for depth, token in enumerate(path):
-                node = path[:depth]
-                children.setdefault(node, {})[token] = None
-                self._leaves[node] = self._leaves.get(node, 0) + 1
+                children.setdefault(path[:depth], {})[token] = None
         self.children: dict[Node, tuple[int, ...]] = {node: tuple(tokens) for node, tokens in children.items()}
-        self._branching = [node for node, tokens in self.children.items() if len(tokens) > 1]
         self.first_branch = self._next_branch(()) if self.paths else None
-        self._below = {
-            node: {token: found for token in self.children[node] if (found := self._next_branch((*node, token))) is not None}
-            for node in self._branching
-        }
+        self._branches: dict[Node, Branch] = {}
+        for node, tokens in self.children.items():
+            if len(tokens) > 1:
+                behind = {token: self._next_branch((*node, token)) for token in tokens}
+                deeper = {token: found for token, found in behind.items() if found is not None}
+                decided = {token: places[*node, token][0] for token, found in behind.items() if found is None}
+                self._branches[node] = Branch(deeper, decided, tuple(places[node]))
         self._descents: dict[Node, Descent] = {}
 
     def _next_branch(self, node: Node) -> Node | None:
@@ -72,7 +84,7 @@ class ChoiceTrie:
 
     def nodes(self, *, constrained: bool) -> list[Node]:
         """Inner nodes whose next-token log-probabilities are needed; under `constrained` only the branching ones."""
-        return self._branching if constrained else list(self.children)
+        return list(self._branches if constrained else self.children)
 
     def descent(self, node: Node) -> Descent:
         """From a branching node on."""
@@ -85,8 +97,7 @@ class ChoiceTrie:
             while reached:
                 branch = reached.pop()
                 steps = max(steps, len(branch) - len(node) + 1)
-                following = self._below[branch]
-                reached += following.values()
+                reached += self._branches[branch].deeper.values()
                 tokens.update(dict.fromkeys(self.children[branch]))
                 allowed.update(dict.fromkeys((*self.children[branch], *branch[len(node) :])))
                 ways.update(branch[len(node) :])
@@ -100,44 +111,41 @@ class ChoiceTrie:
 
         The best choice is at least as probable as the best one decided, and as the mean of the choices behind any node.
         """
+        decided, waiting = self._spread(known)
+        sure = [*decided.values(), *(mass - math.log(len(self._branches[node].places)) for node, mass in waiting)]
+        least = min(max(sure, default=-math.inf), math.log(prune) if prune > 0 else -math.inf)
+        return [node for node, mass in waiting if mass >= least and mass > -math.inf]
+
+    def totals(self, known: Mapping[Node, Mapping[int, float]], *, constrained: bool) -> list[float]:
+        """Log-probability of each choice from those of the nodes' children.
+
+        Under `constrained`, the choices below a branching node that is not known share what reaches it equally.
+        """
+        if not constrained:
+            return [sum(known[path[:depth]][token] for depth, token in enumerate(path)) for path in self.paths]
+        decided, waiting = self._spread(known)
+        for node, mass in waiting:
+            places = self._branches[node].places
+            decided.update(dict.fromkeys(places, mass - math.log(len(places))))
+        return [decided.get(place, 0.0) for place in range(len(self.paths))]  # 0: the only choice there is
+
+    def _spread(self, known: Mapping[Node, Mapping[int, float]]) -> tuple[dict[int, float], list[tuple[Node, float]]]:
+        """The log-probability 0 of the root shared out at the known branchings: place of a choice -> its own, and what
+        reaches each branching that is not known."""
+        decided: dict[int, float] = {}
         waiting = []
-        best = -math.inf
         reached = [(self.first_branch, 0.0)] if self.first_branch is not None else []
         while reached:
             node, mass = reached.pop()
             following = known.get(node)
             if following is None:
                 waiting.append((node, mass))
-                best = max(best, mass - math.log(self._leaves[node]))
                 continue
-            norm = _log_sum([following[token] for token in self.children[node]])
-            deeper = self._below[node]
-            reached += [(below, mass + following[token] - norm) for token, below in deeper.items()]
-            best = max(best, *(mass + following[token] - norm for token in self.children[node] if token not in deeper), -math.inf)
-        least = min(best, math.log(prune) if prune > 0 else -math.inf)
-        return [node for node, mass in waiting if mass >= least and mass > -math.inf]
-
-    def totals(self, logprobs: Mapping[Node, Mapping[int, float]], *, constrained: bool) -> list[float]:
-        """Log-probability of each choice from those of the nodes' children.
-
-        Under `constrained`, the choices below a branching node that is not known share what reaches it equally.
-        """
-        norms = {}
-        if constrained:
-            norms = {node: _log_sum([following[token] for token in self.children[node]]) for node, following in logprobs.items()}
-        totals = []
-        for path in self.paths:
-            total = 0.0
-            for depth, token in enumerate(path):
-                node = path[:depth]
-                following = logprobs.get(node)
-                if following is not None:
-                    total += following[token] - (norms[node] if constrained else 0.0)
-                elif constrained and len(self.children[node]) > 1:
-                    total -= math.log(self._leaves[node])
-                    break
-            totals.append(total)
-        return totals
+            branch = self._branches[node]
+            mass -= _log_sum([following[token] for token in self.children[node]])
+            decided.update({place: mass + following[token] for token, place in branch.decided.items()})
+            reached += [(below, mass + following[token]) for token, below in branch.deeper.items()]
+        return decided, waiting
 
 
 def _log_sum(values: list[float]) -> float:
