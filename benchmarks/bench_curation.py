@@ -3,8 +3,9 @@
     python benchmarks/bench_curation.py [--only NAME ...] [--texts 1000] [--repeats 5]
 
 Needs the data sets (VARIEGATE_DATA). Writes benchmarks/results/curation-cpu.json. Sections:
-  relabel      labelling real texts by scoring the label strings against writing them, same engine and prompts: items/s,
-               accuracy against the real labels, agreement, prefix-cache hit rate
+  relabel      labelling real texts by scoring the label strings (`score` at their branchings, `whole` strings) against
+               writing them (`generate`), same engine and prompts: items/s, accuracy against the real labels, agreement,
+               prefix-cache hit rate. `one_token` is the engine's own limit: it reads every prompt and writes one token
   compare      `variegate compare nano` as a user runs it, into an empty folder with no vectors cached: seconds and CPU-seconds
 """
 
@@ -104,7 +105,11 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         ((),) * len(held_out),
     )
     score = RelabelStage(kind="relabel", nearest_classes=case.nearest, class_block=case.class_block)
-    stages = {"score": score, "generate": score.model_copy(update={"mode": "generate"})}
+    stages = {
+        "score": score,
+        "whole": score.model_copy(update={"scoring": "whole"}),
+        "generate": score.model_copy(update={"mode": "generate"}),
+    }
     words = {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
     plan = plan_stage(score, items, task.labels, encode=encode, examples=examples, **words)
     judged: dict[str, Judgement] = {}
@@ -124,9 +129,8 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         judged[name], seconds = harness.timed(run)
         return len(items) / seconds
 
-    figures = harness.interleave(
-        {"score": partial(side, "score"), "generate": partial(side, "generate"), "one_token": lambda: one_token(plan, backend)}, repeats
-    )
+    sides: dict[str, Callable[[], float]] = {name: partial(side, name) for name in stages}
+    figures = harness.interleave({**sides, "one_token": lambda: one_token(plan, backend)}, repeats)
     out: dict[str, Any] = {
         **asdict(case),
         "classes": len(task.labels),
@@ -134,12 +138,11 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         "groups": judged["score"].facts["groups"],
         "items_per_second": {name: harness.summarize(values) for name, values in figures.items()},
         "score_over_generate": harness.ratio(figures, "score", "generate"),
+        "whole_over_generate": harness.ratio(figures, "whole", "generate"),
         "one_token_over_generate": harness.ratio(figures, "one_token", "generate"),
         "score_over_one_token": harness.ratio(figures, "score", "one_token"),
         "accuracy": {name: accuracy(each, items) for name, each in judged.items()},
-        "agreement": float(
-            np.mean([a.label == b.label for a, b in zip(judged["score"].verdicts, unrefused(judged["generate"]), strict=True)])
-        ),
+        "agreement_with_generate": {name: agreement(judged[name], judged["generate"]) for name in ("score", "whole")},
         "prefix_hit_rate": {name: each.facts["prefix_hit_rate"] for name, each in judged.items()},
         "usage": {name: each.facts["usage"] for name, each in judged.items()},
         "paths": judged["generate"].facts["paths"],
@@ -157,6 +160,10 @@ def one_token(plan: Plan, backend: Backend) -> float:
 def unrefused(judgement: Judgement) -> list[Any]:
     """Verdicts whose label is the model's; where it refused, no label at all: the given one is the true one here."""
     return [replace(each, label="") if each.reason in ("refused", "unjudged") else each for each in judgement.verdicts]
+
+
+def agreement(one: Judgement, other: Judgement) -> float:
+    return float(np.mean([a.label == b.label for a, b in zip(unrefused(one), unrefused(other), strict=True)]))
 
 
 def accuracy(judgement: Judgement, items: Items) -> float:

@@ -120,6 +120,31 @@ def metrics(whole: dict[str, Any], embedding: dict[str, Any]) -> list[str]:
     return lines
 
 
+def curation(whole: dict[str, Any]) -> list[str]:
+    found = whole["results"]
+    rows = []
+    for case in found["relabel"].values():
+        rate, accuracy = case["items_per_second"], case["accuracy"]
+        candidates = "" if case["nearest"] is None else f", nearest {case['nearest']}"
+        rows.append(
+            f"| {case['task']}, {case['classes']} classes{candidates}, "
+            f"{'with' if case['class_block'] else 'no'} class block | {rate['score']['median']:,.0f} | {span(case['score_over_generate'])} | "
+            f"{rate['one_token']['median']:,.0f} | {accuracy['score']:.3f} / {accuracy['whole']:.3f} / {accuracy['generate']:.3f} | "
+            f"{case['prefix_hit_rate']['score']:.2f} |"
+        )
+    study = found["compare"]
+    return [
+        f"**Curation** ({whole['date']}; nano-llama on real texts; trec6 it has never seen):",
+        "",
+        "| relabelling by scoring | texts/s | times generating the label | bound: one token a prompt, texts/s | accuracy: branching / whole / generated | prefix-cache hits |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        f"`variegate compare` of {study['cells']} cells x {study['records'][0]:,} records with the embedding student, nothing cached: "
+        f"{study['cpu_seconds']:.0f} CPU-seconds, {study['seconds']:.0f} s.",
+    ]
+
+
 def measured_block() -> str:
     generate = load("generate-cpu")
     machine = generate["machine"]
@@ -141,5 +166,7 @@ def measured_block() -> str:
             *study(load("suppression-study-cpu")),
             "",
             *metrics(load("metrics-cpu"), load("embeddings-cpu")),
+            "",
+            *curation(load("curation-cpu")),
         ]
     )

@@ -242,7 +242,9 @@ def test_few_examples_and_hopeless_ones_are_said() -> None:
     )
     assert any("fitted on 3 real examples only" in each for each in few.warnings)
     sure = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), Scripted(), calibration=[("who", "human")] * 30)
-    assert any("stands at the end of its range" in each for each in sure.warnings)
+    assert any("labels all 30 real examples right" in each for each in sure.warnings)
+    hopeless = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), Scripted(), calibration=[("who", "entity")] * 30)
+    assert any("say next to nothing of the labels of 30 real examples" in each for each in hopeless.warnings)
 
 
 def test_chunks_and_order_change_nothing() -> None:
@@ -422,19 +424,26 @@ def test_rows_are_brute_force_log_probabilities(engine: str, nano_transformers: 
     names = ("card_arrival", "card_linking", "card_swallowed", "exchange_charge", "exchange_rate", "pin_blocked", "pending_card_payment")
     labels = {name: task.labels[name] for name in names}
     items = items_of(["where is my card", "what do you charge to change euros"], ["exchange_rate"] * 2)
-    stage = stage_of(calibration="contextual")  # nothing pruned
-    whole, normalised = (stage_of(scoring="whole", length_normalised=flag) for flag in (False, True))
-    plan = plan_stage(stage, items, labels, **words_of(task))
+    exact: dict[str, Any] = {"calibration": "contextual"}  # which leaves nothing out
+    stages = [
+        stage_of(**exact),
+        stage_of(scoring="whole", **exact),
+        stage_of(scoring="whole", length_normalised=True),
+        stage_of(scoring="whole"),
+    ]
+    plan = plan_stage(stages[2], items, labels, **words_of(task))
     tokenizer = backend.prompts.tokenizer
-    for asks in ([ask for ask in plan.asks if ask.id in items.ids],):
-        rows = [observe(asks, backend, each) for each in (stage, whole, normalised)]
-        for ask, branching, summed, divided in zip(asks, *rows, strict=True):
-            every, among = brute_force(nano_transformers._model, tokenizer, ask.messages[0].content, ask.answers)
-            lengths = [len(tokenizer.encode(answer, add_special_tokens=False)) for answer in ask.answers]
-            np.testing.assert_allclose(branching["logprobs"], among, atol=2e-3)
-            np.testing.assert_allclose(summed["logprobs"], every, atol=2e-3)
-            np.testing.assert_allclose(divided["logprobs"], every / lengths, atol=2e-3)
-            assert math.fsum(np.exp(branching["logprobs"])) == pytest.approx(1)
+    for ask, *rows in zip(plan.asks, *(observe(plan.asks, backend, stage) for stage in stages), strict=True):
+        branching, whole, normalised, pruned = (np.array(row["logprobs"]) for row in rows)
+        every, among = brute_force(nano_transformers._model, tokenizer, ask.messages[0].content, ask.answers)
+        lengths = [len(tokenizer.encode(answer, add_special_tokens=False)) for answer in ask.answers]
+        np.testing.assert_allclose(branching, among, atol=2e-3)
+        np.testing.assert_allclose(whole, every, atol=2e-3)
+        np.testing.assert_allclose(normalised, every / lengths, atol=2e-3)
+        assert math.fsum(np.exp(branching)) == pytest.approx(1)
+        probable = np.exp(every) / np.exp(every).sum() > 0.06
+        np.testing.assert_allclose(pruned[probable], every[probable], atol=2e-3)
+        assert pruned.argmax() == every.argmax()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -46,63 +46,79 @@ class Engine:
         descent = question.descent
         steps: list[Step] = []
         node = question.node
-        for _ in range(descent.steps if descent and self.follow else 1):
+        for _ in range(descent.steps if self.follow else 1):
             logprobs = following(question.prompt, node)
-            allowed = descent.allowed if descent else range(6)
-            wanted = descent.tokens if descent and self.follow else question.tokens
-            chosen = max(allowed, key=logprobs.__getitem__)
-            steps.append(Step({token: logprobs[token] for token in wanted}, chosen))
-            if descent and chosen in descent.stop:
+            chosen = max(descent.allowed, key=logprobs.__getitem__)
+            steps.append(Step({token: logprobs[token] for token in (descent.tokens if self.follow else question.tokens)}, chosen))
+            if chosen in descent.stop:
                 break
             node = (*node, chosen)
         return steps
 
 
 def exact(prompt: int, trie: ChoiceTrie) -> np.ndarray:
-    """Probability of each path when every step is drawn among the trie's children, by multiplication along the path."""
+    """Probability of each path, by multiplication along it: of all tokens, or when every step is drawn among the trie's
+    children."""
     out = []
     for path in trie.paths:
         probability = 1.0
         for depth, token in enumerate(path):
             logprobs = following(prompt, path[:depth])
             among = {each[depth] for each in trie.paths if each[:depth] == path[:depth] and len(each) > depth}
-            probability *= math.exp(logprobs[token]) / sum(math.exp(logprobs[each]) for each in among)
+            norm = sum(math.exp(logprobs[each]) for each in among) if trie.constrained else 1.0
+            probability *= math.exp(logprobs[token]) / norm
         out.append(probability)
     return np.array(out)
 
 
 @settings(deadline=None)
-@given(st.lists(CHOICES, min_size=1, max_size=3), st.booleans())
-def test_without_pruning_every_choice_is_exact(sets: list[list[Node]], follow: bool) -> None:
-    tries = [ChoiceTrie(choices, END) for choices in sets]
-    rows = walk(tries, Engine(follow=follow), constrained=True, prune=0.0)
+@given(st.lists(CHOICES, min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_without_pruning_every_choice_is_exact(sets: list[list[Node]], follow: bool, constrained: bool) -> None:
+    tries = [ChoiceTrie(choices, END, constrained=constrained) for choices in sets]
+    rows = walk(tries, Engine(follow=follow), prune=0.0)
     for prompt, (trie, row) in enumerate(zip(tries, rows, strict=True)):
         np.testing.assert_allclose(np.exp(row), exact(prompt, trie), rtol=1e-9)
 
 
 @settings(deadline=None)
-@given(CHOICES, st.sampled_from([0.02, 0.2, 1.0]), st.booleans())
-def test_pruning_keeps_the_best_the_probable_and_the_sum(choices: list[Node], prune: float, follow: bool) -> None:
-    trie = ChoiceTrie(choices, END)
-    (row,) = walk([trie], Engine(follow=follow), constrained=True, prune=prune)
+@given(CHOICES, st.sampled_from([0.02, 0.2, 1.0]), st.booleans(), st.booleans())
+def test_pruning_keeps_the_best_and_the_probable(choices: list[Node], prune: float, follow: bool, constrained: bool) -> None:
+    trie = ChoiceTrie(choices, END, constrained=constrained)
+    (row,) = walk([trie], Engine(follow=follow), prune=prune)
     true, found = exact(0, trie), np.exp(row)
-    assert found.sum() == pytest.approx(1)
+    if constrained:
+        assert found.sum() == pytest.approx(1)
     assert found.argmax() == true.argmax()
     assert found.max() == pytest.approx(true.max())
-    probable = true >= prune
+    probable = true / true.sum() >= prune
     np.testing.assert_allclose(found[probable], true[probable], rtol=1e-9)
 
 
+@settings(deadline=None)
+@given(CHOICES, st.booleans())
+def test_pruning_never_asks_more(choices: list[Node], constrained: bool) -> None:
+    trie = ChoiceTrie(choices, END, constrained=constrained)
+    counts = []
+    for prune in (0.0, 0.05, 1.0):
+        engine = Engine(follow=False)
+        walk([trie], engine, prune=prune)
+        asked = [question.node for questions in engine.rounds for question in questions]
+        assert len(asked) == len(set(asked))  # nothing is asked twice
+        counts.append(len(asked))
+    assert counts[0] == len(trie.forks)
+    assert counts[0] >= counts[1] >= counts[2]
+
+
 def test_one_question_where_the_first_tokens_differ() -> None:
-    trie = ChoiceTrie([(1,), (2, 3), (4, 5, 5)], END)
+    trie = ChoiceTrie([(1,), (2, 3), (4, 5, 5)], END, constrained=True)
     engine = Engine(follow=False)
-    walk([trie] * 3, engine, constrained=True, prune=0.0)
+    walk([trie] * 3, engine, prune=0.0)
     assert [[(each.prompt, each.node) for each in questions] for questions in engine.rounds] == [[(0, ()), (1, ()), (2, ())]]
 
 
 def test_a_followed_path_saves_questions() -> None:
     """A model that knows the labels, 3 branchings deep: 7 nodes, of which one path holds 3."""
-    trie = ChoiceTrie(list(itertools.product((1, 2), (3, 4), (5, 6))), END)
+    trie = ChoiceTrie(list(itertools.product((1, 2), (3, 4), (5, 6))), END, constrained=True)
     asked = []
 
     def answer(questions: list[Question], steps: int) -> list[list[Step]]:
@@ -110,18 +126,18 @@ def test_a_followed_path_saves_questions() -> None:
         logprobs = {1: -0.1, 2: -3.0, 3: -0.1, 4: -3.0, 5: -0.1, 6: -3.0}
         return [[Step(logprobs, 1 + 2 * (len(each.node) + step)) for step in range(steps)] for each in questions]
 
-    single = walk([trie], lambda questions: answer(questions, 1), constrained=True, prune=1.0)
-    followed = walk([trie], lambda questions: answer(questions, 3), constrained=True, prune=1.0)
+    single = walk([trie], lambda questions: answer(questions, 1), prune=1.0)
+    followed = walk([trie], lambda questions: answer(questions, 3), prune=1.0)
     assert asked == [1, 1, 1, 1]
     assert single == followed
     asked.clear()
-    walk([trie], lambda questions: answer(questions, 1), constrained=True, prune=0.0)
+    walk([trie], lambda questions: answer(questions, 1), prune=0.0)
     assert asked == [1, 2, 4]
 
 
 def test_a_followed_path_passes_nodes_that_do_not_branch() -> None:
     """1 2 3 4, 1 2 3 5, 6: after 1 the engine goes on over 2 and 3, of which it gives no log-probabilities."""
-    trie = ChoiceTrie([(1, 2, 3, 4), (1, 2, 3, 5), (6,)], END)
+    trie = ChoiceTrie([(1, 2, 3, 4), (1, 2, 3, 5), (6,)], END, constrained=True)
     asked = []
 
     def answer(questions: list[Question]) -> list[list[Step]]:
@@ -129,7 +145,7 @@ def test_a_followed_path_passes_nodes_that_do_not_branch() -> None:
         first, last = {1: -0.5, 6: -1.5, 4: -9.0, 5: -9.0}, {1: -9.0, 6: -9.0, 4: -2.0, 5: -1.0}
         return [[Step(first, 1), Step({}, 2), Step({}, 3), Step(last, 5)]]
 
-    (row,) = walk([trie], answer, constrained=True, prune=0.0)
+    (row,) = walk([trie], answer, prune=0.0)
     assert asked == [[()]]
     root, end = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-1))
     assert np.exp(row) == pytest.approx([root * (1 - end), root * end, 1 - root])
@@ -137,7 +153,7 @@ def test_a_followed_path_passes_nodes_that_do_not_branch() -> None:
 
 def test_a_path_that_leaves_the_trie_says_nothing_more() -> None:
     """The engine goes on with 9, which no choice has: its second step must not be taken for the node (1,)."""
-    trie = ChoiceTrie([(1, 2), (1, 3), (4,)], END)
+    trie = ChoiceTrie([(1, 2), (1, 3), (4,)], END, constrained=True)
     known: list[Node] = []
 
     def answer(questions: list[Question]) -> list[list[Step]]:
@@ -148,28 +164,18 @@ def test_a_path_that_leaves_the_trie_says_nothing_more() -> None:
             out.append([Step(logprobs, 9), Step(dict.fromkeys(logprobs, -50.0), 2)])
         return out
 
-    (row,) = walk([trie], answer, constrained=True, prune=0.0)
+    (row,) = walk([trie], answer, prune=0.0)
     assert known == [(), (1,)]
     first = math.exp(-0.5) / (math.exp(-0.5) + math.exp(-3.0))
     assert np.exp(row) == pytest.approx([first / (1 + math.exp(-1)), first / (1 + math.exp(1)), 1 - first])
-
-
-def test_unconstrained_asks_every_inner_node_once() -> None:
-    trie = ChoiceTrie([(1, 2, 3), (1, 4)], END)
-    engine = Engine(follow=True)
-    (row,) = walk([trie], engine, constrained=False, prune=0.0)
-    assert sorted(each.node for each in engine.rounds[0]) == [(), (1,), (1, 2)]
-    whole = following(0, ())[1] + following(0, (1,))[2] + following(0, (1, 2))[3]
-    assert row[0] == pytest.approx(whole)
 
 
 def test_nothing_to_score() -> None:
     def answer(questions: list[Question]) -> Sequence[Sequence[Step]]:
         raise AssertionError(questions)
 
-    assert walk([], answer, constrained=False, prune=0.0) == []
-    assert walk([], answer, constrained=True, prune=0.0) == []
-    assert walk([ChoiceTrie([(1, 2)], END)], answer, constrained=True, prune=0.0) == [[0.0]]  # one choice: nothing to decide
+    assert walk([], answer, prune=0.0) == []
+    assert walk([ChoiceTrie([(1, 2)], END, constrained=True)], answer, prune=0.0) == [[0.0]]  # one choice: nothing to decide
 
 
 def test_equal_choices_share_a_trie_and_a_prompt_too_long_is_named() -> None:
@@ -180,26 +186,6 @@ def test_equal_choices_share_a_trie_and_a_prompt_too_long_is_named() -> None:
     assert tries[0] is not tries[2]
     with pytest.raises(BackendError, match=r"score: prompt 1: prompt of \d+ tokens.*max_model_len 32"):
         tries_of(encoder, [prompts[0], (Message("user", "word " * 40),)], [[" a", " b"]] * 2, 32, constrained=True)
-
-
-def test_descent_worked_by_hand() -> None:
-    """a b c d, a b c e, a f, g: branchings at the root, after a and after a b c."""
-    a, b, c, d, e, f, g = range(1, 8)
-    trie = ChoiceTrie([(a, b, c, d), (a, b, c, e), (a, f), (g,)], END)
-    down = trie.descent(())
-    assert set(down.tokens) == {a, g, b, f, d, e}
-    assert set(down.allowed) == {a, g, b, f, c, d, e}
-    assert set(down.stop) == {g, f, d, e}
-    assert down.steps == 4
-    assert trie.descent((a, b, c)).steps == 1
-    assert set(ChoiceTrie([(a, b), (a, c), (b, d), (b, e)], END).descent(()).stop) == {c, d, e}  # b may come first or last
-    logs: Mapping[Node, Mapping[int, float]] = {(): {a: math.log(0.6), g: math.log(0.2)}}  # a: 0.75 of the two
-    assert trie.open({}, 1.0) == [()]
-    assert trie.open(logs, 1.0) == [(a,)]  # 0.75 may hold a better choice than g with 0.25
-    logs = {**logs, (a,): {b: math.log(0.1), f: math.log(0.3)}}  # f: 0.5625, b: 0.1875
-    assert trie.open(logs, 1.0) == []
-    assert trie.open(logs, 0.1) == [(a, b, c)]
-    assert np.exp(trie.totals(logs, constrained=True)) == pytest.approx([0.09375, 0.09375, 0.5625, 0.25])
 
 
 def test_progress_never_tells_of_more_than_there_are() -> None:

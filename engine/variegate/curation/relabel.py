@@ -139,12 +139,12 @@ def least_probability(stage: RelabelStage) -> float:
     """Labels from this probability on are scored exactly; the best one always is. Where the engine need not look, labels that
     begin alike share their probability equally.
 
-    1 (the best alone) asks about once for a text. A margin needs the second, a temperature all that matter; contextual
-    calibration divides by small probabilities and needs every one.
+    1 (the best alone) asks about once for a text. A margin needs the second, a temperature all that matter; `whole` must
+    look where probability may have leaked; contextual calibration and division by lengths need every label.
     """
-    if stage.calibration == "contextual":
+    if stage.calibration == "contextual" or stage.length_normalised:
         return 0.0
-    return 0.05 if stage.margin > 0 or stage.calibration == "temperature" else 1.0
+    return 0.05 if stage.margin > 0 or stage.calibration == "temperature" or stage.scoring == "whole" else 1.0
 
 
 def asked(stage: RelabelStage) -> list[Any]:
@@ -172,7 +172,7 @@ def _score(asks: Sequence[Ask], rows: list[Row], backend: Backend, stage: Relabe
         [asks[place].messages for place in fitting],
         [asks[place].answers for place in fitting],
         constrained=not whole,
-        prune=0.0 if whole else least_probability(stage),
+        prune=least_probability(stage),
         on_progress=on_progress,
     )
     for place, row, tokens in zip(fitting, scores, lengths, strict=True):

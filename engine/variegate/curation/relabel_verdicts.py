@@ -159,10 +159,10 @@ def _by_temperature(scored: Scored, facts: dict[str, Any], warnings: list[str]) 
         )
     fitted = fit_temperature(scored.logprobs[examples], np.array([scored.true[each] for each in examples]))
     facts.update(temperature=fitted.value, nll_before=fitted.nll_before, nll_after=fitted.nll_after, at_bound=fitted.at_bound)
-    if fitted.at_bound:
-        warnings.append(
-            f"the fitted temperature {fitted.value:g} stands at the end of its range: {len(examples)} real examples cannot tell it"
-        )
+    if fitted.at_bound and fitted.value > 1:
+        warnings.append(f"the model's scores say next to nothing of the labels of {len(examples)} real examples: use another model")
+    elif fitted.at_bound:
+        warnings.append(f"the model labels all {len(examples)} real examples right, which cannot tell how sure it may be: give harder ones")
     elif len(examples) < FEW_EXAMPLES:
         warnings.append(f"the temperature {fitted.value:.3g} was fitted on {len(examples)} real examples only")
     return scaled(scored.logprobs, fitted.value)

@@ -85,8 +85,8 @@ class Backend(Protocol):
     ) -> list[Float[np.ndarray, " c"]]:
         """As `score`, each prompt with choices of its own. Prompts that begin alike should stand next to each other.
 
-        prune (constrained only): branchings reached with less than this probability are not asked about; the choices behind
-        one share what reaches it. Choices more probable than `prune` are exact, so the best one is where prune <= 1 / c.
+        prune: choices whose share of all choices is below it need not be exact; those that begin alike then share what
+        reaches them. The best choice is always exact: 1 asks for it alone, which takes about one request a prompt.
         The prefix cache is emptied first, so that the result does not depend on earlier calls.
         """
         ...

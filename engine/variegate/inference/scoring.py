@@ -25,7 +25,7 @@ class Question:
     prompt: int
     node: Node
     tokens: tuple[int, ...]
-    descent: Descent | None = None
+    descent: Descent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Step:
 
 
 class Progress:
-    """Tells of prompts as requests finish, never of more than there are; `finish` tells of the rest."""
+    """Tells of prompts as requests finish (most take one), never of more than there are; `finish` tells of the rest."""
 
     def __init__(self, on_progress: OnProgress | None, total: int) -> None:
         self._on_progress, self._left = on_progress, total
@@ -62,8 +62,8 @@ def tries_of(
     for index, (messages, names) in enumerate(zip(prompts, choices, strict=True)):
         tokens = encoder.continuations(messages, names)
         if tokens not in known:
-            trie = ChoiceTrie(tokens, encoder.tokenizer.eos_token_id)
-            known[tokens] = trie, max((len(node) for node in trie.nodes(constrained=constrained)), default=0)
+            trie = ChoiceTrie(tokens, encoder.tokenizer.eos_token_id, constrained=constrained)
+            known[tokens] = trie, max(map(len, trie.forks), default=0)
         trie, deepest = known[tokens]
         reason = too_long(len(encoder.encode(tuple(messages))) + deepest, 1, max_model_len)
         if reason:
@@ -72,20 +72,14 @@ def tries_of(
     return tries
 
 
-def walk(tries: Sequence[ChoiceTrie], answer: Answer, *, constrained: bool, prune: float) -> list[list[float]]:
+def walk(tries: Sequence[ChoiceTrie], answer: Answer, *, prune: float) -> list[list[float]]:
     """Log-probability of each trie's choices, in the order of its choices.
 
-    Under `constrained`, rounds: the branchings that what is known leaves a probability of at least `prune`, or more than
-    the best choice has so far, until there are none. The choices behind a branching left out share its probability
-    equally. So the best choice is always exact, and so is every choice of at least `prune`: 0 leaves nothing out, 1 asks
-    for the best choice alone. Without `constrained` all nodes are one round.
+    In rounds, until no trie has a node to ask about. The choices behind a node left out share what reaches it equally. The
+    best choice is always exact, and so is every one whose share of all choices is at least `prune`: 0 leaves nothing out, 1
+    asks for the best choice alone.
     """
     known: list[dict[Node, Mapping[int, float]]] = [{} for _ in tries]
-    if not constrained:
-        nodes = [Question(place, node, tokens) for place, trie in enumerate(tries) for node, tokens in trie.children.items()]
-        for question, steps in zip(nodes, answer(nodes) if nodes else (), strict=True):
-            known[question.prompt][question.node] = steps[0].logprobs
-        return [trie.totals(found, constrained=False) for trie, found in zip(tries, known, strict=True)]
     active: Sequence[int] = range(len(tries))
     while questions := [
         Question(place, node, tries[place].children[node], tries[place].descent(node))
@@ -95,15 +89,14 @@ def walk(tries: Sequence[ChoiceTrie], answer: Answer, *, constrained: bool, prun
         for question, steps in zip(questions, answer(questions), strict=True):
             _follow(tries[question.prompt], question.node, steps, known[question.prompt])
         active = sorted({question.prompt for question in questions})
-    return [trie.totals(found, constrained=True) for trie, found in zip(tries, known, strict=True)]
+    return [trie.totals(found) for trie, found in zip(tries, known, strict=True)]
 
 
 def _follow(trie: ChoiceTrie, node: Node, steps: Sequence[Step], known: dict[Node, Mapping[int, float]]) -> None:
-    """Take in what the steps from `node` on say of branching nodes, as long as they stay in the trie."""
+    """Take in what the steps from `node` on say of nodes asked about, as long as they stay in the trie."""
     for step in steps:
-        children = trie.children.get(node)
-        if children is None:
+        if node not in trie.children:
             return
-        if len(children) > 1:
-            known[node] = {token: step.logprobs[token] for token in children}
+        if node in trie.forks:
+            known[node] = {token: step.logprobs[token] for token in trie.children[node]}
         node = (*node, step.chosen)

@@ -238,13 +238,12 @@ class TransformersBackend:
         encoded = [self.prompts.encode(tuple(messages)) for messages in prompts]
         tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
         progress = Progress(on_progress, len(prompts))
-        tell = progress.tell if constrained else None
-        rows = walk(tries, lambda questions: self._answer(encoded, questions, tell), constrained=constrained, prune=prune)
+        rows = walk(tries, lambda questions: self._answer(encoded, questions, progress.tell), prune=prune)
         progress.finish()
         return [np.array(row) for row in rows]
 
     @torch.inference_mode()
-    def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question], on_progress: OnProgress | None) -> list[list[Step]]:
+    def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question], on_progress: OnProgress) -> list[list[Step]]:
         """One step for each question, in batches of sequences of similar length."""
         sequences = [[*prompts[each.prompt], *each.node] for each in questions]
         order = sorted(range(len(questions)), key=lambda place: len(sequences[place]))
@@ -254,8 +253,7 @@ class TransformersBackend:
             for place, row in zip(chosen, self._next_logprobs([sequences[place] for place in chosen]), strict=True):
                 tokens = questions[place].tokens
                 out[place] = [Step(dict(zip(tokens, row[list(tokens)].tolist(), strict=True)), int(row.argmax()))]
-            if on_progress:
-                on_progress(len(chosen))
+            on_progress(len(chosen))
         self.usage += Usage(len(questions), prompt_tokens=sum(map(len, sequences)), generated_tokens=len(questions))
         return out
 

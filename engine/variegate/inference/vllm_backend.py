@@ -249,12 +249,11 @@ class VllmBackend:
         tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
         progress = Progress(on_progress, len(prompts))
         self._llm.reset_prefix_cache()
-        tell = progress.tell if constrained else None  # the first round then asks about once for a prompt
-        rows = walk(tries, lambda questions: self._answer(encoded, questions, tell), constrained=constrained, prune=prune)
+        rows = walk(tries, lambda questions: self._answer(encoded, questions, progress.tell), prune=prune)
         progress.finish()
         return [np.array(row) for row in rows]
 
-    def _answer(self, prompts: list[list[int]], questions: list[Question], on_progress: OnProgress | None) -> list[list[Step]]:
+    def _answer(self, prompts: list[list[int]], questions: list[Question], on_progress: OnProgress) -> list[list[Step]]:
         """One request for each question, which goes on greedily to its last branching; where that takes more tokens than
         vLLM gives log-probabilities of, single steps, in as many requests as it takes."""
         from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS as most  # noqa: N811
@@ -263,7 +262,7 @@ class VllmBackend:
         known: dict[Any, Any] = {}
         for place, question in enumerate(questions):
             descent = question.descent
-            if descent is not None and descent.steps > 1 and len(descent.tokens) <= most:
+            if descent.steps > 1 and len(descent.tokens) <= most:
                 if descent not in known:
                     known[descent] = probe(descent.tokens, max_tokens=descent.steps, allowed=descent.allowed, stop=descent.stop)
                 asked.append((place, known[descent]))
@@ -273,7 +272,7 @@ class VllmBackend:
                 if tokens not in known:
                     known[tokens] = probe(tokens)
                 asked.append((place, known[tokens]))
-        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt], *questions[place].node]} for place, _ in asked]
+        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt]]} for place, _ in asked]
         out: list[list[Step]] = [[] for _ in questions]
         for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked], on_progress), strict=True):
             steps = steps_of(output.outputs[0])
