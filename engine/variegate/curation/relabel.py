@@ -10,7 +10,7 @@ Knows questions and engines; knows no files. Real examples are never relabelled:
 
 Reference: Sahu et al., "PromptMix: A Class Boundary Augmentation Method for Large Language Model Distillation", EMNLP 2023.
 Differs from the paper: labels are scored, not written (`mode: generate` writes them); a refusal is no class; the order of
-classes is the task's; real examples are not relabelled; nothing has to be encoded twice.
+classes is the task's; the class block has no examples; real examples are not relabelled; nothing is encoded twice.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ class VllmBackend:
                 if tokens not in known:
                     known[tokens] = probe(tokens)
                 asked.append((place, known[tokens]))
-        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt]]} for place, _ in asked]
+        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt], *questions[place].node]} for place, _ in asked]
         out: list[list[Step]] = [[] for _ in questions]
         for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked], on_progress), strict=True):
             steps = steps_of(output.outputs[0])
