@@ -6,7 +6,7 @@ Knows nothing of the command line; `cli` turns `exit_code` into the process's st
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class VariegateError(Exception):
@@ -49,3 +49,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence on an unknown name: `; did you mean 'temperature'?`, or a full stop when nothing is near."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else "."
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """`a, b, c and 4 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -13,7 +13,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -144,6 +144,21 @@ def json_rows(lines: Iterable[str], name: str) -> Rows:
         raise TableError(f'{name}: expected a list of objects such as [{{"text": …, "label": …}}], got {type(items).__name__}')
     for number, item in enumerate(items, 1):
         yield number, _object(item, f"{name}: row {number}")
+
+
+# suffix -> reader of the lines of such a file
+READERS: dict[str, Callable[[Iterable[str], str], Rows]] = {
+    ".jsonl": jsonl_rows,
+    ".ndjson": jsonl_rows,
+    ".csv": csv_rows,
+    ".tsv": tsv_rows,
+    ".json": json_rows,
+}
+
+
+def suffix_of(path: Path) -> str:
+    """The lower-case suffix that says what a file is: that before .gz, where it is compressed."""
+    return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
 
 
 def _object(row: Any, where: str) -> Row:

@@ -59,21 +59,17 @@ def command(
 
 
 def _check(run: RunFolder, labels: tuple[str, ...], dropped: str | None, source: Rows) -> None:
-    from variegate.errors import UsageError, nearest
+    from variegate.errors import UsageError, nearest, some_of
     from variegate.store.settings import labels_of, read_settings
 
     known = labels_of(read_settings(run))
     for label in labels:
         if label not in known:
-            raise UsageError(f"--label {label!r}: the task has no such label{nearest(label, known)} Its labels: {_some(known)}")
+            raise UsageError(f"--label {label!r}: the task has no such label{nearest(label, known)} Its labels: {some_of(known, 20)}")
     if dropped not in (None, _ANY, *source.reasons):
         raise UsageError(
             f"--dropped {dropped!r}: no such reason{nearest(str(dropped), source.reasons)} Reasons: {', '.join(source.reasons)}"
         )
-
-
-def _some(names: list[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _wanted(source: Rows, labels: tuple[str, ...], dropped: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:

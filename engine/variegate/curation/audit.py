@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from variegate.curation.inputs import check_vectors, many, some_of
+from variegate.curation.inputs import check_vectors, many
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.platt import assign_folds
-from variegate.errors import UsageError, VariegateError
+from variegate.errors import UsageError, VariegateError, some_of
 from variegate.records import Verdict
 from variegate.seeding import derive_seed
 

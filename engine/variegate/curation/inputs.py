@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.curation.judging import Items
-from variegate.errors import UsageError, nearest
+from variegate.errors import UsageError, nearest, some_of
 from variegate.proportions import wilson
 
 BLOCK_ROWS = 4096  # of vectors at once
-_NAMED = 5  # labels or ids spelt out in a message
 
 
 def check_vectors(items: Items, vectors: Float[np.ndarray, "n d"], what: str = "vectors") -> None:
@@ -53,10 +52,6 @@ def share(count: int, of: int) -> dict[str, Any]:
     if of == 0:
         return {"value": None, "ci95": None, "n": 0}
     return {"value": count / of, "ci95": list(wilson(count, of)), "n": of}
-
-
-def some_of(names: Sequence[str], most: int = _NAMED) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def many(count: int, what: str) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from variegate.curation.inputs import BLOCK_ROWS, check_labels, check_vectors, many, places_of, share, some_of
+from variegate.curation.inputs import BLOCK_ROWS, check_labels, check_vectors, many, places_of, share
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.platt import Sigmoid, fit_sigmoid
 from variegate.curation.proxy import OWN_SIGMOID_FROM, Proxy, train_proxy
-from variegate.errors import UsageError
+from variegate.errors import UsageError, some_of
 from variegate.records import Verdict
 from variegate.seeding import derive_rng, derive_seed
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from variegate import __version__
-from variegate.errors import UsageError
+from variegate.errors import UsageError, some_of
 from variegate.metrics import (
     MetricValue,
     NearestReference,
@@ -31,7 +31,7 @@ from variegate.metrics import (
 from variegate.metrics.projection import tsne_coverage
 from variegate.metrics.vendi import vendi_scores
 from variegate.pipeline.sides import Progress, Side, embed
-from variegate.pipeline.standouts import describe_source, draw_map, duplicates_of, nearest_pairs, some_of, warnings_of
+from variegate.pipeline.standouts import describe_source, draw_map, duplicates_of, nearest_pairs, warnings_of
 from variegate.store.texts import TextSet
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A task's real data as labelled texts, split by split, its out-of-scope rows left out. Knows files; trains nothing."""
+"""A task's real data as labelled texts, split by split. Knows files; trains nothing."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ def has_split(task: TaskConfig, name: str) -> bool:
     return bool(task.data and getattr(task.data, name))
 
 
-def read_split(task: TaskConfig, name: str) -> LabelledTexts:
+def read_split(
+    task: TaskConfig,
+    name: str,
+    *,
+    with_out_of_scope: bool = False,
+    where_missing: str = "correct the path, or set VARIEGATE_DATA to the folder of the data sets",
+) -> LabelledTexts:
     """`train`, `dev` or `test` of the task, which names a file for it: the rows that carry one of its labels.
 
+    with_out_of_scope: those of data.out_of_scope_label too. where_missing: what to do where there is no such file.
     Raises UsageError where the file is not there, a row is bad, a label is unknown, or every row is out of scope.
     """
     data = task.data
     assert data is not None  # noqa: S101  # see `has_split`
     path = Path(getattr(data, name))
     if not path.is_file():
-        raise UsageError(
-            f"task {task.name!r}: data.{name} {path}: no such file: correct the path, or set VARIEGATE_DATA to the folder of the data sets"
-        )
+        raise UsageError(f"task {task.name!r}: data.{name} {path}: no such file: {where_missing}")
     found = LabelledTexts.of(read_texts(path, text_field=data.text_field, label_field=data.label_field))
     for id, label in zip(found.ids, found.labels, strict=True):
         if label not in task.labels and label != data.out_of_scope_label:
@@ -34,6 +39,8 @@ def read_split(task: TaskConfig, name: str) -> LabelledTexts:
                 f"{path}: {id}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Add it to the task, or name it "
                 "as data.out_of_scope_label"
             )
+    if with_out_of_scope:
+        return found
     found = found.take(place for place, label in enumerate(found.labels) if label in task.labels)
     if not len(found):
         raise UsageError(f"{path}: every row is out of scope: add rows of the task's labels")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from variegate.errors import some_of
 from variegate.folding import fold
 from variegate.metrics import NearestReference
 from variegate.metrics.projection import project
@@ -52,10 +53,6 @@ def warnings_of(made: Side, real: Side | None, encoding: dict[str, Any]) -> Iter
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def some_of(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def describe_source(side: Side) -> dict[str, Any]:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError
-from variegate.tabular import BadRow, Rows, TableError, csv_rows, json_rows, jsonl_rows, read_lines, tsv_rows
-
-_TABLES: dict[str, Callable[[Iterable[str], str], Rows]] = {
-    ".jsonl": jsonl_rows,
-    ".ndjson": jsonl_rows,
-    ".csv": csv_rows,
-    ".tsv": tsv_rows,
-    ".json": json_rows,
-}
+from variegate.tabular import READERS, BadRow, TableError, read_lines, suffix_of
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -23,14 +15,14 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises UsageError where the file cannot be read, a row is bad, or there is none.
     """
-    suffix = Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-    if suffix not in _TABLES:
-        raise UsageError(f"{path}: expected one of {', '.join(_TABLES)}, got {suffix or 'no suffix'!r}: convert it, or rename it")
+    suffix = suffix_of(path)
+    if suffix not in READERS:
+        raise UsageError(f"{path}: expected one of {', '.join(READERS)}, got {suffix or 'no suffix'!r}: convert it, or rename it")
     if path.is_dir() or not path.exists():
         raise UsageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}: give a file, and check the path")
     unit, count = ": row " if suffix == ".json" else ":", 0
     try:
-        for number, row in _TABLES[suffix](read_lines(path), str(path)):
+        for number, row in READERS[suffix](read_lines(path), str(path)):
             if isinstance(row, BadRow):
                 raise UsageError(row.message)
             count += 1

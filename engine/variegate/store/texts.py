@@ -23,16 +23,9 @@ from variegate.errors import UsageError, VariegateError, nearest
 from variegate.store.run_folder import RunFolder
 from variegate.store.text_rows import FLOATS, NOT_FINITE, Asked, Collector, Fields
 from variegate.store.verdicts import open_curation
-from variegate.tabular import Rows, TableError, csv_rows, decode_lines, json_rows, jsonl_rows, line_rows, read_lines, tsv_rows
+from variegate.tabular import READERS, Rows, TableError, decode_lines, json_rows, jsonl_rows, line_rows, read_lines, suffix_of
 
-_TABLES: dict[str, Callable[[Iterable[str], str], Rows]] = {
-    ".jsonl": jsonl_rows,
-    ".ndjson": jsonl_rows,
-    ".csv": csv_rows,
-    ".tsv": tsv_rows,
-    ".json": json_rows,
-    ".txt": line_rows,
-}
+_TABLES = {**READERS, ".txt": line_rows}
 SUFFIXES = (*_TABLES, ".parquet", ".npy")
 _BATCH = 4096  # rows of Parquet held at once
 _CHUNK = 1 << 22  # numbers of an .npy file looked at at once
@@ -100,7 +93,7 @@ def read_texts(
         if path.is_dir():
             return _read_folder(path, asked, options, curation, strict)
         path.stat()
-        suffix = Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+        suffix = suffix_of(path)
         if suffix not in SUFFIXES or (path.suffix.lower() == ".gz" and suffix not in _TABLES):
             raise UsageError(f"{name}: {_unknown(path, suffix)}")
         if suffix == ".npy":

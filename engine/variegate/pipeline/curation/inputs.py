@@ -21,6 +21,7 @@ from variegate.config.curation import CurationConfig, ScopeStage
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
 from variegate.pipeline.curation.label_files import Given, read_label_file
+from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.seeds import draw_seeds
 from variegate.records import Record
 from variegate.seeding import derive_rng, digest
@@ -113,25 +114,19 @@ class Inputs:
         return self._splits[name]
 
     def _read_split(self, name: str) -> LabelledTexts:
-        data = self.task.data
-        path = getattr(data, name) if data else None
-        if data is None or path is None:
+        if not self.has_split(name):
             raise UsageError(
                 f"task {self.task.name!r}: has no data.{name}: name a file there, in {self.folder.path / 'run.yaml'} (task.data.{name})"
             )
-        if not Path(path).is_file():
-            raise UsageError(
-                f"task {self.task.name!r}: data.{name} {path}: no such file: set VARIEGATE_DATA to the folder of the data sets, or correct"
-                f" the path in {self.folder.path / 'run.yaml'}"
-            )
-        found = LabelledTexts.of(read_texts(path, text_field=data.text_field, label_field=data.label_field))
-        for id, label in zip(found.ids, found.labels, strict=True):
-            if label not in self.task.labels and label != data.out_of_scope_label:
-                raise UsageError(f"{path}: {id}: label {label!r} is not one of task {self.task.name!r}{nearest(label, self.task.labels)}")
-        return found
+        return read_split(
+            self.task,
+            name,
+            with_out_of_scope=True,
+            where_missing=f"set VARIEGATE_DATA to the folder of the data sets, or correct the path in {self.folder.path / 'run.yaml'}",
+        )
 
     def has_split(self, name: str) -> bool:
-        return bool(self.task.data and getattr(self.task.data, name))
+        return has_split(self.task, name)
 
     def class_examples(self) -> list[tuple[str, str]]:
         """(text, label) of at most NUM_CLASS_EXAMPLES real examples a label, and half of those there are, drawn by the curation's seed."""
@@ -148,10 +143,12 @@ class Inputs:
     def _draw(self, split: str, count: int, *, share: float = 1.0, without: Collection[tuple[str, str]] = ()) -> list[tuple[str, str]]:
         found = self.split(split)
         rows = [row for row in zip(found.texts, found.labels, strict=True) if row[1] in self.task.labels and row not in without]
+        by_label: dict[str, list[tuple[str, str]]] = {label: [] for label in self.task.labels}
+        for row in rows:
+            by_label[row[1]].append(row)
         rng = derive_rng(self.config.seed, "curation examples", split)
         chosen: list[tuple[str, str]] = []
-        for label in self.task.labels:
-            own = [row for row in rows if row[1] == label]
+        for own in by_label.values():
             chosen += rng.sample(own, min(count, math.ceil(share * len(own))))
         return chosen
 

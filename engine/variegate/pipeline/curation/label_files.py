@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.config import TaskConfig
-from variegate.errors import UsageError, nearest
+from variegate.errors import UsageError, nearest, some_of
 from variegate.folding import fold
 from variegate.pipeline.tables import fields_here, rows_of
 from variegate.records import Record
@@ -95,7 +95,7 @@ def _given(row: dict[str, Any], where: str, task: TaskConfig) -> Given:
     own_out = task.data.out_of_scope_label if task.data else None
     if label not in task.labels and label not in (own_out, *OUT_LABELS):
         raise UsageError(
-            f"{where}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Its labels: {_some(list(task.labels))};"
+            f"{where}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Its labels: {some_of(list(task.labels), 10)};"
             f" out of scope is {' or '.join(repr(each) for each in (own_out, *OUT_LABELS) if each)}"
         )
     is_label = label in task.labels
@@ -108,7 +108,3 @@ def _given(row: dict[str, Any], where: str, task: TaskConfig) -> Given:
 
 def _said(given: Given) -> str:
     return repr(given.label) if given.label is not None else "in scope" if given.in_scope else "out of scope"
-
-
-def _some(names: list[str], most: int = 10) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

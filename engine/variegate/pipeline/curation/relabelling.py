@@ -16,7 +16,7 @@ from variegate.config import ModelConfig, RunConfig
 from variegate.config.curation import RelabelStage
 from variegate.curation.asks import Ask, Wording
 from variegate.curation.judging import Items, Judgement
-from variegate.curation.relabel import judge, least_probability, observe, plan_stage
+from variegate.curation.relabel import asked, judge, observe, plan_stage
 from variegate.inference.backend import Backend, check_model_path
 from variegate.inference.start import start_backend
 from variegate.pipeline.curation.inputs import Inputs
@@ -44,12 +44,6 @@ class Relabelling:
         self._render = Prompts(run.strategy.templates).render
         self._examples = inputs.class_examples() if self._narrows else []
         self._calibration = inputs.calibration_examples() if stage.calibration == "temperature" else []
-
-    @property
-    def _asked(self) -> list[Any]:
-        """What of the stage changes the engine's answers, beside the prompts: `margin` and the like only weigh them."""
-        stage = self.stage
-        return [stage.mode] if stage.mode == "generate" else [stage.mode, stage.scoring, stage.length_normalised, least_probability(stage)]
 
     @property
     def _narrows(self) -> bool:
@@ -108,7 +102,7 @@ class Relabelling:
 
     def _key(self, ask: Ask) -> str:
         return digest(
-            [self.identity, self._asked, ask.id, [asdict(message) for message in ask.messages], ask.choices, ask.answers], length=20
+            [self.identity, asked(self.stage), ask.id, [asdict(message) for message in ask.messages], ask.choices, ask.answers], length=20
         )
 
     def _take_over(self, folder: CurationFolder, path: Path, wanted: set[str], known: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from variegate.curation.judging import Items, Judgement
 from variegate.curation.label_replacement import choose_inspected, replace_labels
 from variegate.curation.scope import filter_scope
 from variegate.errors import UsageError
-from variegate.pipeline.curation.inputs import ORACLE, Inputs
+from variegate.pipeline.curation.inputs import ORACLE, Inputs, Judged
 from variegate.seeding import digest
 
 
@@ -95,74 +95,75 @@ def _duplicates(stage: DuplicatesStage, items: Items, inputs: Inputs) -> Prepare
 # -- labels taken from somewhere -------------------------------------------------------------------------------
 
 
-def _label_replacement(stage: LabelReplacementStage, items: Items, inputs: Inputs) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The items that a stage is told of. look: what is known of each, by id; an oracle is asked only then."""
+
+    places: Sequence[int]
+    reads: Sequence[Any]  # what `look` depends on
+    facts: Mapping[str, Any]
+    look: Callable[[], dict[str, Any]]
+
+
+def _told(
+    stage: LabelReplacementStage | ScopeStage,
+    items: Items,
+    inputs: Inputs,
+    what: str,
+    *,
+    ask_oracle: Callable[[Sequence[str]], Sequence[Any]],
+    known_in: Callable[[Judged], dict[str, Any]],
+) -> _Told:
+    """From the oracle, or from the judgements of a file or a person. what: they are called in a message."""
     seed = inputs.config.seed
     if stage.labels == ORACLE:
         places = _choose(items, range(len(items)), stage.inspected, seed)
-        reads: list[Any] = [inputs.oracle_key]
-        facts: dict[str, Any] = {"source": ORACLE}
+        chosen = items.take(places)
+        return _Told(places, [inputs.oracle_key], {"source": ORACLE}, lambda: dict(zip(chosen.ids, ask_oracle(chosen.texts), strict=True)))
+    judged = inputs.judged(stage.labels, stage.kind)
+    known = known_in(judged)
+    here = [place for place, id in enumerate(items.ids) if id in known]
+    if not here:
+        raise UsageError(
+            f"{stage.kind}: none of the {len(known)} {what} of {stage.labels} is of a record that is still kept: inspect others"
+            f" (`variegate inspect {inputs.folder.path}`), or put this stage before those that drop"
+        )
+    places = _choose(items, here, stage.inspected, seed)
+    told = {items.ids[place]: known[items.ids[place]] for place in places}
+    facts = {**judged.facts, "of_records_still_kept": len(here)}
+    return _Told(places, [digest(list(told.items()))], facts, lambda: told)
 
-        def look() -> dict[str, str]:
-            chosen = items.take(places)
-            return dict(zip(chosen.ids, inputs.oracle_labels(chosen.texts), strict=True))
-    else:
-        judged = inputs.judged(stage.labels, stage.kind)
-        known = {id: each.label for id, each in judged.by_id.items() if each.label is not None}
-        here = [place for place, id in enumerate(items.ids) if id in known]
-        if not here:
-            raise UsageError(
-                f"{stage.kind}: none of the {len(known)} labels of {stage.labels} is of a record that is still kept: inspect others"
-                f" (`variegate inspect {inputs.folder.path}`), or put this stage before those that drop"
-            )
-        places = _choose(items, here, stage.inspected, seed)
-        reads = [digest([[items.ids[place], known[items.ids[place]]] for place in places])]
-        out_of_scope = sum(not each.in_scope for each in judged.by_id.values())
-        facts = {**judged.facts, "out_of_scope_not_used": out_of_scope, "of_records_still_kept": len(here)}
 
-        def look() -> dict[str, str]:
-            return {items.ids[place]: known[items.ids[place]] for place in places}
+def _label_replacement(stage: LabelReplacementStage, items: Items, inputs: Inputs) -> Prepared:
+    def labels_in(judged: Judged) -> dict[str, str]:
+        return {id: each.label for id, each in judged.by_id.items() if each.label is not None}
 
-    needs_proxy = len(places) < len(items)
+    told = _told(stage, items, inputs, "labels", ask_oracle=inputs.oracle_labels, known_in=labels_in)
+    facts = dict(told.facts)
+    if stage.labels != ORACLE:
+        facts["out_of_scope_not_used"] = sum(not each.in_scope for each in inputs.judged(stage.labels, stage.kind).by_id.values())
+    needs_proxy = len(told.places) < len(items)
 
     def judge() -> Judgement:
         vectors = inputs.vectors(items) if needs_proxy else None
-        found = replace_labels(items, vectors, look(), labels=list(inputs.task.labels), weight=stage.weight, seed=seed)
+        labels = list(inputs.task.labels)
+        found = replace_labels(items, vectors, told.look(), labels=labels, weight=stage.weight, seed=inputs.config.seed)
         return _with_facts(found, facts)
 
-    return Prepared([*reads, inputs.encoder_key if needs_proxy else None, list(inputs.task.labels)], judge)
+    return Prepared([*told.reads, inputs.encoder_key if needs_proxy else None, list(inputs.task.labels)], judge)
 
 
 def _scope(stage: ScopeStage, items: Items, inputs: Inputs) -> Prepared:
-    seed = inputs.config.seed
-    if stage.labels == ORACLE:
-        places = _choose(items, range(len(items)), stage.inspected, seed)
-        reads: list[Any] = [inputs.oracle_key]
-        facts: dict[str, Any] = {"source": ORACLE}
+    def scopes_in(judged: Judged) -> dict[str, bool]:
+        return {id: each.in_scope for id, each in judged.by_id.items()}
 
-        def look() -> dict[str, bool]:
-            chosen = items.take(places)
-            return dict(zip(chosen.ids, inputs.oracle_in_scope(chosen.texts), strict=True))
-    else:
-        judged = inputs.judged(stage.labels, stage.kind)
-        here = [place for place, id in enumerate(items.ids) if id in judged.by_id]
-        if not here:
-            raise UsageError(
-                f"{stage.kind}: none of the {len(judged.by_id)} judgements of {stage.labels} is of a record that is still kept: inspect others"
-                f" (`variegate inspect {inputs.folder.path}`), or put this stage before those that drop"
-            )
-        places = _choose(items, here, stage.inspected, seed)
-        known = {items.ids[place]: judged.by_id[items.ids[place]].in_scope for place in places}
-        reads = [digest(list(known.items()))]
-        facts = {**judged.facts, "of_records_still_kept": len(here)}
-
-        def look() -> dict[str, bool]:
-            return known
+    told = _told(stage, items, inputs, "judgements", ask_oracle=inputs.oracle_in_scope, known_in=scopes_in)
 
     def judge() -> Judgement:
-        found = filter_scope(items, inputs.vectors(items), look(), threshold=stage.threshold, seed=seed)
-        return _with_facts(found, facts)
+        found = filter_scope(items, inputs.vectors(items), told.look(), threshold=stage.threshold, seed=inputs.config.seed)
+        return _with_facts(found, told.facts)
 
-    return Prepared([*reads, inputs.encoder_key], judge)
+    return Prepared([*told.reads, inputs.encoder_key], judge)
 
 
 def _choose(items: Items, places: Sequence[int], wanted: int | str, seed: int) -> list[int]:

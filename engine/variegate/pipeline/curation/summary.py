@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from variegate.curation.judging import Items, Judgement
+from variegate.errors import some_of
 from variegate.records import Record, Verdict
 from variegate.store.ledger import Ledger
 from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
@@ -42,7 +43,7 @@ def after(items: Items, verdicts: Sequence[Verdict]) -> Items:
 def emptied(before: Items, left: Items) -> list[str]:
     """A warning that names the classes which have no record any more."""
     gone = sorted(set(before.labels) - set(left.labels))
-    return [f"no record is left of {_count(len(gone), 'class', 'classes')}: {_some(gone)}"] if gone and len(left) else []
+    return [f"no record is left of {_count(len(gone), 'class', 'classes')}: {some_of(gone, 8)}"] if gone and len(left) else []
 
 
 @dataclass(slots=True)
@@ -104,13 +105,9 @@ def summarise(
         "changed": sum(each.total() for each in flips.values()),
         "flips": sorted_flips(flips),
         "labels": {label: {"given": before[label], "final": final[label]} for label in sorted(labels)},
-        "warnings": [f"the curated set has no record of {_count(len(absent), 'class', 'classes')}: {_some(absent)}"] if absent else [],
+        "warnings": [f"the curated set has no record of {_count(len(absent), 'class', 'classes')}: {some_of(absent, 8)}"] if absent else [],
     }
 
 
 def _count(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}"
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.config.load import load_run
-from variegate.errors import UsageError, nearest
+from variegate.errors import UsageError, nearest, some_of
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
 from variegate.students.data import same_form
@@ -121,7 +121,9 @@ def _without(
     known = {label for each in sets.values() for label in each.labels}
     for label in asked:
         if label not in known:
-            raise UsageError(f"--leave-out {label!r}: no text has this label{nearest(label, known)} Labels: {_some(sorted(known))}")
+            raise UsageError(
+                f"--leave-out {label!r}: no text has this label{nearest(label, known)} Labels: {some_of([repr(each) for each in sorted(known)], 10)}"
+            )
     out = {}
     for name, each in sets.items():
         out[name] = each.without_labels({*asked, *out_of_scope})
@@ -171,13 +173,9 @@ def _checked(splits: Splits, warnings: list[str]) -> Splits:
     if absent:
         number = sum(tested.get(label, 0) for label in absent)
         warnings.append(
-            f"no training text has the label{'' if len(absent) == 1 else 's'} {_some(absent)}: the student never learns"
+            f"no training text has the label{'' if len(absent) == 1 else 's'} {some_of([repr(each) for each in absent], 10)}: the student never learns"
             f" {'it' if len(absent) == 1 else 'them'}, and {number} of {len(splits.test)} test texts have {'it' if len(absent) == 1 else 'them'}"
         )
     return Splits(
         splits.train, splits.dev, splits.test, splits.labels, splits.curation, splits.overlap_dropped, tuple(warnings)
     )  # fmt: skip
-
-
-def _some(names: Sequence[str], most: int = 10) -> str:
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
