@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import runpy
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -305,6 +306,35 @@ def nano_transformers() -> Iterator[Any]:
     backend = start_backend("transformers", load_model("nano-llama"), batch_size=16)
     yield backend
     backend.close()
+
+
+@pytest.fixture(scope="session")
+def nano_t5_vllm() -> Iterator[Any]:
+    """In a process of its own: vLLM runs one engine in a process, and `nano_vllm` has this one."""
+    from variegate.config import load_model
+    from variegate.inference.start import start_backend
+
+    model = load_model("nano-t5")
+    engine = model.engine.model_copy(update={"separate_process": True})
+    backend = start_backend("vllm", model.model_copy(update={"engine": engine}))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def nano_t5_transformers() -> Iterator[Any]:
+    from variegate.config import load_model
+    from variegate.inference.start import start_backend
+
+    backend = start_backend("transformers", load_model("nano-t5"), batch_size=16)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def make_tiny_t5() -> Callable[..., Path]:
+    """`make_tiny_t5(folder, gated=True, tied=False)`: see tests/inference/tiny_t5.py."""
+    return runpy.run_path(str(Path(__file__).parent / "inference" / "tiny_t5.py"))["make_tiny_t5"]
 
 
 @pytest.fixture

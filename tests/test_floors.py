@@ -26,7 +26,7 @@ ALLOWED = {
     "transformers": {
         "embeddings/models.py",
         "inference/tokenization.py",
-        "inference/transformers_backend.py",
+        *(f"inference/transformers_{name}.py" for name in ("backend", "networks")),
         "inference/suppression/transformers.py",
         *(f"students/{name}.py" for name in ("finetune", "finetuned")),
     },

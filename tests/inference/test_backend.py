@@ -3,12 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import Usage, check_model_path, too_long, unserved
+from variegate.inference.backend import Usage, check_model_path, check_prefix, too_long, unserved
 from variegate.inference.start import start_backend
+from variegate.pipeline.parse import parse
 from variegate.records import Message, Request, Sampling
+
+REQUEST = Request("k", (Message("user", "x"),), Sampling(), 0, "l")
 
 
 def test_model_paths(tmp_path: Path) -> None:
@@ -35,8 +39,36 @@ def test_too_long(prompt: int, new: int, limit: int, fits: bool) -> None:
     assert fits or all(str(number) in str(reason) for number in (prompt, new, limit))
 
 
+@pytest.mark.parametrize(
+    ("prompt", "new", "why"),
+    [
+        (20, 9, None),
+        (21, 9, "prompt of 21 tokens > max_prompt_len 20"),
+        (20, 10, "decoder start 1 + max_tokens 10 > max_model_len 10"),
+        (0, 10, "decoder start 1 + max_tokens 10 > max_model_len 10"),
+    ],
+)
+def test_too_long_for_an_encoder_or_a_decoder(prompt: int, new: int, why: str | None) -> None:
+    reason = too_long(prompt, new, 10, 20)
+    assert reason is why is None or str(why) in str(reason)
+
+
+def test_every_reason_is_one_that_the_ledger_knows() -> None:
+    reasons = [too_long(9, 9, 10), too_long(21, 1, 10, 20), too_long(1, 10, 10, 20)]
+    completions = [unserved(REQUEST, 0, str(reason)) for reason in reasons]
+    assert [parse(REQUEST, each, keep_unfinished=False)[1] for each in completions] == ["prompt_too_long"] * 3
+
+
+@pytest.mark.parametrize("prefix", [torch.zeros(4), torch.zeros(2, 9), torch.zeros(1, 2, 8), torch.zeros(2, 8, dtype=torch.long)])
+def test_a_soft_prompt_of_another_model(prefix: torch.Tensor) -> None:
+    check_prefix(REQUEST, torch.zeros(2, 8, dtype=torch.bfloat16), 8)
+    with pytest.raises(BackendError) as error:
+        check_prefix(REQUEST, prefix, 8)
+    assert f"request k: got {list(prefix.shape)} of {prefix.dtype}, expected [p, 8] of a floating-point type" in str(error.value)
+
+
 def test_unserved() -> None:
-    completion = unserved(Request("k", (Message("user", "x"),), Sampling(), 0, "l"), 5, "why")
+    completion = unserved(REQUEST, 5, "why")
     assert (completion.key, completion.text, completion.finish_reason, completion.num_prompt_tokens, completion.error) == (
         "k",
         "",

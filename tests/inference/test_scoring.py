@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from variegate.config import ModelConfig
 from variegate.config.resources import asset
 from variegate.errors import BackendError
+from variegate.inference.backend import EngineInfo
 from variegate.inference.choices import ChoiceTrie, Node
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.tokenization import PromptEncoder
@@ -178,14 +180,34 @@ def test_nothing_to_score() -> None:
     assert walk([ChoiceTrie([(1, 2)], END, constrained=True)], answer, prune=0.0) == [[0.0]]  # one choice: nothing to decide
 
 
+def info_of(max_model_len: int, max_prompt_len: int | None = None) -> EngineInfo:
+    return EngineInfo("scripted", "1", "cpu", "", "float32", max_model_len, 4096, max_prompt_len)
+
+
 def test_equal_choices_share_a_trie_and_a_prompt_too_long_is_named() -> None:
     encoder = PromptEncoder(ModelConfig(name="nano", path=str(asset("nano-llama"))))
     prompts = [(Message("user", f"Text {i}\nCategory:"),) for i in range(3)]
-    tries = tries_of(encoder, prompts, [[" yes", " no"], [" yes", " no"], [" maybe", " no"]], 1024, constrained=True)
+    tries = tries_of(encoder, prompts, [[" yes", " no"], [" yes", " no"], [" maybe", " no"]], info_of(1024), constrained=True)
     assert tries[0] is tries[1]
     assert tries[0] is not tries[2]
     with pytest.raises(BackendError, match=r"score: prompt 1: prompt of \d+ tokens.*max_model_len 32"):
-        tries_of(encoder, [prompts[0], (Message("user", "word " * 40),)], [[" a", " b"]] * 2, 32, constrained=True)
+        tries_of(encoder, [prompts[0], (Message("user", "word " * 40),)], [[" a", " b"]] * 2, info_of(32), constrained=True)
+
+
+def test_the_prompt_of_an_encoder_decoder_and_its_choices_fit_each_for_itself(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:
+    encoder = PromptEncoder(ModelConfig(name="tiny", path=str(make_tiny_t5(tmp_path / "t5"))))
+    prompt = (Message("user", "arbe code"),)
+    length = len(encoder.encode(prompt))
+    choices = ["qui", "ve" * 9 + "qui", "ve" * 9 + "ne"]
+    deepest = max(map(len, encoder.continuations(prompt, choices))) - 1  # the last two part at their last tokens
+    assert deepest > 2
+    fits = info_of(deepest + 2, length)  # one token starts the decoder, one comes out
+    (trie,) = tries_of(encoder, [prompt], [choices], fits, constrained=True)
+    assert max(map(len, trie.forks)) == deepest
+    with pytest.raises(BackendError, match=rf"decoder start 1 \+ max_tokens {deepest + 1} > max_model_len {deepest + 1}"):
+        tries_of(encoder, [prompt], [choices], info_of(deepest + 1, length), constrained=True)
+    with pytest.raises(BackendError, match=rf"score: prompt 0: prompt of {length} tokens > max_prompt_len {length - 1}"):
+        tries_of(encoder, [prompt], [choices], info_of(deepest + 2, length - 1), constrained=True)
 
 
 def test_progress_never_tells_of_more_than_there_are() -> None:

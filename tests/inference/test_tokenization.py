@@ -124,3 +124,57 @@ def test_continuations_of_a_chat_stand_alone(tokenizer_with: Callable[..., Model
     encoder = PromptEncoder(tokenizer_with(chat_template=TEMPLATE))
     found = encoder.continuations((Message("user", "Which?"),), ["card arrival", "atm"])
     assert [encoder.tokenizer.decode(each) for each in found] == ["card arrival", "atm"]
+
+
+@pytest.fixture(scope="module")
+def tiny_t5(make_tiny_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_t5(tmp_path_factory.mktemp("models") / "t5")
+
+
+def test_an_encoder_decoder_reads_the_prompt_and_starts_anew(plain: PromptEncoder, tiny_t5: Path) -> None:
+    assert (plain.encoder_decoder, plain.decoder_start) == (False, ())
+    encoder = PromptEncoder(ModelConfig(name="t5", path=str(tiny_t5)))
+    assert (encoder.encoder_decoder, encoder.decoder_start) == (True, (0,))
+    messages = (Message("system", "Where is "), Message("user", 'my card? "'))
+    ids = encoder.encode(messages)
+    assert list(ids) == encoder.tokenizer('Where is my card? "').input_ids
+    assert ids[-1] == encoder.tokenizer.eos_token_id
+    choices = [" card arrival", "card arrival", " card"]
+    found = encoder.continuations(messages, choices)
+    assert found == encoder.continuations((Message("user", "Another"),), choices)
+    assert [encoder.tokenizer.decode(each) for each in found] == choices
+    assert not {0, 1, 2} & {token for each in found for token in each}
+
+
+def test_an_encoder_decoders_chat_goes_through_the_template(tiny_t5: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_t5, tmp_path / "chat")
+    (tmp_path / "chat" / "chat_template.jinja").write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}</s>")
+    encoder = PromptEncoder(ModelConfig(name="t5", path=str(tmp_path / "chat"), chat=True))
+    ids = encoder.encode((Message("user", "Write."),))
+    assert (encoder.tokenizer.decode(ids), ids.count(1)) == ("[user] Write.</s>", 1)
+    with pytest.raises(UsageError, match="has no chat template"):
+        PromptEncoder(ModelConfig(name="t5", path=str(tiny_t5), chat=True))
+
+
+def test_an_encoder_decoder_must_say_what_starts_its_decoder(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_tiny_t5(tmp_path / "t5", decoder_start_token_id=None)
+    with pytest.raises(BackendError, match=r"model 't5': its config\.json has no decoder_start_token_id: add"):
+        PromptEncoder(ModelConfig(name="t5", path=str(folder)))
+
+
+def test_answers_of_a_sentencepiece_tokenizer_begin_a_word(tiny_t5: Path, tmp_path: Path) -> None:
+    """T5's own tokenizer puts a space before a text, and folds line breaks: with or without one of ours, an answer is the same."""
+    import transformers
+
+    shutil.copytree(tiny_t5, tmp_path / "t5", ignore=shutil.ignore_patterns("tokenizer*"))
+    pieces = ["▁", "▁card", "▁arrival", "card", "arrival", ":", '"', "▁Category", *"abcdefghijklmnopqrstuvwxyz"]
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((piece, -3.0 - place / 10) for place, piece in enumerate(pieces))]
+    transformers.T5Tokenizer(vocab=vocab, extra_ids=0).save_pretrained(tmp_path / "t5")
+    encoder = PromptEncoder(ModelConfig(name="t5", path=str(tmp_path / "t5")))
+    assert type(encoder.tokenizer).__name__ == "T5Tokenizer"
+    prompt = (Message("user", 'card: "arrival"\nCategory:'),)
+    pieces_of = encoder.tokenizer.convert_ids_to_tokens
+    assert pieces_of(encoder.encode(prompt)) == ["▁card", ":", "▁", '"', "arrival", '"', "▁Category", ":", "</s>"]
+    spaced, bare = encoder.continuations(prompt, [" card arrival", "card arrival"])
+    assert pieces_of(spaced) == ["▁card", "▁arrival"]
+    assert spaced == bare

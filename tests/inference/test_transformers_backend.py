@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from variegate.config import ModelConfig, load_model
 from variegate.config.resources import asset
 from variegate.errors import BackendError
 from variegate.inference.start import start_backend
-from variegate.inference.transformers_backend import OutputPenalties, SeededGumbel, TransformersBackend
+from variegate.inference.transformers_backend import OutputPenalties, RepetitionPenalty, SeededGumbel, TransformersBackend
 from variegate.records import Message, Request, Sampling
 
 
@@ -39,6 +39,14 @@ def test_penalties_worked_by_hand() -> None:
     out = OutputPenalties(2, 0.5, 0.25)(ids, scores)
     assert out.tolist() == [[1.0, 2.0, 1.75, 3.25], [-1.75, 0.0, 0.0, 0.0]]
     assert OutputPenalties(5, 0.5, 0.25)(ids, scores).tolist() == scores.tolist()  # nothing produced yet
+
+
+def test_repetition_penalty_worked_by_hand() -> None:
+    """Logits of tokens seen are halved, or doubled below 0; token 0 stands at padding's and a soft prompt's places."""
+    real = torch.tensor([[False, True], [True, True]])
+    ids = torch.tensor([[0, 1, 2, 2], [0, 1, 3, 3]])
+    out = RepetitionPenalty(2.0, real)(ids, torch.tensor([[1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0, -4.0]]))
+    assert out.tolist() == [[1.0, 1.0, 1.5, 4.0], [-2.0, -4.0, -3.0, -8.0]]
 
 
 def test_gumbel_draws_follow_the_softmax() -> None:
@@ -64,7 +72,7 @@ def test_drawn_first_tokens_follow_the_models_own_softmax(nano: Any) -> None:
     prompt = 'Write a text message that covers the element below.\nElement: an unwanted advertisement\nText message: "'
     completions = nano.generate([ask(prompt, seed, temperature=0.8, max_tokens=1) for seed in range(400)])
     with torch.inference_mode():
-        logits = nano._model(torch.tensor([nano.prompts.encode((Message("user", prompt),))])).logits[0, -1]
+        logits = nano._network.model(torch.tensor([nano.prompts.encode((Message("user", prompt),))])).logits[0, -1]
     expected = 400 * torch.softmax(logits / 0.8, 0).numpy().astype(float)
     counts = np.bincount([completion.token_ids[0] for completion in completions], minlength=4096)
     often = expected > 8
@@ -124,3 +132,44 @@ def test_dummy_weights_and_a_shorter_context(tmp_path: Path) -> None:
 def test_scores_of_a_prompt_too_long_are_refused(nano: Any) -> None:
     with pytest.raises(BackendError, match=r"score: prompt 1: .*max_model_len 1024"):
         nano.score([(Message("user", "a"),), (Message("user", "word " * 1100),)], [" yes", " no"])
+
+
+@pytest.fixture(scope="module")
+def tiny_t5(make_tiny_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = make_tiny_t5(tmp_path_factory.mktemp("models") / "t5")
+    model = {"name": "t5", "path": str(folder), "engine": {"dtype": "float32", "max_model_len": 40}}
+    backend = TransformersBackend(ModelConfig.model_validate(model), batch_size=2)
+    yield backend
+    backend.close()
+
+
+def test_an_encoder_decoder_has_room_for_a_prompt_and_for_an_answer(tiny_t5: Any) -> None:
+    assert (tiny_t5.info.max_prompt_len, tiny_t5.info.max_model_len, tiny_t5.info.vocab_size) == (40, 40, 1000)
+    long = ask("be" * 39, max_tokens=39, ignore_eos=True)
+    fits, prompt_long, answer_long = tiny_t5.generate([long, ask("be" * 40), ask("ar", max_tokens=40)])
+    assert (fits.num_prompt_tokens, len(fits.token_ids), fits.finish_reason) == (40, 39, "length")
+    assert (prompt_long.finish_reason, prompt_long.error) == ("error", "prompt of 41 tokens > max_prompt_len 40")
+    assert "decoder start 1 + max_tokens 40 > max_model_len 40" in answer_long.error
+    with pytest.raises(BackendError, match=r"score: prompt 1: prompt of 41 tokens > max_prompt_len 40"):
+        tiny_t5.score([(Message("user", "ar"),), (Message("user", "be" * 40),)], [" yes", " no"])
+
+
+def test_soft_prompts_are_asked_for_as_requests_are_sent(tiny_t5: Any) -> None:
+    events: list[Any] = []
+
+    def prefix_of(request: Request) -> torch.Tensor:
+        events.append(request.key)
+        return torch.zeros(39 if request.key == "2" else 2, 96)
+
+    requests = [ask("arbe", n, max_tokens=2) for n in range(5)]
+    completions = tiny_t5.generate(requests, prefixes=prefix_of, on_progress=events.append)
+    assert events == ["0", "1", 2, "2", "3", 1, "4", 1]
+    length = len(tiny_t5.prompts.encode(requests[0].messages))
+    assert [each.num_prompt_tokens for each in completions] == [length + 2, length + 2, length + 39, length + 2, length + 2]
+    assert completions[2].error == f"prompt of {length + 39} tokens > max_prompt_len 40"
+
+
+def test_a_soft_prompt_of_another_width_is_refused(tiny_t5: Any, nano: Any) -> None:
+    for backend, width in ((tiny_t5, 96), (nano, 256)):
+        with pytest.raises(BackendError, match=rf"soft prompt of request 0: got \[2, 64\] of torch.float32, expected \[p, {width}\]"):
+            backend.generate([ask("a")], prefixes=lambda _: torch.zeros(2, 64))

@@ -121,7 +121,7 @@ def observe(asks: Sequence[Ask], backend: Backend, stage: RelabelStage, *, on_pr
     `error` where this one could not be asked (a prompt too long); raises BackendError where the engine itself fails.
     The result depends on the asks of this call alone, not on earlier calls.
 
-    The backend needs: info.max_model_len, prompts, usage, and score_each (mode score) or generate (mode generate).
+    The backend needs: info, prompts, usage, and score_each (mode score) or generate (mode generate).
     on_progress is called with the number of asks that just finished.
     """
     before = backend.usage
@@ -157,11 +157,11 @@ def asked(stage: RelabelStage) -> list[Any]:
 def _score(asks: Sequence[Ask], rows: list[Row], backend: Backend, stage: RelabelStage, on_progress: Callable[[int], None] | None) -> None:
     """Fill in log-probabilities. `scoring: branching` is p(label | prompt, the answer is one of the candidates), by branching
     of the trie of their tokens; `whole` is p(label | prompt), all tokens counted."""
-    limit = backend.info.max_model_len
+    info = backend.info
     fitting, lengths = [], []
     for place, ask in enumerate(asks):
         tokens = [len(each) for each in backend.prompts.continuations(ask.messages, ask.answers)]
-        reason = too_long(len(backend.prompts.encode(ask.messages)), max(tokens) + 1, limit)
+        reason = too_long(len(backend.prompts.encode(ask.messages)), max(tokens) + 1, info.max_model_len, info.max_prompt_len)
         if reason:
             rows[place]["error"] = reason
         else:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from variegate.config import ModelConfig
-from variegate.errors import UsageError
+from variegate.errors import BackendError, UsageError
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 OnProgress = Callable[[int], None]  # called with the number of completions that just finished
+Prefixes = Callable[[Request], "Float[Tensor, 'p d'] | None"]  # a request's soft prompt; None for none
+DEFAULT_SEQUENCE_LEN = 512  # tokens of an encoder-decoder's prompt, and of its answer, where nothing sets another limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,9 @@ class EngineInfo:
     device: str  # "cpu", or the GPU's name
     runner: str  # vLLM's model runner: "v1" or "v2"; "" elsewhere
     dtype: str
-    max_model_len: int
+    max_model_len: int  # tokens of prompt and completion together; of the decoder alone where max_prompt_len is set
     vocab_size: int  # width v of the logits
+    max_prompt_len: int | None = None  # tokens of an encoder-decoder's prompt; None for other models
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,22 @@ class Backend(Protocol):
     prompts: PromptEncoder
     usage: Usage  # of all calls since the engine started; the difference of two values is what happened in between
 
-    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: OnProgress | None = None) -> list[Completion]:
+    def generate(
+        self,
+        requests: Sequence[Request],
+        *,
+        logprobs: bool = False,
+        prefixes: Prefixes | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Completion]:
         """One completion per request, in the same order.
 
         A request that cannot be served (a prompt too long) comes back with finish_reason "error"; it never raises and
         never disturbs the others. Equal seeds give equal texts whatever the batch, up to the engine's rounding.
+
+        prefixes: vectors put before the embeddings of a request's prompt (of what the encoder reads, in an
+        encoder-decoder); they count as prompt tokens. Asked for as requests are sent, so that only those of requests in
+        flight are in memory. Raises BackendError for one that is not of the model's width.
         """
         ...
 
@@ -72,7 +89,8 @@ class Backend(Protocol):
         one row's probabilities sum to 1 and only branching tokens cost a step.
         Raises BackendError for a prompt that does not fit.
         """
-        ...
+        rows = self.score_each(prompts, [choices] * len(prompts), constrained=constrained)
+        return np.array(rows).reshape(len(prompts), len(choices))
 
     def score_each(
         self,
@@ -114,11 +132,29 @@ def check_model_path(model: ModelConfig) -> None:
         raise UsageError(f"model {model.name!r}: no folder {path}: put the weights there, or set model.path to where they are")
 
 
-def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int) -> str | None:
-    """Why a prompt does not fit, or None when it does."""
-    if num_prompt_tokens + max_tokens <= max_model_len:
-        return None
-    return f"prompt of {num_prompt_tokens} tokens + max_tokens {max_tokens} > max_model_len {max_model_len}"
+def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int, max_prompt_len: int | None = None) -> str | None:
+    """Why a request does not fit, or None when it does.
+
+    max_prompt_len: of an encoder-decoder, whose prompt is a sequence of its own, and whose completion follows one token that
+    starts the decoder.
+    """
+    if max_prompt_len is None:
+        if num_prompt_tokens + max_tokens > max_model_len:
+            return f"prompt of {num_prompt_tokens} tokens + max_tokens {max_tokens} > max_model_len {max_model_len}"
+    elif num_prompt_tokens > max_prompt_len:
+        return f"prompt of {num_prompt_tokens} tokens > max_prompt_len {max_prompt_len}"
+    elif 1 + max_tokens > max_model_len:
+        return f"prompt of {num_prompt_tokens} tokens fits, but decoder start 1 + max_tokens {max_tokens} > max_model_len {max_model_len}"
+    return None
+
+
+def check_prefix(request: Request, prefix: Tensor, width: int) -> None:
+    """Raise BackendError for a soft prompt that is not p vectors of the width d of the model's embeddings."""
+    if prefix.ndim != 2 or prefix.shape[1] != width or not prefix.is_floating_point():
+        raise BackendError(
+            f"soft prompt of request {request.key}: got {list(prefix.shape)} of {prefix.dtype}, expected [p, {width}] of a floating-point "
+            "type: it must have been trained on this model"
+        )
 
 
 def unserved(request: Request, num_prompt_tokens: int, reason: str) -> Completion:

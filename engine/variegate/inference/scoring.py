@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from variegate.errors import BackendError
-from variegate.inference.backend import OnProgress, too_long
+from variegate.inference.backend import EngineInfo, OnProgress, too_long
 from variegate.inference.choices import ChoiceTrie, Descent, Node
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Message
@@ -54,7 +54,7 @@ Answer = Callable[[list[Question]], Sequence[Sequence[Step]]]  # at least one st
 
 
 def tries_of(
-    encoder: PromptEncoder, prompts: Sequence[Sequence[Message]], choices: Sequence[Sequence[str]], max_model_len: int, *, constrained: bool
+    encoder: PromptEncoder, prompts: Sequence[Sequence[Message]], choices: Sequence[Sequence[str]], info: EngineInfo, *, constrained: bool
 ) -> list[ChoiceTrie]:
     """One trie for each prompt; prompts whose choices have equal tokens share one. Raises BackendError for a prompt that does not fit."""
     known: dict[tuple[Node, ...], tuple[ChoiceTrie, int]] = {}
@@ -65,7 +65,7 @@ def tries_of(
             trie = ChoiceTrie(tokens, encoder.tokenizer.eos_token_id, constrained=constrained)
             known[tokens] = trie, max(map(len, trie.forks), default=0)
         trie, deepest = known[tokens]
-        reason = too_long(len(encoder.encode(tuple(messages))) + deepest, 1, max_model_len)
+        reason = too_long(len(encoder.encode(tuple(messages))), deepest + 1, info.max_model_len, info.max_prompt_len)
         if reason:
             raise BackendError(f"score: prompt {index}: {reason}: shorten it, or raise engine.max_model_len")
         tries.append(trie)

@@ -1,4 +1,7 @@
-"""Messages to token ids, the same way for every engine: a chat model's template, or plain text with its BOS token."""
+"""Messages to token ids, the same way for every engine: a chat model's template, or plain text with its special tokens.
+
+Of an encoder-decoder, the prompt is what the encoder reads.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,34 @@ def load_tokenizer(model: ModelConfig) -> Any:
         raise BackendError(f"model {model.name!r}: no tokenizer could be loaded from {place}: {error}") from error
 
 
-def load_vocab_size(model: ModelConfig) -> int:
-    """Width v of the model's logits, from its configuration. Raises BackendError."""
+def load_config(model: ModelConfig) -> Any:
+    """The model's Hugging Face configuration. Raises BackendError."""
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(model.path, revision=model.revision, local_files_only=Path(model.path).is_dir())
+        return transformers.AutoConfig.from_pretrained(model.path, revision=model.revision, local_files_only=Path(model.path).is_dir())
     except (OSError, ValueError) as error:
         raise BackendError(f"model {model.name!r}: no configuration could be loaded from {model.path}: {error}") from error
-    return int(config.vocab_size)
+
+
+def load_vocab_size(model: ModelConfig) -> int:
+    """Width v of the model's logits, from its configuration. Raises BackendError."""
+    return int(load_config(model).vocab_size)
 
 
 class PromptEncoder:
-    """Encodes prompts; equal prompts (the completions of one call) are encoded once."""
+    """Encodes prompts; equal prompts (the completions of one call) are encoded once.
+
+    encoder_decoder: the encoder reads the prompt, and the answer starts a sequence of its own.
+    decoder_start: the token such a sequence starts with; none for other models.
+    """
 
     def __init__(self, model: ModelConfig) -> None:
         self.tokenizer = load_tokenizer(model)
+        config = load_config(model)
+        self.architectures: tuple[str, ...] = tuple(getattr(config, "architectures", None) or ())
+        self.encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
+        self.decoder_start = (_decoder_start(model, config),) if self.encoder_decoder else ()
         self.chat = model.chat
         if self.chat and not self.tokenizer.chat_template:
             raise UsageError(f"model {model.name!r}: chat: true, but its tokenizer has no chat template: set chat: false")
@@ -60,12 +75,13 @@ class PromptEncoder:
 
     def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Token ids of each choice as it continues the prompt; where a choice's first characters would merge with the
-        prompt's last token, the prompt's own tokens are kept, as in generation.
+        prompt's last token, the prompt's own tokens are kept, as in generation. In a chat, and of an encoder-decoder, a
+        choice stands alone.
 
         What a choice becomes is looked up for the prompt's last line: prompts of one template end alike, and no token
         crosses a line break that stands between other text.
         """
-        if self.chat:
+        if self.chat or self.encoder_decoder:
             return self._alone(tuple(choices))
         text = "".join(message.content for message in messages)
         line = text[text.rfind("\n") :] if "\n" in text else text
@@ -88,3 +104,13 @@ class PromptEncoder:
             tuple(whole[len(prompt) :]) if whole[: len(prompt)] == prompt and len(whole) > len(prompt) else own
             for whole, own in zip(wholes, alone, strict=True)
         )
+
+
+def _decoder_start(model: ModelConfig, config: Any) -> int:
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        raise BackendError(
+            f"model {model.name!r}: its config.json has no decoder_start_token_id: add the token that starts the decoder (T5's is its "
+            "pad_token_id)"
+        )
+    return int(start)

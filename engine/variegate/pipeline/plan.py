@@ -13,7 +13,7 @@ from typing import Any
 
 from variegate.config import RunConfig
 from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import check_model_path, too_long
+from variegate.inference.backend import DEFAULT_SEQUENCE_LEN, check_model_path, too_long
 from variegate.inference.start import start_backend
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.fingerprint import fingerprint
@@ -32,10 +32,10 @@ class Plan:
     reusable: int  # rows on disk that need no generation; exact up to the first round that has to be made
     next_round: int  # requests in the first round that has to be made
     max_requests: int  # requests the run may make at most
-    prompt_tokens_mean: float
+    prompt_tokens_mean: float  # of what the encoder reads, in an encoder-decoder
     prompt_tokens_max: int
     new_tokens_max: int  # per request
-    max_model_len: int | None  # None: unknown before the model was downloaded
+    max_model_len: int | None  # of an encoder-decoder's prompt and answer each; None: unknown before the model was downloaded
     samples: list[dict[str, Any]]  # filled-in prompts
     refusals: list[str] = field(default_factory=list)
     seconds_per_row: float | None = None
@@ -53,14 +53,15 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
     encoder = PromptEncoder(config.model)
     reusable, requests = _replay(state, RunFolder(Path(config.output)))
     lengths = [len(encoder.encode(request.messages)) for request in requests]
-    limit = _max_model_len(config)
+    limit = _max_model_len(config, encoder)
+    prompt_limit = limit if encoder.encoder_decoder else None
     refusals = []
     if limit is not None:
-        reasons = [reason for length in lengths if (reason := too_long(length, config.decoding.max_tokens, limit))]
+        reasons = [reason for length in lengths if (reason := too_long(length, config.decoding.max_tokens, limit, prompt_limit))]
         if reasons:
             refusals.append(f"{len(reasons)} of {len(requests)} prompts would be dropped as too long: {reasons[0]}")
     if config.backend == "vllm":
-        from variegate.inference.vllm_backend import check_version, vllm_version
+        from variegate.inference.vllm_start import check_version, vllm_version
 
         try:
             check_version(vllm_version())
@@ -111,7 +112,7 @@ def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:
     return [{"label": label, "messages": [asdict(message) for message in request.messages]} for label, request in list(first.items())[:num]]
 
 
-def _max_model_len(config: RunConfig) -> int | None:
+def _max_model_len(config: RunConfig, encoder: PromptEncoder) -> int | None:
     if config.model.engine.max_model_len:
         return config.model.engine.max_model_len
     path = Path(config.model.path) / "config.json"
@@ -121,7 +122,9 @@ def _max_model_len(config: RunConfig) -> int | None:
         found = json.loads(path.read_text(encoding="utf-8")).get("max_position_embeddings")
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}: not valid JSON: {error}") from error
-    return int(found) if found else None
+    if found:
+        return int(found)
+    return DEFAULT_SEQUENCE_LEN if encoder.encoder_decoder else None
 
 
 def _measure(config: RunConfig, requests: list[Request], rows: int) -> float:

@@ -1,0 +1,82 @@
+"""vLLM's CPU attention backend with T5's bias: its C++ kernel has no place for one. Keys and values lie as we lay them.
+
+The cache is [blocks, heads, slots, 2 * d]: key and value of a slot side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from variegate_kernels.t5_attention import PagedStep, paged_attention
+from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend, CPUAttentionBackendImpl, CPUAttentionMetadataBuilder
+
+
+@dataclass
+class BiasedCpuMetadata:
+    num_actual_tokens: int
+    slot_mapping: Int[Tensor, " t"]
+    step: PagedStep  # shared by all layers, so that what it works out is worked out once
+
+
+class BiasedCpuMetadataBuilder(CPUAttentionMetadataBuilder):  # type: ignore[misc]
+    def build(self, common_prefix_len: int, common_attn_metadata: Any, fast_build: bool = False) -> BiasedCpuMetadata:
+        common = common_attn_metadata
+        step = PagedStep(
+            block_table=common.block_table_tensor[: common.num_reqs],
+            seq_lens=common.seq_lens[: common.num_reqs],
+            query_starts=common.query_start_loc[: common.num_reqs + 1],
+            max_query_len=common.max_query_len,
+        )
+        return BiasedCpuMetadata(common.num_actual_tokens, common.slot_mapping, step)
+
+
+class BiasedCpuImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
+    def do_kv_cache_update(
+        self,
+        layer: Any,
+        key: Float[Tensor, "t h d"],
+        value: Float[Tensor, "t h d"],
+        kv_cache: Float[Tensor, "n_blocks h slots dd"],
+        slot_mapping: Int[Tensor, " t"],
+    ) -> None:
+        """Slots below 0 are padding."""
+        inside = slot_mapping >= 0
+        if not bool(inside.all()):
+            slot_mapping, key, value = slot_mapping[inside], key[: len(inside)][inside], value[: len(inside)][inside]
+        num_slots = kv_cache.shape[2]
+        block, slot = slot_mapping // num_slots, slot_mapping % num_slots
+        kv_cache[block, :, slot, : self.head_size] = key[: len(block)].to(kv_cache.dtype)
+        kv_cache[block, :, slot, self.head_size :] = value[: len(block)].to(kv_cache.dtype)
+
+    def forward(
+        self,
+        layer: Any,
+        query: Float[Tensor, "t h d"],
+        key: Float[Tensor, "t h d"],
+        value: Float[Tensor, "t h d"],
+        kv_cache: Float[Tensor, "n_blocks h slots dd"],
+        attn_metadata: BiasedCpuMetadata | None,
+        output: Float[Tensor, "t h d"],
+        output_scale: Any = None,
+        output_block_scale: Any = None,
+    ) -> Float[Tensor, "t h d"]:
+        if attn_metadata is None:  # the memory profile
+            return output.fill_(0)
+        cache = kv_cache.transpose(1, 2)
+        keys, values = cache[..., : self.head_size], cache[..., self.head_size :]
+        n = attn_metadata.num_actual_tokens
+        paged_attention(query[:n], keys, values, layer.bias_table, attn_metadata.step, scale=self.scale, out=output[:n])
+        return output
+
+
+class BiasedCpuBackend(CPUAttentionBackend):  # type: ignore[misc]
+    @staticmethod
+    def get_impl_cls() -> type[BiasedCpuImpl]:
+        return BiasedCpuImpl
+
+    @staticmethod
+    def get_builder_cls() -> type[BiasedCpuMetadataBuilder]:
+        return BiasedCpuMetadataBuilder

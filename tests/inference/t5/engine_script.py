@@ -1,0 +1,68 @@
+"""Generate greedily from a T5 folder in one real vLLM engine and print what came as JSON. Not a test: test_parity.py runs it.
+
+    engine_script.py FOLDER JOB.json
+
+The job: prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each), engine (arguments of `vllm.LLM`), and changes:
+"no bias", "no order" (Model Runner V1's own order of encoder outputs), "triton" (the GPU kernel, under Triton's interpreter).
+A soft prompt of p vectors is the one that `soft_prompt` draws.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+
+def soft_prompt(num_soft: int, width: int) -> Any:
+    """Float[Tensor, "p d"], the same in every process."""
+    import torch
+
+    return torch.randn(num_soft, width, generator=torch.Generator().manual_seed(num_soft))
+
+
+def change(name: str) -> None:
+    """Break or replace one part of the engine of this process."""
+    from variegate.inference.t5 import cpu_attention, hooks
+    from variegate.inference.t5.relative_bias import RelativeBias
+
+    if name == "no bias":
+        table = RelativeBias.table
+        RelativeBias.table = lambda self: table(self).zero_()  # type: ignore[method-assign]
+    elif name == "no order":
+        hooks._in_batch_order = lambda original: lambda *args: original(*args)
+    elif name == "triton":
+        cpu_attention.paged_attention = partial(cpu_attention.paged_attention, impl="triton")
+    else:
+        raise ValueError(f"no change {name!r}")
+
+
+def encoder_input(prompt: dict[str, Any], width: int) -> dict[str, Any]:
+    given: dict[str, Any] = {"token_ids": prompt["tokens"]}
+    if prompt["num_soft"]:
+        given["prefix_embeds"] = soft_prompt(prompt["num_soft"], width)
+    return {
+        "encoder_prompt": {"prompt_token_ids": [], "multi_modal_data": {"text": given}},
+        "decoder_prompt": {"prompt_token_ids": [0]},
+    }
+
+
+def main(folder: str, job: dict[str, Any]) -> None:
+    from vllm import LLM, SamplingParams
+
+    for name in job["changes"]:
+        change(name)
+    llm = LLM(model=folder, dtype="float32", disable_log_stats=False, seed=0, **job["engine"])
+    width = llm.llm_engine.model_config.hf_config.d_model
+    sampling = SamplingParams(temperature=0.0, max_tokens=job["new"], min_tokens=job["new"], ignore_eos=True, detokenize=False)
+    outputs = llm.generate([encoder_input(prompt, width) for prompt in job["prompts"]], sampling, use_tqdm=False)
+    preempted = sum(each.value for each in llm.get_metrics() if each.name == "vllm:num_preemptions")
+    runner = llm.collective_rpc(lambda worker: type(worker.model_runner).__module__)[0]
+    tokens = [list(output.outputs[0].token_ids) for output in outputs]
+    print("RESULT " + json.dumps({"tokens": tokens, "preemptions": preempted, "runner": runner}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))

@@ -1,0 +1,118 @@
+"""Prompts for the parity tests, what Hugging Face generates from them, and an engine's run of them in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+soft_prompt = runpy.run_path(str(HERE / "engine_script.py"))["soft_prompt"]
+FAKE_TRITON = HERE.parent / "suppression" / "fake_triton"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    tokens: tuple[int, ...]
+    num_soft: int = 0  # vectors before the tokens
+
+
+# Encoder positions, soft vectors among them: the ends of buckets (127 to 129), of blocks (31 to 33) and of the allowed range.
+LENGTHS = (
+    1, 2, 3, 5, 7, 8, 11, 13, 16, 17, 22, 31, 32, 33, 41, 52, 63, 64, 65, 80, 97, 100, 111, 127, 128, 129, 130, 160, 192, 255, 256, 257,
+    300, 333, 384, 400, 444, 480, 499, 500,
+)  # fmt: skip
+SOFT = {5: 1, 13: 5, 22: 20, 41: 8, 64: 64, 97: 50, 130: 100, 192: 30, 300: 100, 480: 77}  # of every prompt of that length
+
+
+def make_prompts(per_length: int, *, vocab_size: int = 1000, lengths: Sequence[int] = LENGTHS) -> list[Prompt]:
+    """In random order, so that short and long ones are in a batch together."""
+    rng = random.Random(0)
+    out = []
+    for length in lengths:
+        num_soft = SOFT.get(length, 0)
+        for _ in range(per_length):
+            num_tokens = length - num_soft
+            tokens = [rng.randrange(3, vocab_size) for _ in range(num_tokens - 1)] + [1] * (num_tokens > 0)
+            out.append(Prompt(tuple(tokens), num_soft))
+    rng.shuffle(out)
+    return out
+
+
+@torch.inference_mode()
+def reference(folder: Path, prompts: Sequence[Prompt], new: int) -> list[list[int]]:
+    """What Transformers generates greedily in float32: prompts of equal length together, so that nothing is padded."""
+    from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGeneration
+
+    model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        alike.setdefault((len(prompt.tokens), prompt.num_soft), []).append(place)
+    out: list[list[int]] = [[] for _ in prompts]
+    for (_, num_soft), places in alike.items():
+        embedded = model.shared(torch.tensor([prompts[place].tokens for place in places], dtype=torch.long))
+        if num_soft:
+            soft = soft_prompt(num_soft, model.config.d_model).expand(len(places), -1, -1)
+            embedded = torch.cat([soft, embedded], dim=1)
+        generated = model.generate(
+            inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2], dtype=torch.long), max_new_tokens=new, min_new_tokens=new,
+            do_sample=False, num_beams=1, past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
+        )  # fmt: skip
+        for place, row in zip(places, generated, strict=True):
+            out[place] = row[1:].tolist()
+    return out
+
+
+def run_engine(
+    folder: Path, prompts: Sequence[Prompt], new: int, *, changes: Sequence[str] = (), v2: bool = False, timeout: int = 900, **engine: Any
+) -> dict[str, Any]:
+    """`engine_script.py` in a process of its own: tokens, preemptions and the runner's module."""
+    job = folder.parent / f"{folder.name}-{os.getpid()}-{len(prompts)}.json"
+    arguments = {
+        "max_model_len": 512,
+        "max_num_batched_tokens": 4096,
+        "max_num_seqs": 64,
+        "enforce_eager": True,
+        "block_size": 32,
+        **engine,
+    }
+    job.write_text(
+        json.dumps({"prompts": [asdict(each) for each in prompts], "new": new, "changes": list(changes), "engine": arguments}),
+        encoding="utf-8",
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(FAKE_TRITON)] * v2 + [str(ROOT), str(ROOT / "engine"), str(ROOT / "kernels")]),
+        "FAKE_TRITON": str(int(v2)),
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    environment.pop("TRITON_INTERPRET", None)
+    if "triton" in changes:
+        environment["TRITON_INTERPRET"] = "1"
+    done = subprocess.run(
+        [sys.executable, str(HERE / "engine_script.py"), str(folder), str(job)],
+        capture_output=True, text=True, env=environment, timeout=timeout, check=False,
+    )  # fmt: skip
+    results = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert (done.returncode, len(results)) == (0, 1), f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+    return dict(json.loads(results[0]))
+
+
+def differing(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> list[int]:
+    """Places of the prompts whose tokens differ."""
+    return [place for place, (left, right) in enumerate(zip(found, wanted, strict=True)) if list(left) != list(right)]
