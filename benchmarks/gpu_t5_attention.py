@@ -31,7 +31,7 @@ from torch import Tensor
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / root) for root in ("kernels", "engine")]
 
-from variegate_kernels.t5_attention import PagedStep, paged_attention
+from variegate_kernels.t5_attention import PagedStep, paged_attention  # noqa: E402  # needs the path above
 
 SLOTS = 16  # in a block: vLLM's default on GPUs
 DISTANCES = 129  # of T5: 0 to 128 and above

@@ -135,7 +135,7 @@ def make_model() -> T5ForConditionalGeneration:
 
 
 def main() -> None:
-    args = arguments(__doc__, epochs=6)
+    args = arguments(__doc__, epochs=4)
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
     tasks = [load_task(name) for name in TASKS]

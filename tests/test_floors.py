@@ -22,12 +22,18 @@ FLOORS = {
 }
 # Heavy library -> the files of engine/variegate that may import it.
 ALLOWED = {
-    "vllm": {"inference/vllm_backend.py", *(f"inference/suppression/vllm_{name}.py" for name in ("v1", "v2", "either"))},
+    "vllm": {
+        "inference/vllm_backend.py",
+        *(f"inference/suppression/vllm_{name}.py" for name in ("v1", "v2", "either")),
+        *(f"inference/t5/{name}.py" for name in ("model", "encoder", "decoder", "layers", "inputs", "hooks")),
+        *(f"inference/t5/{name}_attention.py" for name in ("cpu", "gpu")),
+    },
     "transformers": {
         "embeddings/models.py",
         "inference/tokenization.py",
         *(f"inference/transformers_{name}.py" for name in ("backend", "networks")),
         "inference/suppression/transformers.py",
+        *(f"inference/t5/{name}.py" for name in ("inputs", "relative_bias")),
         *(f"students/{name}.py" for name in ("finetune", "finetuned")),
     },
     "pyarrow": {"store/export.py", "store/texts.py"},

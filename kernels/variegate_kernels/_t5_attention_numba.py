@@ -1,7 +1,7 @@
 """The CPU kernel behind `t5_attention.paged_attention`, in float32. Checks nothing; `t5_attention` has done so.
 
-Threads share the (row, head) pairs and start nothing of OpenMP's: numba's own thread pools do not get on with forks, with
-calls from two threads, or with the OpenMP that torch has loaded.
+Plain threads share the (row, head) pairs: numba's own thread pools do not get on with forks, with calls from two threads, or
+with the OpenMP that torch has loaded.
 """
 
 from __future__ import annotations

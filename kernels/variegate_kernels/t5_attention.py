@@ -82,7 +82,7 @@ def paged_attention(
         impl = "triton" if query.device.type == "cuda" else "numba" if fits_numba else "torch"
     if out is None:
         out = query.new_zeros(query.shape)
-    if query.numel() == 0:
+    if query.numel() == 0 or len(step.seq_lens) == 0:
         return out
     if impl == "triton":
         from variegate_kernels._t5_attention_triton import launch_paged_attention

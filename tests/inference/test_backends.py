@@ -1,15 +1,18 @@
-"""The contract of `inference/backend.py`, kept by both engines on nano-llama: the same tests run against each."""
+"""The contract of `inference/backend.py`, kept by both engines on nano-llama and nano-t5: the same tests run against each."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from variegate.config import ModelConfig, load_model
+from variegate.errors import BackendError
 from variegate.records import Message, Request, Sampling
 
 pytestmark = pytest.mark.slow
@@ -29,7 +32,7 @@ def ask(text: str, *, seed: int = 1, group: str | None = None, **sampling: Any) 
     )
 
 
-@pytest.fixture(params=["vllm", "transformers"])
+@pytest.fixture(params=["vllm", "transformers", "t5_vllm", "t5_transformers"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     engine = request.getfixturevalue(f"nano_{request.param}")
     yield engine
@@ -40,9 +43,39 @@ def texts(backend: Any, requests: list[Request]) -> list[str]:
     return [each.text for each in backend.generate(requests)]
 
 
+def model_of(backend: Any) -> ModelConfig:
+    return load_model("nano-t5" if backend.prompts.encoder_decoder else "nano-llama")
+
+
+@cache
+def plain_network(path: str, seq2seq: bool) -> Any:
+    import transformers
+
+    loader = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
+    return loader.from_pretrained(path, dtype=torch.float32).eval()
+
+
+@torch.inference_mode()
+def forward_logprobs(backend: Any, prompt: tuple[int, ...], answer: Sequence[int], prefix: torch.Tensor | None = None) -> list[float]:
+    """Of each token of an answer, by one plain forward pass of Transformers over prompt and answer."""
+    network = plain_network(model_of(backend).path, backend.prompts.encoder_decoder)
+    embed = network.get_input_embeddings()
+    before = embed(torch.tensor([prompt]))
+    if prefix is not None:
+        before = torch.cat([prefix[None], before], dim=1)
+    if backend.prompts.encoder_decoder:
+        logits = network(inputs_embeds=before, decoder_input_ids=torch.tensor([[*backend.prompts.decoder_start, *answer]])).logits[0]
+    else:
+        whole = torch.cat([before, embed(torch.tensor([answer]))], dim=1)
+        logits = network(inputs_embeds=whole).logits[0, before.shape[1] - 1 :]
+    return torch.log_softmax(logits[: len(answer)], dim=-1)[range(len(answer)), answer].tolist()
+
+
 def test_info_tells_the_engine(backend: Any) -> None:
-    assert backend.info.vocab_size == 4096
-    assert backend.info.max_model_len == 1024
+    engine = model_of(backend).engine
+    assert backend.info.vocab_size == (3072 if backend.prompts.encoder_decoder else 4096)
+    assert backend.info.max_model_len == engine.max_model_len
+    assert backend.info.max_prompt_len == (engine.max_model_len if backend.prompts.encoder_decoder else None)
     assert backend.info.dtype == "float32"
     assert backend.info.runner == ("v1" if backend.info.name == "vllm" and backend.info.device == "cpu" else backend.info.runner)
 
@@ -82,28 +115,43 @@ def test_a_prompt_too_long_is_an_error_of_its_own(backend: Any) -> None:
     good = texts(backend, [ask(PROMPTS[0])])[0]
     completions = backend.generate([ask(PROMPTS[0]), ask("word " * 1500, seed=9), ask(PROMPTS[0])])
     assert [each.finish_reason for each in completions][1] == "error"
-    assert "max_model_len 1024" in (completions[1].error or "")
+    limit = f"max_prompt_len {backend.info.max_prompt_len}" if backend.prompts.encoder_decoder else "max_model_len 1024"
+    assert limit in (completions[1].error or "")
     assert completions[0].text == completions[2].text == good
 
 
 def test_logprob_is_the_models_own_under_temperature_and_suppression(backend: Any) -> None:
-    """Against a plain forward pass of Transformers over prompt and completion."""
-    import transformers
-
-    from variegate.config import load_model
-
     bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
     bias[:2000] = -3.0
     backend.set_bias({"g": bias})
     requests = [ask(PROMPTS[i], seed=i, temperature=0.8, group="g") for i in range(2)]
-    model = transformers.AutoModelForCausalLM.from_pretrained(load_model("nano-llama").path, dtype=torch.float32)
     for request, completion in zip(requests, backend.generate(requests, logprobs=True), strict=True):
-        prompt = backend.prompts.encode(request.messages)
-        whole = torch.tensor([[*prompt, *completion.token_ids]])
-        with torch.inference_mode():
-            logits = torch.log_softmax(model(whole).logits[0], dim=-1)
-        expected = sum(float(logits[len(prompt) - 1 + place, token]) for place, token in enumerate(completion.token_ids))
+        expected = sum(forward_logprobs(backend, backend.prompts.encode(request.messages), completion.token_ids))
         assert completion.logprob == pytest.approx(expected, abs=0.02)
+
+
+def test_soft_prompts_stand_before_the_prompt(backend: Any) -> None:
+    """Some requests have one, of their own length; that of a request does not reach the others."""
+    embeddings = plain_network(model_of(backend).path, backend.prompts.encoder_decoder).get_input_embeddings().weight.detach()
+    requests = [ask(PROMPTS[i % 4], seed=i) for i in range(6)]
+    generator = torch.Generator().manual_seed(0)
+    drawn = [embeddings[torch.randint(len(embeddings), (length,), generator=generator)] for length in (1, 20, 5, 20)]
+    prefixes = dict(zip([request.key for request in requests], [*drawn[:3], None, drawn[3], None], strict=True))
+    if backend.info.name == "vllm" and not backend.prompts.encoder_decoder:
+        with pytest.raises(BackendError, match=r"soft prompts: .* use backend: transformers"):
+            backend.generate(requests, prefixes=lambda request: prefixes[request.key])
+        return
+    before = backend.usage
+    completions = backend.generate(requests, logprobs=True, prefixes=lambda request: prefixes[request.key])
+    for request, completion in zip(requests, completions, strict=True):
+        prompt, prefix = backend.prompts.encode(request.messages), prefixes[request.key]
+        assert completion.num_prompt_tokens == len(prompt) + (0 if prefix is None else len(prefix))
+        expected = sum(forward_logprobs(backend, prompt, completion.token_ids, prefix))
+        assert completion.logprob == pytest.approx(expected, abs=0.02)
+    assert (backend.usage - before).prompt_tokens == sum(each.num_prompt_tokens for each in completions)
+    with pytest.raises(BackendError, match=r"soft prompt of request .* got \[2, 7\] of torch.float32, expected \[p, "):
+        backend.generate(requests[:1], prefixes=lambda _: torch.zeros(2, 7))
+    assert texts(backend, requests[:1])
 
 
 def test_suppression_bias_reaches_only_its_group(backend: Any) -> None:
@@ -117,25 +165,17 @@ def test_suppression_bias_reaches_only_its_group(backend: Any) -> None:
 
 
 def test_score_equals_a_forward_pass(backend: Any) -> None:
-    import transformers
-
-    from variegate.config import load_model
-
     choices = [" card arrival", " card arrival late", " card", " exchange rate", " pin blocked"]
     prompt = (Message("user", 'Message to a bank\'s customer support: "where is my card"\nCategory:'),)
     scores = backend.score([prompt, prompt], choices)
     assert scores.shape == (2, 5)
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
     tokenizer = backend.prompts.tokenizer
-    model = transformers.AutoModelForCausalLM.from_pretrained(load_model("nano-llama").path, dtype=torch.float32)
     for choice, score in zip(choices, scores[0], strict=True):
-        start = tokenizer.encode(prompt[0].content)
         rest = tokenizer.encode(choice, add_special_tokens=False)
         if any(other != choice and other.startswith(choice) for other in choices):
             rest = [*rest, tokenizer.eos_token_id]  # " card" as a whole label, not as the beginning of another
-        with torch.inference_mode():
-            logits = torch.log_softmax(model(torch.tensor([[*start, *rest]])).logits[0], dim=-1)
-        expected = sum(float(logits[len(start) - 1 + place, token]) for place, token in enumerate(rest))
+        expected = sum(forward_logprobs(backend, tuple(tokenizer.encode(prompt[0].content)), rest))
         assert score == pytest.approx(expected, abs=0.02)
 
 
@@ -163,7 +203,8 @@ def test_each_prompt_can_have_choices_of_its_own(backend: Any) -> None:
     for prompt, names, row in zip(prompts, choices, rows, strict=True):
         np.testing.assert_allclose(row, backend.score([prompt], names, constrained=True)[0], atol=1e-3)
         np.testing.assert_allclose(np.exp(row).sum(), 1.0, atol=1e-5)
-    assert [BANK[row.argmax()] for row in rows[:2]] == [" exchange rate", " card swallowed"]
+    if not backend.prompts.encoder_decoder:
+        assert [BANK[row.argmax()] for row in rows[:2]] == [" exchange rate", " card swallowed"]
 
 
 def test_pruned_scores_keep_the_best_and_the_probable(backend: Any) -> None:
@@ -180,7 +221,7 @@ def test_pruned_scores_keep_the_best_and_the_probable(backend: Any) -> None:
 def test_more_choices_than_vllm_scores_at_once(backend: Any) -> None:
     """170 labels with different first tokens: vLLM takes 128 tokens a request."""
     tokenizer = backend.prompts.tokenizer
-    words = [tokenizer.decode([token]) for token in range(600, 900)]
+    words = [tokenizer.decode([token]) for token in range(600, 1200)]
     choices = [word for word in words if word.startswith(" ") and word.strip().isalpha()][:170]
     assert len(choices) == 170
     row = backend.score([classify("my card")], choices)[0]
@@ -230,9 +271,11 @@ def test_penalties_and_truncation_change_what_they_should(backend: Any) -> None:
         assert texts(backend, [ask(PROMPTS[0], temperature=1.3, **narrow)]) == greedy
 
 
-def test_greedy_text_is_equal_between_the_engines(nano_vllm: Any, nano_transformers: Any) -> None:
+@pytest.mark.parametrize("names", [("nano_vllm", "nano_transformers"), ("nano_t5_vllm", "nano_t5_transformers")], ids=["llama", "t5"])
+def test_greedy_text_is_equal_between_the_engines(names: tuple[str, str], request: pytest.FixtureRequest) -> None:
+    engines = [request.getfixturevalue(name) for name in names]
     rng = np.random.default_rng(0)
-    bias = np.minimum(0, rng.normal(-1.0, 2.0, size=4096)).astype(np.float32)
+    bias = np.minimum(0, rng.normal(-1.0, 2.0, size=engines[0].info.vocab_size)).astype(np.float32)
     requests = [
         ask(prompt, seed=i, max_tokens=24, group=group, **penalty)
         for i, prompt in enumerate(PROMPTS)
@@ -240,7 +283,7 @@ def test_greedy_text_is_equal_between_the_engines(nano_vllm: Any, nano_transform
         for penalty in ({}, {"frequency_penalty": 0.5, "presence_penalty": 0.25})
     ]
     results = []
-    for engine in (nano_vllm, nano_transformers):
+    for engine in engines:
         engine.set_bias({"g": bias})
         results.append([(each.text, each.finish_reason, each.token_ids) for each in engine.generate(requests)])
         engine.set_bias({})

@@ -137,21 +137,21 @@ def test_scores_of_a_prompt_too_long_are_refused(nano: Any) -> None:
 @pytest.fixture(scope="module")
 def tiny_t5(make_tiny_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = make_tiny_t5(tmp_path_factory.mktemp("models") / "t5")
-    model = {"name": "t5", "path": str(folder), "engine": {"dtype": "float32", "max_model_len": 40}}
+    model = {"name": "t5", "path": str(folder), "engine": {"dtype": "float32", "max_model_len": 16}}
     backend = TransformersBackend(ModelConfig.model_validate(model), batch_size=2)
     yield backend
     backend.close()
 
 
 def test_an_encoder_decoder_has_room_for_a_prompt_and_for_an_answer(tiny_t5: Any) -> None:
-    assert (tiny_t5.info.max_prompt_len, tiny_t5.info.max_model_len, tiny_t5.info.vocab_size) == (40, 40, 1000)
-    long = ask("be" * 39, max_tokens=39, ignore_eos=True)
-    fits, prompt_long, answer_long = tiny_t5.generate([long, ask("be" * 40), ask("ar", max_tokens=40)])
-    assert (fits.num_prompt_tokens, len(fits.token_ids), fits.finish_reason) == (40, 39, "length")
-    assert (prompt_long.finish_reason, prompt_long.error) == ("error", "prompt of 41 tokens > max_prompt_len 40")
-    assert "decoder start 1 + max_tokens 40 > max_model_len 40" in answer_long.error
-    with pytest.raises(BackendError, match=r"score: prompt 1: prompt of 41 tokens > max_prompt_len 40"):
-        tiny_t5.score([(Message("user", "ar"),), (Message("user", "be" * 40),)], [" yes", " no"])
+    assert (tiny_t5.info.max_prompt_len, tiny_t5.info.max_model_len, tiny_t5.info.vocab_size) == (16, 16, 1000)
+    long = ask("be" * 15, max_tokens=15, ignore_eos=True)
+    fits, prompt_long, answer_long = tiny_t5.generate([long, ask("be" * 16), ask("ar", max_tokens=16)])
+    assert (fits.num_prompt_tokens, len(fits.token_ids), fits.finish_reason) == (16, 15, "length")
+    assert (prompt_long.finish_reason, prompt_long.error) == ("error", "prompt of 17 tokens > max_prompt_len 16")
+    assert "decoder start 1 + max_tokens 16 > max_model_len 16" in answer_long.error
+    with pytest.raises(BackendError, match=r"score: prompt 1: prompt of 17 tokens > max_prompt_len 16"):
+        tiny_t5.score([(Message("user", "ar"),), (Message("user", "be" * 16),)], [" yes", " no"])
 
 
 def test_soft_prompts_are_asked_for_as_requests_are_sent(tiny_t5: Any) -> None:
@@ -159,14 +159,14 @@ def test_soft_prompts_are_asked_for_as_requests_are_sent(tiny_t5: Any) -> None:
 
     def prefix_of(request: Request) -> torch.Tensor:
         events.append(request.key)
-        return torch.zeros(39 if request.key == "2" else 2, 96)
+        return torch.zeros(15 if request.key == "2" else 2, 96)
 
     requests = [ask("arbe", n, max_tokens=2) for n in range(5)]
     completions = tiny_t5.generate(requests, prefixes=prefix_of, on_progress=events.append)
     assert events == ["0", "1", 2, "2", "3", 1, "4", 1]
     length = len(tiny_t5.prompts.encode(requests[0].messages))
-    assert [each.num_prompt_tokens for each in completions] == [length + 2, length + 2, length + 39, length + 2, length + 2]
-    assert completions[2].error == f"prompt of {length + 39} tokens > max_prompt_len 40"
+    assert [each.num_prompt_tokens for each in completions] == [length + 2, length + 2, length + 15, length + 2, length + 2]
+    assert completions[2].error == f"prompt of {length + 15} tokens > max_prompt_len 16"
 
 
 def test_a_soft_prompt_of_another_width_is_refused(tiny_t5: Any, nano: Any) -> None:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from variegate.config import ModelConfig, load_model
 from variegate.inference.start import start_backend
-from variegate.inference.transformers_networks import DecoderOnly, EncoderDecoder, Network, load_network
+from variegate.inference.transformers_networks import DecoderOnly, EncoderDecoder, Network, Prompt, load_network
 from variegate.records import Message, Request, Sampling
 
 TEXTS = ["arbe code", "wo", "qui " * 40, "ve ra so ti un", 'Where is my card? "', "zefago " * 9]
-NEW = 12  # tokens of an answer
+NEW = 8  # tokens of an answer
 
 
 def ask(text: str, seed: int = 0, **sampling: Any) -> Request:
@@ -83,14 +83,14 @@ def test_soft_prompts_stand_before_the_embeddings(backend: Any, plain: Any) -> N
         for place, (key, length) in enumerate(lengths.items())
     }
     requests = [ask(text) for text in TEXTS]
-    without = backend.generate(requests)
+    without = backend.generate(requests, logprobs=True)
     before = backend.usage
-    completions = backend.generate(requests, prefixes=lambda request: prefixes[request.key])
+    completions = backend.generate(requests, logprobs=True, prefixes=lambda request: prefixes[request.key])
     for request, completion, bare in zip(requests, completions, without, strict=True):
         ids, prefix = backend.prompts.encode(request.messages), prefixes[request.key]
         assert completion.token_ids == tuple(logits_after(plain, ids, completion.token_ids, prefix)[:NEW].argmax(dim=-1).tolist())
         assert completion.num_prompt_tokens == len(ids) + (lengths[request.key] or 0)
-        assert (completion.token_ids == bare.token_ids) is (not lengths[request.key])
+        assert (completion.logprob == pytest.approx(bare.logprob, abs=1e-4)) is (not lengths[request.key])
     assert (backend.usage - before).prompt_tokens == sum(each.num_prompt_tokens for each in completions)
 
 
@@ -166,6 +166,19 @@ def test_the_longest_sequence(make_tiny_t5: Callable[..., Path], tmp_path: Path)
     t5 = load(tiny(make_tiny_t5(tmp_path / "t5")))
     assert isinstance(t5, EncoderDecoder)
     assert [t5.max_len(wanted) for wanted in (None, 99, 9999)] == [512, 99, 9999]  # positions are relative: there is no limit
+
+
+def test_what_generate_begins_with(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:
+    """Padding and soft prompts are no tokens; the second is attended to."""
+    nano = load(load_model("nano-llama"))
+    start = nano.start([Prompt((5, 6, 7)), Prompt((8,), torch.zeros(1, nano.width))])
+    assert start.ids.tolist() == [[5, 6, 7], [nano.pad, nano.pad, 8]]
+    assert start.real.tolist() == [[True, True, True], [False, False, True]]
+    assert start.arguments["attention_mask"].tolist() == [[1, 1, 1], [0, 1, 1]]
+    t5 = load(tiny(make_tiny_t5(tmp_path / "t5")))
+    start = t5.start([Prompt((5, 6, 7)), Prompt((8,), torch.zeros(1, 96))])
+    assert (start.ids.tolist(), start.real.tolist()) == ([[0], [0]], [[True], [True]])
+    assert start.arguments["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
 def test_dummy_weights(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:

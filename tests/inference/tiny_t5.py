@@ -16,7 +16,33 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 VOCABULARY = 1000  # width of the logits; the tokenizer has fewer, as T5's own
-SYLLABLES = "ar be co di en fa go hi in ka lo mu ne or pa qui ra so ti un ve wo ex yo ze".split()
+SYLLABLES = [
+    "ar",
+    "be",
+    "co",
+    "di",
+    "en",
+    "fa",
+    "go",
+    "hi",
+    "in",
+    "ka",
+    "lo",
+    "mu",
+    "ne",
+    "or",
+    "pa",
+    "qui",
+    "ra",
+    "so",
+    "ti",
+    "un",
+    "ve",
+    "wo",
+    "ex",
+    "yo",
+    "ze",
+]
 
 
 def make_tiny_t5(folder: Path, *, gated: bool = True, tied: bool = False, seed: int = 0, **config: Any) -> Path:

@@ -38,6 +38,9 @@ class Case:
     def arguments(self) -> tuple[Any, ...]:
         return self.query, self.keys, self.values, self.bias, self.step
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.query, self.keys, self.values, self.bias, self.step.block_table, self.step.seq_lens, self.step.query_starts
+
 
 def make_case(
     lengths: Sequence[int],

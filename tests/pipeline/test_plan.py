@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from variegate.config import ModelConfig
 from variegate.errors import UsageError
 from variegate.inference.tokenization import load_tokenizer
 from variegate.pipeline.plan import make_plan
@@ -51,6 +52,20 @@ def test_refusals(config_of: Run, tmp_path: Path) -> None:
     assert plan.refusals[0].startswith("12 of 12 prompts would be dropped as too long: prompt of ")
     with pytest.raises(UsageError, match="no folder"):
         make_plan(config_of(tmp_path / "r", model={"name": "m", "path": "/nowhere/m"}))
+
+
+def test_an_encoder_decoders_prompts_need_no_room_for_answers(config_of: Run, make_tiny_t5: Run, tmp_path: Path) -> None:
+    model: dict[str, Any] = {"name": "t5", "path": str(make_tiny_t5(tmp_path / "t5"))}
+    plan = make_plan(config_of(tmp_path / "r", model=model, decoding={"max_tokens": 511}))
+    assert (plan.refusals, plan.max_model_len) == ([], 512)
+    encode = load_tokenizer(ModelConfig.model_validate(model)).encode
+    assert encode(plan.samples[0]["messages"][0]["content"])[-1] == 1  # what the encoder reads ends in </s>
+    longest = plan.prompt_tokens_max
+    assert longest >= len(encode(plan.samples[0]["messages"][0]["content"]))
+    plan = make_plan(config_of(tmp_path / "r", model=model, decoding={"max_tokens": 512}))
+    assert "decoder start 1 + max_tokens 512 > max_model_len 512" in plan.refusals[0]
+    plan = make_plan(config_of(tmp_path / "r", model={**model, "engine": {"max_model_len": longest - 1}}, decoding={"max_tokens": 4}))
+    assert f"prompt of {longest} tokens > max_prompt_len {longest - 1}" in plan.refusals[0]
 
 
 @pytest.mark.slow

@@ -78,7 +78,8 @@ class Backend(Protocol):
 
         prefixes: vectors put before the embeddings of a request's prompt (of what the encoder reads, in an
         encoder-decoder); they count as prompt tokens. Asked for as requests are sent, so that only those of requests in
-        flight are in memory. Raises BackendError for one that is not of the model's width.
+        flight are in memory. Raises BackendError for one that is not of the model's width, and where an engine serves
+        none.
         """
         ...
 

@@ -1,0 +1,26 @@
+"""Grouping of prompts for the encoder; what it computes: test_parity.py."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([], []),
+        ([7], [[0]]),
+        ([100, 5, 99, 6], [[1, 3], [2, 0]]),
+        ([10, 31, 32], [[0, 1], [2]]),  # up to 1.5 times as long and 16
+        ([8000, 8000, 8000], [[0, 1], [2]]),  # up to TOKENS_PER_GROUP
+        ([20000], [[0]]),  # one that is longer by itself
+    ],
+)
+def test_similar_lengths_go_together(lengths: list[int], groups: list[list[int]]) -> None:
+    from variegate.inference.t5.encoder import similar
+
+    assert list(similar(lengths)) == groups
