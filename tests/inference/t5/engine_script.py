@@ -54,7 +54,7 @@ def main(folder: str, job: dict[str, Any]) -> None:
 
     for name in job["changes"]:
         change(name)
-    llm = LLM(model=folder, dtype="float32", disable_log_stats=False, seed=0, **job["engine"])
+    llm = LLM(model=folder, disable_log_stats=False, seed=0, **job["engine"])
     width = llm.llm_engine.model_config.hf_config.d_model
     sampling = SamplingParams(temperature=0.0, max_tokens=job["new"], min_tokens=job["new"], ignore_eos=True, detokenize=False)
     outputs = llm.generate([encoder_input(prompt, width) for prompt in job["prompts"]], sampling, use_tqdm=False)

@@ -1,10 +1,10 @@
-"""Measure nano-llama: how often its texts carry the label asked for, and how many of them are new, at three temperatures.
+"""Measure an embedded model: how often its texts carry the label asked for, and how many of them are new, at three temperatures.
 
-    python benchmarks/measure_nano_llama.py --data DATA [--per-task 600]
+    python benchmarks/measure_nano.py --model nano-llama|nano-t5 --data DATA [--per-task 600]
 
 Label accuracy is agreement with a student trained on real data: logistic regression on all-MiniLM-L6-v2 embeddings of the
 train split, whose own accuracy on the real test split stands beside it. Novelty is the share of texts whose folded form is
-not in the train split. Writes benchmarks/results/nano-llama.json and the table in the model card.
+not in the train split. Writes benchmarks/results/MODEL.json and the table in the model card.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
 import harness
-from variegate.config import RunConfig, TaskConfig, load_model, load_task
+from variegate.config import ModelConfig, RunConfig, TaskConfig, load_model, load_task
 from variegate.folding import fold
 from variegate.inference.backend import Backend
 from variegate.inference.start import start_backend
@@ -31,7 +31,7 @@ from variegate.store.run_folder import RunFolder
 TASKS = ("clinc150", "banking77", "hwu64", "sms_spam")
 TEMPERATURES = (0.7, 1.0, 1.3)
 FORMS = ("chung", "li")
-CARD = Path(__file__).parent.parent / "engine/variegate/assets/nano-llama/README.md"
+ASSETS = Path(__file__).parent.parent / "engine/variegate/assets"
 START, END = "<!-- measured: start -->", "<!-- measured: end -->"
 
 
@@ -58,13 +58,13 @@ class Student:
 
 
 def measure(
-    task: TaskConfig, form: str, temperature: float, student: Student, backend: Backend, per_task: int, folder: Path
+    model: ModelConfig, task: TaskConfig, form: str, temperature: float, student: Student, backend: Backend, per_task: int, folder: Path
 ) -> dict[str, Any]:
     per_label = max(1, per_task // len(task.labels))
     config = RunConfig.model_validate(
         {
             "task": task.model_dump(),
-            "model": load_model("nano-llama").model_dump(),
+            "model": model.model_dump(),
             "strategy": {"kind": "zero_shot", "form": form, "history": 0} if form == "li" else {"kind": "zero_shot", "form": form},
             "decoding": {"temperature": temperature, "max_tokens": 60},
             "duplicates": {"exact": False, "near": None},
@@ -102,28 +102,31 @@ def table(rows: list[dict[str, Any]], oracle: dict[str, float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("nano-llama", "nano-t5"), required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--per-task", type=int, default=600)
     args = parser.parse_args()
     encoder = SentenceTransformer(str(get_model_path()), device="cpu")
     tasks = [load_task(name) for name in TASKS]
     students = {task.name: Student(task, args.data, encoder) for task in tasks}
-    backend = start_backend("vllm", load_model("nano-llama"))
+    model = load_model(args.model)
+    backend = start_backend("vllm", model)
     with tempfile.TemporaryDirectory() as folder:
         rows = [
-            measure(task, form, temperature, students[task.name], backend, args.per_task, Path(folder))
+            measure(model, task, form, temperature, students[task.name], backend, args.per_task, Path(folder))
             for task in tasks
             for form in FORMS
             for temperature in TEMPERATURES
         ]
     oracle = {name: student.test_accuracy for name, student in students.items()}
-    print(harness.save("nano-llama", {"rows": rows, "student_test_accuracy": oracle}))
+    print(harness.save(args.model, {"rows": rows, "student_test_accuracy": oracle}))
     text = table(rows, oracle)
     print(text)
-    card = CARD.read_text(encoding="utf-8")
+    page = ASSETS / args.model / "README.md"
+    card = page.read_text(encoding="utf-8")
     before, _, rest = card.partition(START)
     _, _, after = rest.partition(END)
-    CARD.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
