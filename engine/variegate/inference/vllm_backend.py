@@ -118,10 +118,11 @@ class VllmBackend(Backend):
             if reason:
                 out[place] = unserved(request, length, reason)
                 continue
-            in_flight += 0 if prefix is None else prefix.numel() * prefix.element_size()
-            if in_flight > MOST_PREFIX_BYTES:
+            size = 0 if prefix is None else prefix.numel() * prefix.element_size()
+            if in_flight + size > MOST_PREFIX_BYTES:
                 run()
                 in_flight = 0
+            in_flight += size
             sent.append((place, _Sent(self._prompt(ids, prefix=prefix), self._parameters(request, logprobs), length)))
         run()
         _return_free_memory()

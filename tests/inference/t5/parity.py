@@ -79,6 +79,7 @@ def run_engine(
     """`engine_script.py` in a process of its own: tokens, preemptions and the runner's module."""
     job = folder.parent / f"{folder.name}-{os.getpid()}-{len(prompts)}.json"
     arguments = {
+        "dtype": "float32",
         "max_model_len": 512,
         "max_num_batched_tokens": 4096,
         "max_num_seqs": 64,

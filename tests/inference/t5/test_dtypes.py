@@ -28,7 +28,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., 
     weights = load_file(folder / "model.safetensors")
     for name in weights:
         if name.endswith("wo.weight"):
-            weights[name] *= 2e4
+            weights[name] *= 1e5
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -40,8 +40,8 @@ def test_first_tokens_are_those_of_float32(large: Path, dtype: str, least: float
     prompts = PARITY.make_prompts(1, lengths=range(2, 42))
     wanted = PARITY.reference(large, prompts, 1)
     model = T5ForConditionalGeneration.from_pretrained(large, dtype=torch.float32)
-    hidden = model.encoder(torch.tensor([prompts[0].tokens]), output_hidden_states=True).hidden_states[1]
+    hidden = model.encoder(torch.tensor([prompts[0].tokens]), output_hidden_states=True).hidden_states[-2]
     assert hidden.abs().max() > 2 * LARGEST  # it would overflow
     found = PARITY.run_engine(large, prompts, 1, dtype=dtype)["tokens"]
     assert len(PARITY.differing(found, wanted)) <= (1 - least) * len(prompts)
-    assert len({tuple(row) for row in found}) > 10
+    assert len({tuple(row) for row in found}) > 5

@@ -83,6 +83,11 @@ def complete(server: str, **request: Any) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
+def whole(text: str) -> str:
+    """Without the half of a character that an answer cut off by its length may end in: vLLM holds it back."""
+    return text.rstrip("\ufffd")
+
+
 @pytest.fixture(scope="module")
 def expected(folder: Path) -> list[str]:
     """Greedy text of Transformers, prompt by prompt."""
@@ -95,13 +100,13 @@ def expected(folder: Path) -> list[str]:
         ids = tokenizer(text, return_tensors="pt")
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         generated = model.generate(**ids, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, past_key_values=cache)
-        out.append(tokenizer.decode(generated[0], skip_special_tokens=True))
+        out.append(whole(tokenizer.decode(generated[0], skip_special_tokens=True)))
     return out
 
 
 def test_text_prompts(server: str, expected: list[str]) -> None:
     answer = complete(server, prompt=TEXTS, ignore_eos=True)
-    assert [choice["text"] for choice in answer["choices"]] == expected
+    assert [whole(choice["text"]) for choice in answer["choices"]] == expected
     assert len(set(expected)) == 3
 
 
@@ -109,7 +114,7 @@ def test_token_prompts(server: str, expected: list[str], folder: Path) -> None:
     from transformers import AutoTokenizer
 
     ids = AutoTokenizer.from_pretrained(folder)(TEXTS[1])["input_ids"]
-    assert complete(server, prompt=ids, ignore_eos=True)["choices"][0]["text"] == expected[1]
+    assert whole(complete(server, prompt=ids, ignore_eos=True)["choices"][0]["text"]) == expected[1]
 
 
 def test_seeded_sampling_and_streaming(server: str) -> None:
@@ -127,4 +132,4 @@ def test_a_prompt_too_long_is_refused_and_the_server_goes_on(server: str, expect
         complete(server, prompt="ar be co di en " * 400)
     assert refused.value.code == 400
     assert "512" in refused.value.read().decode()
-    assert complete(server, prompt=TEXTS[0], ignore_eos=True)["choices"][0]["text"] == expected[0]
+    assert whole(complete(server, prompt=TEXTS[0], ignore_eos=True)["choices"][0]["text"]) == expected[0]

@@ -102,6 +102,8 @@ def _configuration_class() -> type[Any]:
         @staticmethod
         def verify_and_update_config(vllm_config: Any) -> None:
             install()
+            # vLLM's cross-attention cache has none, and dies at the first request of an engine that was asked for one.
+            vllm_config.cache_config.enable_prefix_caching = False
             # Both runners size the cross-attention of captured CUDA graphs by this field, which T5 lacks.
             vllm_config.model_config.hf_config.max_source_positions = vllm_config.model_config.max_model_len
 

@@ -44,6 +44,9 @@ class EncoderItems(ModalityDataItems[list[EncoderInput], EncoderInput]):  # type
     def get(self, index: int) -> EncoderInput:
         return self.data[index]
 
+    def get_item_for_hash(self, index: int) -> object:
+        return {TOKENS: self.data[index].tokens, PREFIX: self.data[index].prefix}
+
     def get_processor_data(self) -> Mapping[str, object]:
         return {}
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 EMBEDDINGS = "shared.weight"
 HEAD = "lm_head.weight"
 # A checkpoint's part -> ours, and the part's place in it as vLLM's loaders of merged layers call it.
-_MERGED = {
+_MERGED: dict[str, tuple[str, str | int]] = {
     "SelfAttention.q.": ("SelfAttention.qkv.", "q"),
     "SelfAttention.k.": ("SelfAttention.qkv.", "k"),
     "SelfAttention.v.": ("SelfAttention.qkv.", "v"),
