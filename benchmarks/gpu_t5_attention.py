@@ -191,7 +191,9 @@ def measure(shape: Shape, copying: float, repeats: int, failures: list[str]) -> 
     del replay
     try:
         torch._dynamo.reset()  # else, after eight shapes, it would no longer compile
-        attention = torch.compile(torch.nn.attention.flex_attention.flex_attention, dynamic=False)
+        from torch.nn.attention.flex_attention import flex_attention
+
+        attention = torch.compile(flex_attention, dynamic=False)
         pairs = [contiguous(case, layer) for layer in range(layers)]
         check("flex_attention", torch.stack([flex(attention, case, pair) for pair in pairs]))
         replay = captured(lambda: [flex(attention, case, pair) for pair in pairs])

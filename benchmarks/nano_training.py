@@ -23,13 +23,13 @@ from nano_documents import Row, batches
 LossOf = Callable[[Any, list[Row]], tuple[torch.Tensor, int]]  # model, batch -> summed cross-entropy and its number of tokens
 
 
-def arguments(description: str | None, *, epochs: int) -> argparse.Namespace:
+def arguments(description: str | None, *, epochs: int, learning_rate: float) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--batch-tokens", type=int, default=4096, help="padded tokens in a batch")
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=0, help="stop early, for a trial run")
     return parser.parse_args()
@@ -45,14 +45,17 @@ def train(
     rng: random.Random,
     args: argparse.Namespace,
     facts: dict[str, Any],
+    by_size: bool = False,
 ) -> None:
-    """first: the rows of the first epoch; more: makes those of each further one. facts: for `training.json`."""
+    """first: the rows of the first epoch; more: makes those of each further one. facts: for `training.json`.
+
+    by_size: each tensor's learning rate is `args.learning_rate` times the root mean square of its weights, without weight decay.
+    T5's tensors differ a hundredfold in size.
+    """
     print(f"{model.num_parameters()} parameters", flush=True)
-    decay = [p for p in model.parameters() if p.dim() > 1]
-    rest = [p for p in model.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}], lr=args.learning_rate, betas=(0.9, 0.95)
-    )
+    parameters = list(model.parameters())
+    groups = [{"params": [p], "weight_decay": 0.1 if p.dim() > 1 and not by_size else 0.0} for p in parameters]
+    optimizer = torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.95), fused=True)
     start, step, seen, history, total_steps = time.time(), 0, 0, [], 0
     rows = first
     for epoch in range(args.epochs):
@@ -61,8 +64,8 @@ def train(
         epoch_loss, epoch_count = 0.0, 0
         for batch in epoch_batches:
             rate = args.learning_rate * min(1.0, (step + 1) / 100) * (0.55 + 0.45 * math.cos(math.pi * min(1.0, step / total_steps)))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for group, parameter in zip(optimizer.param_groups, parameters, strict=True):
+                group["lr"] = rate * max(1e-3, parameter.detach().square().mean().sqrt().item()) if by_size else rate
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss, count = loss_of(model, batch)
             (loss / count).backward()

@@ -56,7 +56,7 @@ def loss_of(model: LlamaForCausalLM, batch: list[Row]) -> tuple[torch.Tensor, in
 
 
 def main() -> None:
-    args = arguments(__doc__, epochs=5)
+    args = arguments(__doc__, epochs=5, learning_rate=2e-3)
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
     tasks = [load_task(name) for name in TASKS]

@@ -145,6 +145,26 @@ def curation(whole: dict[str, Any]) -> list[str]:
     ]
 
 
+def t5(whole: dict[str, Any]) -> list[str]:
+    (figures,) = whole["results"].values()
+    ragged, uniform = figures["ragged"], figures["uniform"]
+    rows = [
+        (f"answers of {ragged['answer_tokens']['least']} to {ragged['answer_tokens']['most']} tokens, {ragged['requests']} requests on "
+         f"{figures['seats']} seats", ragged["useful_tokens_per_second"]["vllm"], f"its best batch, {ragged['transformers_batch']}",
+         ragged["vllm_over_transformers"]),
+        (f"answers of {uniform['answer_tokens_each']} tokens each, {uniform['requests']} requests", uniform["tokens_per_second"]["vllm"],
+         f"one batch of {uniform['requests']}", uniform["vllm_over_transformers"]),
+    ]  # fmt: skip
+    return [
+        f"**T5 on vLLM** ({whole['date']}; {whole['machine']['cores']} cores of a shared {whole['machine']['cpu']}; 45 million parameters, random "
+        f"weights, float32; {uniform['equal_answers']} of {uniform['requests']} greedy answers equal):",
+        "",
+        "| | useful tokens/s | against Transformers' `generate` | ratio: median (range) |",
+        "|---|---|---|---|",
+        *(f"| {name} | {rate['median']:,.0f} | {against} | {span(ratio)} |" for name, rate, against, ratio in rows),
+    ]
+
+
 def measured_block() -> str:
     generate = load("generate-cpu")
     machine = generate["machine"]
@@ -168,5 +188,7 @@ def measured_block() -> str:
             *metrics(load("metrics-cpu"), load("embeddings-cpu")),
             "",
             *curation(load("curation-cpu")),
+            "",
+            *t5(load("t5-cpu")),
         ]
     )

@@ -52,7 +52,7 @@ def attend(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """padded: the power of two at or above the width."""
     row = tl.program_id(0)
-    head = tl.program_id(1)
+    head = tl.program_id(1).to(tl.int64)  # heads may lie far apart: a cache can hold all blocks of one head first
     split = tl.program_id(2)
     request = _find_request(row, query_starts, num_requests)
     owned = request < num_requests
@@ -126,7 +126,8 @@ def launch_paged_attention(
     slots = keys.shape[1]
     padded = triton.next_power_of_2(width)
     if splits is None:
-        splits = choose_splits(num_rows * num_heads, step.block_table.shape[1] * slots, tile, query.device)
+        most = step.block_table.shape[1] * slots
+        splits = choose_splits(num_rows * num_heads, min(most, step.max_seq_len or most), tile, query.device)
     shape = (num_rows, num_heads, splits)
     parts = [out, out, out]  # unused if splits == 1
     if splits > 1:  # inside a CUDA graph these come from the graph's own pool
@@ -144,7 +145,7 @@ def launch_paged_attention(
 
 
 def choose_splits(num_programs: int, max_keys: int, tile: int, device: torch.device) -> int:
-    """As many as fill the device, of two tiles or more where every key that the block table has room for is there."""
+    """As many as fill the device, of two tiles or more where a request has `max_keys`."""
     multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
     wanted = min(multiprocessors * _PROGRAMS_PER_MULTIPROCESSOR // num_programs, max_keys // (2 * tile), _MAX_SPLITS)
     return 1 << max(0, wanted.bit_length() - 1)

@@ -30,6 +30,7 @@ class PagedStep:
     seq_lens: Int32[Tensor, " b"]  # keys of each request, those of this step included
     query_starts: Int32[Tensor, " b+1"]
     max_query_len: int  # rows of one request at most
+    max_seq_len: int | None = None  # keys of one request at most, a number known to the host; None: as many as block_table has room for
     _rows: dict[int, Rows] = field(default_factory=dict, init=False, repr=False)  # by the number of slots in a block
 
     def rows(self, slots: int) -> Rows:

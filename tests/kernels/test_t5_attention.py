@@ -293,6 +293,8 @@ def test_it_compiles_for_the_gpus_it_is_meant_for(
 
 
 def test_the_benchmark_measures_what_it_says() -> None:
+    from torch.nn.attention.flex_attention import flex_attention
+
     import gpu_t5_attention as benchmark
 
     shape = benchmark.Shape("tiny", heads=2, width=16, batch=3, length=50)
@@ -302,7 +304,7 @@ def test_the_benchmark_measures_what_it_says() -> None:
     for layer in range(2):
         expected = checks.dense(checks.Case(case.query, case.keys[layer], case.values[layer], case.bias, case.step))
         got = paged_attention(case.query, case.keys[layer], case.values[layer], case.bias, case.step)
-        flex = benchmark.flex(torch.nn.attention.flex_attention.flex_attention, case, benchmark.contiguous(case, layer))
+        flex = benchmark.flex(flex_attention, case, benchmark.contiguous(case, layer))
         torch.testing.assert_close(got.double(), expected, rtol=2e-6, atol=2e-6)
         torch.testing.assert_close(flex.double(), expected, rtol=2e-6, atol=2e-6)
 

@@ -17,6 +17,7 @@ class EngineConfig(Closed):
     quantization: str | None = None
     """A vLLM quantization method, e.g. `bitsandbytes` (4-bit at load time) or `awq`."""
     max_model_len: int | None = Field(default=None, ge=16)
+    """Tokens of a prompt and its completion together; of an encoder-decoder (T5), of each of the two."""
     gpu_memory_utilization: float = Field(default=0.90, gt=0, le=1)
     cpu_kv_cache_gib: int = Field(default=2, ge=1)
     """Key-value cache of the CPU engine, in GiB (VLLM_CPU_KVCACHE_SPACE)."""

@@ -52,9 +52,9 @@ def make_prompts(per_length: int, *, vocab_size: int = 1000, lengths: Sequence[i
 @torch.inference_mode()
 def reference(folder: Path, prompts: Sequence[Prompt], new: int) -> list[list[int]]:
     """What Transformers generates greedily in float32: prompts of equal length together, so that nothing is padded."""
-    from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGeneration
+    from transformers import AutoModelForSeq2SeqLM, DynamicCache, EncoderDecoderCache
 
-    model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     alike: dict[tuple[int, int], list[int]] = {}
     for place, prompt in enumerate(prompts):
         alike.setdefault((len(prompt.tokens), prompt.num_soft), []).append(place)

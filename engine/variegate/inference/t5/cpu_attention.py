@@ -10,8 +10,9 @@ from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
-from variegate_kernels.t5_attention import PagedStep, paged_attention
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend, CPUAttentionBackendImpl, CPUAttentionMetadataBuilder
+
+from variegate_kernels.t5_attention import PagedStep, paged_attention
 
 
 @dataclass
@@ -29,6 +30,7 @@ class BiasedCpuMetadataBuilder(CPUAttentionMetadataBuilder):  # type: ignore[mis
             seq_lens=common.seq_lens[: common.num_reqs],
             query_starts=common.query_start_loc[: common.num_reqs + 1],
             max_query_len=common.max_query_len,
+            max_seq_len=common.max_seq_len,
         )
         return BiasedCpuMetadata(common.num_actual_tokens, common.slot_mapping, step)
 

@@ -41,6 +41,10 @@ class BiasedAttention(Attention):  # type: ignore[misc]  # checked without vllm
 
     def __init__(self, relative_bias: RelativeBias, **options: Any) -> None:
         super().__init__(attn_backend=biased_backend(), **options)
+        if self.kv_cache_torch_dtype != torch.get_default_dtype():  # vLLM builds under the model's dtype
+            raise ValueError(
+                f"kv_cache_dtype: got {self.kv_cache_dtype!r}; T5's attention reads a cache of the model's dtype: leave it at auto"
+            )
         self._relative_bias = [relative_bias]  # in a list: it is the decoder's submodule, once
         table = torch.zeros(self.num_heads, relative_bias.max_distance + 1, dtype=torch.float32)
         self.register_buffer("bias_table", table, persistent=False)

@@ -14,7 +14,8 @@ from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_pa
 from variegate.inference.t5.layers import FeedForward, Norm, Projections
 from variegate.inference.t5.relative_bias import RelativeBias
 
-TOKENS_PER_GROUP = 16384  # padded; bounds the memory of one group's attention
+TOKENS_PER_GROUP = 16384  # padded
+MASK_PER_GROUP = 1 << 28  # elements [b, h, t, t] of a padded group's mask: vLLM's memory profile, of equal lengths, sees none
 
 
 class SelfAttentionLayer(nn.Module):
@@ -55,6 +56,7 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, config: Any, quant_config: Any, prefix: str) -> None:
         super().__init__()
+        self.num_heads = config.num_heads // get_tensor_model_parallel_world_size()  # of this rank
         self.block = nn.ModuleList(EncoderBlock(config, quant_config, f"{prefix}.block.{index}") for index in range(config.num_layers))
         self.final_layer_norm = Norm(config)
         self.relative_attention_bias = RelativeBias(
@@ -64,7 +66,7 @@ class Encoder(nn.Module):
     def forward(self, embeddings: Sequence[Float[Tensor, "t d"]]) -> list[Float[Tensor, "t d"]]:
         """Each sequence on its own; lengths may differ."""
         out: list[Tensor] = [torch.empty(0)] * len(embeddings)
-        for group in similar(list(map(len, embeddings))):
+        for group in similar(list(map(len, embeddings)), self.num_heads):
             encoded = self._encode([embeddings[place] for place in group])
             for row, place in enumerate(group):
                 out[place] = encoded[row, : len(embeddings[place])]
@@ -85,11 +87,13 @@ class Encoder(nn.Module):
         return self.final_layer_norm(x)
 
 
-def similar(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of sequences to be padded together: no more than half as long again, and TOKENS_PER_GROUP at most."""
+def similar(lengths: Sequence[int], num_heads: int) -> Iterator[list[int]]:
+    """Places of sequences to be padded together: no more than half as long again, within the bounds of a group."""
     group: list[int] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and ((len(group) + 1) * lengths[place] > TOKENS_PER_GROUP or lengths[place] > 1.5 * lengths[group[0]] + 16):
+        length, rows = lengths[place], len(group) + 1
+        too_many = rows * length > TOKENS_PER_GROUP or rows * num_heads * length**2 > MASK_PER_GROUP
+        if group and (too_many or length > 1.5 * lengths[group[0]] + 16):
             yield group
             group = []
         group.append(place)

@@ -6,15 +6,14 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
-from variegate_kernels.t5_attention import PagedStep, paged_attention
 from vllm.v1.attention.backends.triton_attn import TritonAttentionBackend, TritonAttentionImpl
+
+from variegate_kernels.t5_attention import PagedStep, paged_attention
 
 
 class BiasedTritonImpl(TritonAttentionImpl):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.kv_cache_dtype not in ("auto", "float16", "bfloat16", "float32"):
-            raise ValueError(f"kv_cache_dtype: got {self.kv_cache_dtype!r}; T5 attention reads no quantized cache: leave it at auto")
+    def fused_output_quant_supported(self, quant_key: Any) -> bool:
+        return False  # the output is never quantized here
 
     def forward(
         self,
@@ -22,7 +21,7 @@ class BiasedTritonImpl(TritonAttentionImpl):  # type: ignore[misc]
         query: Float[Tensor, "t h d"],
         key: Float[Tensor, "t h d"],
         value: Float[Tensor, "t h d"],
-        kv_cache: Tensor,
+        kv_cache: Float[Tensor, "n_blocks h slots dd"],
         attn_metadata: Any,
         output: Float[Tensor, "t h d"],
         output_scale: Any = None,
@@ -30,18 +29,25 @@ class BiasedTritonImpl(TritonAttentionImpl):  # type: ignore[misc]
     ) -> Float[Tensor, "t h d"]:
         if attn_metadata is None:  # the memory profile
             return output.fill_(0)
-        if kv_cache.ndim == 4:  # [blocks, heads, slots, 2 * d]
-            cache = kv_cache.transpose(1, 2)
-            keys, values = cache[..., : self.head_size], cache[..., self.head_size :]
-        else:  # vLLM 0.26: [blocks, 2, slots, heads, d]
-            keys, values = kv_cache.unbind(1)
-        step = PagedStep(attn_metadata.block_table, attn_metadata.seq_lens, attn_metadata.query_start_loc, attn_metadata.max_query_len)
+        cache = kv_cache.transpose(1, 2)  # [blocks, slots, heads, 2 * d]: key and value side by side
+        keys, values = cache[..., : self.head_size], cache[..., self.head_size :]
+        step = PagedStep(
+            block_table=attn_metadata.block_table,
+            seq_lens=attn_metadata.seq_lens,
+            query_starts=attn_metadata.query_start_loc,
+            max_query_len=attn_metadata.max_query_len,
+            max_seq_len=attn_metadata.max_seq_len,
+        )
         n = attn_metadata.num_actual_tokens
         paged_attention(query[:n], keys, values, layer.bias_table, step, scale=self.scale, out=output[:n])
         return output
 
 
 class BiasedTritonBackend(TritonAttentionBackend):  # type: ignore[misc]
+    @classmethod
+    def supports_batch_invariance(cls) -> bool:
+        return False  # how keys are shared out among programs depends on the batch
+
     @staticmethod
     def get_impl_cls() -> type[BiasedTritonImpl]:
         return BiasedTritonImpl

@@ -1,6 +1,6 @@
 """Where this package takes hold of vLLM, all in one place, and what a vLLM that moved one of these says.
 
-Registering a model is vLLM's own extension point. Two things have none and are wrapped, for T5 only:
+Registering a model is vLLM's own extension point. Two things have none and are wrapped:
 - Model Runner V1 runs the encoder of requests in the order they were scheduled, and the decoder reads its outputs in the order
   of the batch; the two differ when a preempted request comes back, which then reads another's text. They are sorted first. V2
   sorts by itself.
@@ -10,6 +10,7 @@ Registering a model is vLLM's own extension point. Two things have none and are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from typing import Any
@@ -66,7 +67,8 @@ def register() -> None:
     for name in ARCHITECTURES:
         if name not in ModelRegistry.get_supported_archs():
             ModelRegistry.register_model(name, MODEL)
-    getattr(*find(CONFIGS)).update(dict.fromkeys(ARCHITECTURES, _configuration_class()))
+    with suppress(ImportError, AttributeError):  # `install` says so where it matters: when a T5 is loaded
+        getattr(*find(CONFIGS)).update(dict.fromkeys(ARCHITECTURES, _configuration_class()))
 
 
 def install() -> None:

@@ -42,8 +42,8 @@ class T5ForConditionalGeneration(nn.Module, SupportsMultiModal):  # type: ignore
         self.decoder = Decoder(vllm_config=vllm_config, embed_tokens=self.shared, prefix="decoder")
         self.lm_head = ParallelLMHead(config.vocab_size, config.d_model, prefix="lm_head")
         # v1.0 scales the decoder's output down, since its head is the embedding table. transformers 5 says so in a field of
-        # its own and sets tie_word_embeddings for every T5; older ones have only the latter.
-        scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
+        # its own and sets tie_word_embeddings for every T5 and mT5; older ones have only the latter. mT5 never scales.
+        scaled = getattr(config, "scale_decoder_outputs", config.model_type == "t5" and config.tie_word_embeddings)
         self.logits_processor = LogitsProcessor(config.vocab_size, scale=config.d_model**-0.5 if scaled else 1.0)
 
     def get_language_model(self) -> nn.Module:
@@ -56,12 +56,10 @@ class T5ForConditionalGeneration(nn.Module, SupportsMultiModal):  # type: ignore
         """The encoder's output of each item: its soft prompt, then its tokens."""
         tokens: Sequence[Int[Tensor, " m"]] = items[TOKENS]
         prefixes: Sequence[Float[Tensor, "p d"]] = items[PREFIX]
-        table = self.shared.weight
-        embeddings = [
-            torch.cat([prefix.to(table.device, table.dtype), self.shared(ids)]) if len(prefix) else self.shared(ids)
-            for ids, prefix in zip(tokens, prefixes, strict=True)
-        ]
-        return self.encoder(embeddings)
+        texts = self.shared(torch.cat(list(tokens))).split([len(ids) for ids in tokens])  # one look-up for all
+        return self.encoder(
+            [torch.cat([prefix.to(text), text]) if len(prefix) else text for prefix, text in zip(prefixes, texts, strict=True)]
+        )
 
     def forward(
         self,
