@@ -223,7 +223,7 @@ def measure(name: str, folder: Path, *, gpu: bool, repeats: int) -> dict[str, An
     if gpu:
         work = make_work(512, prompt=(64, 320), answer=(16, 256), vocab_size=vocab_size)
     else:
-        work = make_work(192, prompt=(20, 120), answer=(8, 128), vocab_size=vocab_size)
+        work = make_work(128, prompt=(20, 120), answer=(8, 128), vocab_size=vocab_size)
     write_model(folder / name, name, weights=not gpu)
     ours = Vllm(folder / name, seats=seats, gpu=gpu, max_model_len=512)
     out: dict[str, Any] = {"shape": SHAPES[name], "seats": seats}
@@ -231,7 +231,7 @@ def measure(name: str, folder: Path, *, gpu: bool, repeats: int) -> dict[str, An
         if gpu:
             out["decode"] = decode(ours, name, work, seats, repeats)
         theirs = Transformers(folder / name, gpu=gpu)
-        out["ragged"] = ragged(ours, theirs, work, [128, 256, 512] if gpu else [16, 32, 64, 96, 192], repeats)
+        out["ragged"] = ragged(ours, theirs, work, [128, 256, 512] if gpu else [32, 64, 128], repeats)
         out["uniform"] = uniform(ours, theirs, work, seats, 128, repeats)
     finally:
         ours.close()
