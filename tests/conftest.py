@@ -282,53 +282,42 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Encoder(cache=tmp_path_factory.mktemp("vectors"))
 
 
+def started(backend: str, model: str, *, separate_process: bool = False) -> Iterator[Any]:
+    from variegate.config import load_model
+    from variegate.inference.start import start_backend
+
+    config = load_model(model)
+    engine = config.engine.model_copy(update={"separate_process": separate_process})
+    running = start_backend(backend, config.model_copy(update={"engine": engine}), batch_size=16)
+    yield running
+    running.close()
+
+
 @pytest.fixture(scope="session")
 def nano_vllm() -> Iterator[Any]:
-    """The one vLLM engine of a test session, on nano-llama in float32; tests leave its suppression table empty.
+    """The one vLLM engine in this process, on nano-llama in float32; tests leave its suppression table empty.
 
     It starts beside numba, as after a measurement in the same process.
     """
     import numba  # noqa: F401
 
-    from variegate.config import load_model
-    from variegate.inference.start import start_backend
-
-    backend = start_backend("vllm", load_model("nano-llama"))
-    yield backend
-    backend.close()
+    yield from started("vllm", "nano-llama")
 
 
 @pytest.fixture(scope="session")
 def nano_transformers() -> Iterator[Any]:
-    from variegate.config import load_model
-    from variegate.inference.start import start_backend
-
-    backend = start_backend("transformers", load_model("nano-llama"), batch_size=16)
-    yield backend
-    backend.close()
+    yield from started("transformers", "nano-llama")
 
 
 @pytest.fixture(scope="session")
 def nano_t5_vllm() -> Iterator[Any]:
     """In a process of its own: vLLM runs one engine in a process, and `nano_vllm` has this one."""
-    from variegate.config import load_model
-    from variegate.inference.start import start_backend
-
-    model = load_model("nano-t5")
-    engine = model.engine.model_copy(update={"separate_process": True})
-    backend = start_backend("vllm", model.model_copy(update={"engine": engine}))
-    yield backend
-    backend.close()
+    yield from started("vllm", "nano-t5", separate_process=True)
 
 
 @pytest.fixture(scope="session")
 def nano_t5_transformers() -> Iterator[Any]:
-    from variegate.config import load_model
-    from variegate.inference.start import start_backend
-
-    backend = start_backend("transformers", load_model("nano-t5"), batch_size=16)
-    yield backend
-    backend.close()
+    yield from started("transformers", "nano-t5")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def soft_prompt(num_soft: int, width: int) -> Any:
 
 def change(name: str) -> None:
     """Break or replace one part of the engine of this process."""
-    from variegate.inference.t5 import cpu_attention, hooks
+    from variegate.inference.t5 import attention, hooks
     from variegate.inference.t5.relative_bias import RelativeBias
 
     if name == "no bias":
@@ -34,7 +34,7 @@ def change(name: str) -> None:
     elif name == "no order":
         hooks._in_batch_order = lambda original: lambda *args: original(*args)
     elif name == "triton":
-        cpu_attention.paged_attention = partial(cpu_attention.paged_attention, impl="triton")
+        attention.paged_attention = partial(attention.paged_attention, impl="triton")
     else:
         raise ValueError(f"no change {name!r}")
 

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend, CPUAttentionBackendImpl, CPUAttentionMetadataBuilder
 
-from variegate_kernels.t5_attention import PagedStep, paged_attention
+from variegate.inference.t5.attention import BiasedForward
+from variegate_kernels.t5_attention import PagedStep
 
 
 @dataclass
@@ -35,7 +36,7 @@ class BiasedCpuMetadataBuilder(CPUAttentionMetadataBuilder):  # type: ignore[mis
         return BiasedCpuMetadata(common.num_actual_tokens, common.slot_mapping, step)
 
 
-class BiasedCpuImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
+class BiasedCpuImpl(BiasedForward, CPUAttentionBackendImpl):  # type: ignore[misc]
     def do_kv_cache_update(
         self,
         layer: Any,
@@ -53,25 +54,8 @@ class BiasedCpuImpl(CPUAttentionBackendImpl):  # type: ignore[misc]
         kv_cache[block, :, slot, : self.head_size] = key[: len(block)].to(kv_cache.dtype)
         kv_cache[block, :, slot, self.head_size :] = value[: len(block)].to(kv_cache.dtype)
 
-    def forward(
-        self,
-        layer: Any,
-        query: Float[Tensor, "t h d"],
-        key: Float[Tensor, "t h d"],
-        value: Float[Tensor, "t h d"],
-        kv_cache: Float[Tensor, "n_blocks h slots dd"],
-        attn_metadata: BiasedCpuMetadata | None,
-        output: Float[Tensor, "t h d"],
-        output_scale: Any = None,
-        output_block_scale: Any = None,
-    ) -> Float[Tensor, "t h d"]:
-        if attn_metadata is None:  # the memory profile
-            return output.fill_(0)
-        cache = kv_cache.transpose(1, 2)
-        keys, values = cache[..., : self.head_size], cache[..., self.head_size :]
-        n = attn_metadata.num_actual_tokens
-        paged_attention(query[:n], keys, values, layer.bias_table, attn_metadata.step, scale=self.scale, out=output[:n])
-        return output
+    def step_of(self, attn_metadata: BiasedCpuMetadata) -> PagedStep:
+        return attn_metadata.step
 
 
 class BiasedCpuBackend(CPUAttentionBackend):  # type: ignore[misc]
