@@ -435,7 +435,7 @@ def test_rows_are_brute_force_log_probabilities(engine: str, nano_transformers: 
     tokenizer = backend.prompts.tokenizer
     for ask, *rows in zip(plan.asks, *(observe(plan.asks, backend, stage) for stage in stages), strict=True):
         branching, whole, normalised, pruned = (np.array(row["logprobs"]) for row in rows)
-        every, among = brute_force(nano_transformers._model, tokenizer, ask.messages[0].content, ask.answers)
+        every, among = brute_force(nano_transformers._network.model, tokenizer, ask.messages[0].content, ask.answers)
         lengths = [len(tokenizer.encode(answer, add_special_tokens=False)) for answer in ask.answers]
         np.testing.assert_allclose(branching, among, atol=2e-3)
         np.testing.assert_allclose(whole, every, atol=2e-3)

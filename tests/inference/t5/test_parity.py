@@ -113,6 +113,13 @@ def test_equal_on_model_runner_v2(gated: Known) -> None:
     assert result["preemptions"] > 0
 
 
+def test_beyond_the_positions_that_a_checkpoint_names(gated: Known) -> None:
+    prompts = PARITY.make_prompts(2, lengths=(600, 901))
+    wanted = PARITY.reference(gated.folder, prompts, 600)
+    result = PARITY.run_engine(gated.folder, prompts, 600, max_model_len=1024, hf_overrides={"n_positions": 1024})
+    assert PARITY.differing(result["tokens"], wanted) == []
+
+
 def test_multilingual_t5(tmp_path: Path, make_tiny_t5: Callable[..., Path]) -> None:
     """mT5 differs by its configuration alone."""
     folder = make_tiny_t5(tmp_path / "mt5", architectures=["MT5ForConditionalGeneration"], model_type="mt5")
