@@ -66,7 +66,8 @@ def test_model_loads(name: str) -> None:
 
 
 def test_the_models_the_issue_asks_for() -> None:
-    assert {"nano-llama", "llama-2-7b", "llama-2-7b-chat", "llama-2-13b-chat"} <= set(bundled("models"))
+    models = {"nano-llama", "nano-t5", "llama-2-7b", "llama-2-7b-chat", "llama-2-13b-chat"}
+    assert models | {f"flan-t5-{size}" for size in ("base", "large", "xl", "xxl")} <= set(bundled("models"))
     assert load_model("llama-2-7b-chat").chat
     assert not load_model("llama-2-7b").chat
 

@@ -70,3 +70,27 @@ def test_wrong_overrides() -> None:
     with pytest.raises(ConfigError, match=r"strategy\.templates\.cue: not a Jinja2 template"):
         Prompts({"cue": "{% if %}"})
     assert {"chung_block", "li_generate", "classify", "mix", "another"} <= set(template_names())
+
+
+def test_a_text_is_asked_for_by_its_attributes_and_slots() -> None:
+    attributes = [{"title": "card", "description": "to ask about a card"}, {"title": "how long", "description": "asking how long it takes"}]
+    asked = builtin_prompts().render("attributes", text_type="message to a bank", attributes=attributes, slots=["date: 4 April"])
+    assert asked == (
+        "Write a message to a bank that has all of the attributes below.\n- card: to ask about a card\n- how long: asking how long it takes\n"
+        'It names: date: 4 April\nMessage to a bank: "'
+    )
+    assert "It names" not in builtin_prompts().render("attributes", text_type="message", attributes=attributes, slots=[])
+
+
+def test_the_content_beside_a_soft_prompt_is_numbered() -> None:
+    """METHODS 3.3: meta-data, the domain, numbered examples, and the next number as the cue."""
+    render = builtin_prompts().render
+    assert render("attribute_content", domain="hotels", slots=["date: 4 April", "rooms: two"], examples=["first one", "second one"]) == (
+        'date: 4 April; rooms: two; in the hotels domain:\n1) first one\n2) second one\n3) "'
+    )
+    assert render("attribute_content", domain="hotels", slots=[], examples=[]) == 'in the hotels domain:\n1) "'
+
+
+def test_attributes_and_slots_are_asked_of_a_text() -> None:
+    for name, cue in (("name_attributes", "Attributes:"), ("name_slots", "Slots:")):
+        assert builtin_prompts().render(name, text_type="message", text="a room please") == f'Message: "a room please"\n{cue}'
