@@ -156,12 +156,12 @@ def test_a_vector_does_not_depend_on_its_neighbours_or_on_threads(bert: Path) ->
 
 @pytest.mark.skipif(network.lower_precision("cpu") is None, reason="needs a CPU with bfloat16 instructions")
 def test_nor_in_bfloat16(minilm: Any, texts: list[str]) -> None:
-    """Padding would move these by 1e-5 and more."""
+    """Padding would move these by 1e-5 and more. A processor with AMX multiplies matrices of other heights with other roundings: 5e-6 was seen."""
     encoder = Encoder(device="cpu", cache=None)
     together = encoder.encode(texts)
     assert together.precision == "bfloat16"
-    assert one_minus_cosine(together.vectors[::-1], encoder.encode(texts[::-1]).vectors).max() < 1e-7
-    assert one_minus_cosine(together.vectors[:10], encoder.encode(texts[:10]).vectors).max() < 1e-7
+    assert one_minus_cosine(together.vectors[::-1], encoder.encode(texts[::-1]).vectors).max() < 1e-5
+    assert one_minus_cosine(together.vectors[:10], encoder.encode(texts[:10]).vectors).max() < 1e-5
 
 
 # -- duplicates, limits, bad input -----------------------------------------------------------------------------------
