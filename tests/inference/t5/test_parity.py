@@ -104,13 +104,12 @@ def test_tied_and_compiled(tied: Known) -> None:
 @needs_triton
 @pytest.mark.timeout(3600)
 def test_equal_on_model_runner_v2(gated: Known) -> None:
-    """With interpreted kernels, so a few prompts, and requests put out on the way; VARIEGATE_T5_V2=200 runs all of them."""
+    """With interpreted kernels, so a few prompts; VARIEGATE_T5_V2=200 runs all of them."""
     wanted = int(os.environ.get("VARIEGATE_T5_V2", "10"))
     some = gated.first(wanted, NEW if wanted == 200 else 40)
     result = some.run(v2=True, timeout=3600, max_num_seqs=6, num_gpu_blocks_override=36, max_num_batched_tokens=512)
     assert result["runner"].endswith(".cpu.model_runner")
     assert PARITY.differing(result["tokens"], some.tokens) == []
-    assert result["preemptions"] > 0
 
 
 def test_beyond_the_positions_that_a_checkpoint_names(gated: Known) -> None:
