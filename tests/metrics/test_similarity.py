@@ -144,7 +144,7 @@ def test_cross_distance_against_scipy(name: str, distance: str, implementation: 
     used = {"estimate": "control_variates"}.get(implementation, implementation)
     assert value.implementation == used
     # In a float32 sum, two equal rows may be 1e-3 apart: 75 of the 26,250 pairs of "shared rows" are such.
-    error = {"closed_form": 1e-8, "dense": 1e-8, "control_variates": 1e-3}.get(used, 3e-6 if name == "shared rows" else 1e-7)
+    error = {"closed_form": 1e-8, "dense": 1e-8, "control_variates": 1e-3}.get(used, 3e-6 if name == "shared rows" else 2e-7)
     error *= distances.max()
     assert value.value == pytest.approx(distances.mean(), abs=error)
     assert (value.metric, value.distance, value.n, value.m) == ("cross_distance", distance, len(a), len(b))

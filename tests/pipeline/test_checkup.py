@@ -45,9 +45,9 @@ def test_both_builds_of_vllm(site: Path) -> None:
     ("version", "status"), [("0.25.9", "failed"), ("0.26.0", "ok"), ("0.33.4", "ok"), ("0.34.0", "failed"), ("1.0.0", "failed")]
 )
 def test_versions_of_vllm(monkeypatch: pytest.MonkeyPatch, version: str, status: str) -> None:
-    from variegate.inference import vllm_backend
+    from variegate.inference import vllm_start
 
-    monkeypatch.setattr(vllm_backend, "vllm_version", lambda: version)
+    monkeypatch.setattr(vllm_start, "vllm_version", lambda: version)
     assert checkup.check_vllm().status == status
 
 
