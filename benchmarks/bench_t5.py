@@ -34,6 +34,7 @@ import torch
 import transformers
 
 import harness
+from gpu_t5_attention import copy_rate
 from variegate.config.resources import asset
 
 COMMON = {
@@ -62,7 +63,8 @@ def make_work(count: int, *, prompt: tuple[int, int], answer: tuple[int, int], v
 
 def write_model(folder: Path, name: str, *, weights: bool) -> None:
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "t5", **COMMON, **SHAPES[name]}))
+    config = json.dumps({"model_type": "t5", **COMMON, **SHAPES[name]})
+    (folder / "config.json").write_text(config)
     for file in asset("nano-t5").glob("tokenizer*"):  # vLLM starts no encoder-decoder without one; nothing is tokenized
         shutil.copy(file, folder)
     if not weights:
@@ -73,7 +75,7 @@ def write_model(folder: Path, name: str, *, weights: bool) -> None:
     model.config.tie_word_embeddings = False
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
     model.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps({"model_type": "t5", **COMMON, **SHAPES[name]}))
+    (folder / "config.json").write_text(config)  # not the one with Transformers' own idea of tying
 
 
 class Vllm:
@@ -200,18 +202,7 @@ def decode(ours: Vllm, name: str, work: Work, seats: int, repeats: int) -> dict[
     weights = shape["num_decoder_layers"] * per_layer + shape["vocab_size"] * width
     keys = sum(map(len, prompts)) + seats * (short + long) / 2
     caches = 2 * shape["num_decoder_layers"] * inner * keys
-    source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    torch.cuda.synchronize()
-    copies = []
-    for _ in range(10):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        target.copy_(source)
-        end.record()
-        torch.cuda.synchronize()
-        copies.append(2 * source.numel() / (start.elapsed_time(end) / 1000))
-    bandwidth = harness.summarize(copies)["median"]
+    bandwidth = copy_rate(10)
     step = harness.summarize(steps[1:])
     needed = bytes_each * (weights + caches)
     return {
