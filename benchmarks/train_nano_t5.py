@@ -134,7 +134,7 @@ def make_model() -> T5ForConditionalGeneration:
 
 
 def main() -> None:
-    args = arguments(__doc__, epochs=3, learning_rate=2e-2)
+    args = arguments(__doc__, epochs=5, learning_rate=2e-2)
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
     tasks = [load_task(name) for name in TASKS]
