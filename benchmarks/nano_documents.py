@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from variegate.config import TaskConfig
+from variegate.config import TaskConfig, load_task
 from variegate.strategies.prompts import builtin_prompts
 
 TASKS = ("clinc150", "banking77", "hwu64", "sms_spam")
@@ -30,6 +30,12 @@ def read_train(task: TaskConfig, data: Path) -> dict[str, list[str]]:
         if row["label"] in task.labels and text not in texts[row["label"]]:
             texts[row["label"]].append(text)
     return dict(texts)
+
+
+def read_corpus(data: Path) -> list[tuple[TaskConfig, dict[str, list[str]], str, str]]:
+    """Each text of all tasks, as `make_document` takes it: its task, all the task's texts, its label, itself."""
+    corpus = [(task, read_train(task, data)) for task in map(load_task, TASKS)]
+    return [(task, texts, label, text) for task, texts in corpus for label, each in texts.items() for text in each]
 
 
 def make_document(task: TaskConfig, texts: dict[str, list[str]], label: str, text: str, rng: random.Random) -> list[Piece]:

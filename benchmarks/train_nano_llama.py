@@ -13,9 +13,8 @@ import random
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from nano_documents import TASKS, Piece, Row, make_document, read_train, train_tokenizer
+from nano_documents import TASKS, Piece, Row, make_document, read_corpus, train_tokenizer
 from nano_training import arguments, train
-from variegate.config import load_task
 
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 
@@ -59,13 +58,11 @@ def main() -> None:
     args = arguments(__doc__, epochs=5, learning_rate=2e-3)
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
-    tasks = [load_task(name) for name in TASKS]
-    corpus = [(task, read_train(task, args.data)) for task in tasks]
-    utterances = [(task, texts, label, text) for task, texts in corpus for label, each in texts.items() for text in each]
-    print(f"{len(utterances)} utterances of {len(tasks)} tasks", flush=True)
+    utterances = read_corpus(args.data)
+    print(f"{len(utterances)} utterances of {len(TASKS)} tasks", flush=True)
 
     def documents() -> list[list[Piece]]:
-        return [make_document(task, texts, label, text, rng) for task, texts, label, text in utterances]
+        return [make_document(*each, rng) for each in utterances]
 
     first = documents()
     tokenizer = train_tokenizer(first, vocab_size=4096, special=SPECIAL, template="<s> $A")

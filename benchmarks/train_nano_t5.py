@@ -17,9 +17,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from nano_documents import TASKS, Piece, Row, make_document, read_train, train_tokenizer
+from nano_documents import TASKS, Piece, Row, make_document, read_corpus, train_tokenizer
 from nano_training import arguments, train
-from variegate.config import load_task
 from variegate.strategies.prompts import builtin_prompts
 
 VOCABULARY = 3072
@@ -137,15 +136,13 @@ def main() -> None:
     args = arguments(__doc__, epochs=5, learning_rate=2e-2)
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
-    tasks = [load_task(name) for name in TASKS]
-    corpus = [(task, read_train(task, args.data)) for task in tasks]
-    utterances = [(task, texts, label, text) for task, texts in corpus for label, each in texts.items() for text in each]
+    utterances = read_corpus(args.data)
     nlupp, words = read_nlupp(args.data), read_attributes(args.data)
     by_domain = {domain: [each for each in nlupp if each.domain == domain] for domain in TEXT_TYPES}
-    print(f"{len(utterances)} utterances of {len(tasks)} tasks, {len(nlupp)} of nlupp", flush=True)
+    print(f"{len(utterances)} utterances of {len(TASKS)} tasks, {len(nlupp)} of nlupp", flush=True)
 
     def documents() -> list[list[Piece]]:
-        classes = [make_document(task, texts, label, text, rng) for task, texts, label, text in utterances]
+        classes = [make_document(*each, rng) for each in utterances]
         return classes + [make_attribute_document(each, by_domain, words, rng) for each in nlupp for _ in range(REPEATS)]
 
     first = documents()

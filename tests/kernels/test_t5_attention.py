@@ -6,11 +6,12 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import jaxtyping
@@ -21,19 +22,7 @@ from variegate_kernels import t5_attention
 from variegate_kernels.t5_attention import PagedStep, paged_attention
 
 SCRIPT = Path(__file__).with_name("t5_attention_checks.py")
-
-
-def load_checks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[SCRIPT.stem] = module  # where its dataclass looks for its types
-    spec.loader.exec_module(module)
-    return module
-
-
-checks = load_checks()
+checks = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the interpreted twin runs the same checks")
 

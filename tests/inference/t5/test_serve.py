@@ -133,3 +133,11 @@ def test_a_prompt_too_long_is_refused_and_the_server_goes_on(server: str, expect
     assert refused.value.code == 400
     assert "512" in refused.value.read().decode()
     assert whole(complete(server, prompt=TEXTS[0], ignore_eos=True)["choices"][0]["text"]) == expected[0]
+
+
+def test_prompt_and_answer_share_the_length_that_the_server_allows(server: str, expected: list[str]) -> None:
+    """Not so for `LLM.generate`: there each has that length for itself."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        complete(server, prompt=TEXTS[2], max_tokens=500)
+    assert refused.value.code == 400
+    assert complete(server, prompt=TEXTS[0], max_tokens=500, ignore_eos=True)["usage"]["completion_tokens"] == 500
