@@ -1,16 +1,19 @@
-"""Generate greedily from a T5 folder in one real vLLM engine and print what came as JSON. Not a test: test_parity.py runs it.
+"""Generate greedily from T5 folders in real vLLM engines, each in a fork of this process: vLLM is imported once. Not a test:
+`parity.Engines` runs it.
 
-    engine_script.py FOLDER JOB.json
-
-The job: prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each), engine (arguments of `vllm.LLM`), and changes:
+Reads jobs from standard input, JSON on a line each: folder, prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each),
+engine (arguments of `vllm.LLM`), seconds (after which the engine is killed), log and result (files to write), and changes:
 "no bias", "no order" (Model Runner V1's own order of encoder outputs), "triton" (the GPU kernel, under Triton's interpreter).
-A soft prompt of p vectors is the one that `soft_prompt` draws.
+A soft prompt of p vectors is the one that `soft_prompt` draws. Writes an exit status a line.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,20 +52,46 @@ def encoder_input(prompt: dict[str, Any], width: int) -> dict[str, Any]:
     }
 
 
-def main(folder: str, job: dict[str, Any]) -> None:
+def generate(job: dict[str, Any]) -> dict[str, Any]:
     from vllm import LLM, SamplingParams
 
     for name in job["changes"]:
         change(name)
-    llm = LLM(model=folder, disable_log_stats=False, seed=0, **job["engine"])
+    llm = LLM(model=job["folder"], disable_log_stats=False, seed=0, **job["engine"])
     width = llm.llm_engine.model_config.hf_config.d_model
     sampling = SamplingParams(temperature=0.0, max_tokens=job["new"], min_tokens=job["new"], ignore_eos=True, detokenize=False)
     outputs = llm.generate([encoder_input(prompt, width) for prompt in job["prompts"]], sampling, use_tqdm=False)
-    preempted = sum(each.value for each in llm.get_metrics() if each.name == "vllm:num_preemptions")
-    runner = llm.collective_rpc(lambda worker: type(worker.model_runner).__module__)[0]
-    tokens = [list(output.outputs[0].token_ids) for output in outputs]
-    print("RESULT " + json.dumps({"tokens": tokens, "preemptions": preempted, "runner": runner}))
+    return {
+        "tokens": [list(output.outputs[0].token_ids) for output in outputs],
+        "preemptions": sum(each.value for each in llm.get_metrics() if each.name == "vllm:num_preemptions"),
+        "runner": llm.collective_rpc(lambda worker: type(worker.model_runner).__module__)[0],
+    }
+
+
+def run_alone(job: dict[str, Any]) -> None:
+    """In a fork, which it ends."""
+    signal.alarm(job["seconds"])
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        Path(job["result"]).write_text(json.dumps(generate(job)), encoding="utf-8")
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> None:
+    from vllm import LLM  # noqa: F401
+
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            run_alone(json.loads(line))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
+    main()

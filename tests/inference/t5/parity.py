@@ -1,4 +1,4 @@
-"""Prompts for the parity tests, what Hugging Face generates from them, and an engine's run of them in a process of its own."""
+"""Prompts for the parity tests, what Hugging Face generates from them, and engines' runs of them in processes of their own."""
 
 from __future__ import annotations
 
@@ -73,24 +73,50 @@ def reference(folder: Path, prompts: Sequence[Prompt], new: int) -> list[list[in
     return out
 
 
-def run_engine(
-    folder: Path, prompts: Sequence[Prompt], new: int, *, changes: Sequence[str] = (), v2: bool = False, timeout: int = 900, **engine: Any
-) -> dict[str, Any]:
-    """`engine_script.py` in a process of its own: tokens, preemptions and the runner's module."""
-    job = folder.parent / f"{folder.name}-{os.getpid()}-{len(prompts)}.json"
-    arguments = {
-        "dtype": "float32",
-        "max_model_len": 512,
-        "max_num_batched_tokens": 4096,
-        "max_num_seqs": 64,
-        "enforce_eager": True,
-        "block_size": 32,
-        **engine,
-    }
-    job.write_text(
-        json.dumps({"prompts": [asdict(each) for each in prompts], "new": new, "changes": list(changes), "engine": arguments}),
-        encoding="utf-8",
-    )
+class Engines:
+    """Runs of vLLM, each in a process of its own that has vLLM imported already; see engine_script.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder  # for logs and results
+        self._servers: dict[tuple[bool, bool], subprocess.Popen[str]] = {}
+        self._count = 0
+
+    def run(
+        self, model: Path, prompts: Sequence[Prompt], new: int, *, changes: Sequence[str] = (), v2: bool = False, seconds: int = 900,
+        **engine: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Tokens, preemptions and the runner's module."""
+        self._count += 1
+        log, result = (self._folder / f"{self._count}.{kind}" for kind in ("log", "json"))
+        arguments = {
+            "dtype": "float32",
+            "max_model_len": 512,
+            "max_num_batched_tokens": 4096,
+            "max_num_seqs": 64,
+            "enforce_eager": True,
+            "block_size": 32,
+            **engine,
+        }
+        job = {
+            "folder": str(model), "prompts": [asdict(each) for each in prompts], "new": new, "changes": list(changes), "engine": arguments,
+            "seconds": seconds, "log": str(log), "result": str(result),
+        }  # fmt: skip
+        kind = v2, "triton" in changes
+        server = self._servers.get(kind) or self._servers.setdefault(kind, start(*kind))
+        assert server.stdin is not None
+        assert server.stdout is not None
+        print(json.dumps(job), file=server.stdin, flush=True)
+        status = server.stdout.readline().strip()
+        assert status == "0", f"exit {status}\n{log.read_text()[-6000:]}"
+        return dict(json.loads(result.read_text(encoding="utf-8")))
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.kill()
+            server.wait()
+
+
+def start(v2: bool, interpret: bool) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(FAKE_TRITON)] * v2 + [str(ROOT), str(ROOT / "engine"), str(ROOT / "kernels")]),
@@ -103,15 +129,12 @@ def run_engine(
         "CUDA_VISIBLE_DEVICES": "",
     }
     environment.pop("TRITON_INTERPRET", None)
-    if "triton" in changes:
+    if interpret:
         environment["TRITON_INTERPRET"] = "1"
-    done = subprocess.run(
-        [sys.executable, str(HERE / "engine_script.py"), str(folder), str(job)],
-        capture_output=True, text=True, env=environment, timeout=timeout, check=False,
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "engine_script.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
     )  # fmt: skip
-    results = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert (done.returncode, len(results)) == (0, 1), f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
-    return dict(json.loads(results[0]))
 
 
 def differing(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> list[int]:

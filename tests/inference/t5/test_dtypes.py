@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., 
 
 
 @pytest.mark.parametrize(("dtype", "least"), [("float16", 0.9), ("bfloat16", 0.6)])
-def test_first_tokens_are_those_of_float32(large: Path, dtype: str, least: float) -> None:
+def test_first_tokens_are_those_of_float32(engines: Any, large: Path, dtype: str, least: float) -> None:
     from transformers import T5ForConditionalGeneration
 
     prompts = PARITY.make_prompts(1, lengths=range(2, 42))
@@ -42,6 +43,6 @@ def test_first_tokens_are_those_of_float32(large: Path, dtype: str, least: float
     model = T5ForConditionalGeneration.from_pretrained(large, dtype=torch.float32)
     hidden = model.encoder(torch.tensor([prompts[0].tokens]), output_hidden_states=True).hidden_states[-2]
     assert hidden.abs().max() > 2 * LARGEST  # it would overflow
-    found = PARITY.run_engine(large, prompts, 1, dtype=dtype)["tokens"]
+    found = engines.run(large, prompts, 1, dtype=dtype)["tokens"]
     assert len(PARITY.differing(found, wanted)) <= (1 - least) * len(prompts)
     assert len({tuple(row) for row in found}) > 5

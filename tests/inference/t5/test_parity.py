@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import runpy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,37 +35,38 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 class Known:
     """A checkpoint, prompts, and the tokens that Transformers generates."""
 
+    engines: Any
     folder: Path
     prompts: list[Any]
     tokens: list[list[int]]
 
     def first(self, count: int, new: int = NEW) -> Known:
-        return Known(self.folder, self.prompts[:count], [row[:new] for row in self.tokens[:count]])
+        return replace(self, prompts=self.prompts[:count], tokens=[row[:new] for row in self.tokens[:count]])
 
     def run(self, **options: Any) -> dict[str, Any]:
-        return PARITY.run_engine(self.folder, self.prompts, len(self.tokens[0]), **options)
+        return self.engines.run(self.folder, self.prompts, len(self.tokens[0]), **options)
 
 
-def known(folder: Path, per_length: int) -> Known:
-    prompts = PARITY.make_prompts(per_length)
+def known(engines: Any, folder: Path, per_length: int, lengths: Sequence[int] = PARITY.LENGTHS) -> Known:
+    prompts = PARITY.make_prompts(per_length, lengths=lengths)
     tokens = PARITY.reference(folder, prompts, NEW)
     assert len({tuple(row) for row in tokens}) > 0.9 * len(tokens)  # else equality would say little
-    return Known(folder, prompts, tokens)
+    return Known(engines, folder, prompts, tokens)
 
 
 @pytest.fixture(scope="module")
-def gated(tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., Path]) -> Known:
+def gated(engines: Any, tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., Path]) -> Known:
     """v1.1 and FLAN: gated, a head of its own, inner width and depth of the stacks not alike."""
-    known_gated = known(make_tiny_t5(tmp_path_factory.mktemp("t5") / "gated"), 5)
+    known_gated = known(engines, make_tiny_t5(tmp_path_factory.mktemp("t5") / "gated"), 5)
     assert len(known_gated.prompts) == 200
     assert sum(prompt.num_soft > 0 for prompt in known_gated.prompts) == 50
     return known_gated
 
 
 @pytest.fixture(scope="module")
-def tied(tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., Path]) -> Known:
+def tied(engines: Any, tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[..., Path]) -> Known:
     """v1.0: ReLU, and a head that is the scaled embedding table."""
-    return known(make_tiny_t5(tmp_path_factory.mktemp("t5") / "tied", gated=False, tied=True), 2)
+    return known(engines, make_tiny_t5(tmp_path_factory.mktemp("t5") / "tied", gated=False, tied=True), 4, PARITY.LENGTHS[::4])
 
 
 def test_equal(gated: Known) -> None:
@@ -83,7 +84,7 @@ def test_equal_through_preemptions(gated: Known) -> None:
 
 def test_encoder_outputs_in_the_order_they_were_scheduled_are_wrong(gated: Known) -> None:
     """What the hook in Model Runner V1 is for: once vLLM orders them itself, this fails, and the hook can go."""
-    some = gated.first(100)
+    some = gated.first(60)
     result = some.run(changes=["no order"], **CROWDED)
     assert result["preemptions"] > 20
     assert len(PARITY.differing(result["tokens"], some.tokens)) > 5
@@ -108,7 +109,7 @@ def test_equal_on_model_runner_v2(gated: Known) -> None:
     few = {"max_num_seqs": 6, "max_model_len": 256, "max_num_batched_tokens": 256}
     prompts = PARITY.make_prompts(2, lengths=(65, 80, 96))
     wanted = PARITY.reference(gated.folder, prompts, 70)
-    result = PARITY.run_engine(gated.folder, prompts, 70, v2=True, num_gpu_blocks_override=18, **few)
+    result = gated.engines.run(gated.folder, prompts, 70, v2=True, num_gpu_blocks_override=18, **few)
     assert result["runner"].endswith(".cpu.model_runner")
     assert PARITY.differing(result["tokens"], wanted) == []
     assert result["preemptions"] > 0
@@ -119,7 +120,7 @@ def test_equal_on_model_runner_v2(gated: Known) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("options", [{}, CROWDED], ids=["plain", "preemptions"])
 def test_all_equal_on_model_runner_v2(gated: Known, options: dict[str, int]) -> None:
-    result = gated.run(v2=True, timeout=7200, **options)
+    result = gated.run(v2=True, seconds=7200, **options)
     assert result["runner"].endswith(".cpu.model_runner")
     assert PARITY.differing(result["tokens"], gated.tokens) == []
     assert (result["preemptions"] > 20) == bool(options)
@@ -128,16 +129,16 @@ def test_all_equal_on_model_runner_v2(gated: Known, options: dict[str, int]) -> 
 def test_beyond_the_positions_that_a_checkpoint_names(gated: Known) -> None:
     prompts = PARITY.make_prompts(2, lengths=(600, 901))
     wanted = PARITY.reference(gated.folder, prompts, 600)
-    result = PARITY.run_engine(gated.folder, prompts, 600, max_model_len=1024, hf_overrides={"n_positions": 1024})
+    result = gated.engines.run(gated.folder, prompts, 600, max_model_len=1024, hf_overrides={"n_positions": 1024})
     assert PARITY.differing(result["tokens"], wanted) == []
 
 
-def test_multilingual_t5(tmp_path: Path, make_tiny_t5: Callable[..., Path]) -> None:
+def test_multilingual_t5(engines: Any, tmp_path: Path, make_tiny_t5: Callable[..., Path]) -> None:
     """mT5 differs by its configuration alone."""
     folder = make_tiny_t5(tmp_path / "mt5", architectures=["MT5ForConditionalGeneration"], model_type="mt5")
     prompts = PARITY.make_prompts(1)[:12]
     wanted = PARITY.reference(folder, prompts, 40)
-    assert PARITY.differing(PARITY.run_engine(folder, prompts, 40)["tokens"], wanted) == []
+    assert PARITY.differing(engines.run(folder, prompts, 40)["tokens"], wanted) == []
 
 
 def test_dummy_weights_generate(gated: Known) -> None:
@@ -150,5 +151,5 @@ def test_dummy_weights_generate(gated: Known) -> None:
 @needs_triton
 @pytest.mark.timeout(900)
 def test_equal_with_the_gpu_kernel_interpreted(gated: Known) -> None:
-    some = gated.first(8, 20)
+    some = gated.first(6, 12)
     assert PARITY.differing(some.run(changes=["triton"])["tokens"], some.tokens) == []
