@@ -135,6 +135,7 @@ def test_a_prompt_too_long_is_refused_and_the_server_goes_on(server: str, expect
     assert whole(complete(server, prompt=TEXTS[0], ignore_eos=True)["choices"][0]["text"]) == expected[0]
 
 
-def test_prompt_and_answer_each_have_the_length_that_the_server_allows(server: str) -> None:
-    """A prompt of 102 tokens and an answer of 500, of an engine with 512."""
-    assert complete(server, prompt=TEXTS[2], max_tokens=500, ignore_eos=True)["usage"]["completion_tokens"] == 500
+def test_prompt_and_answer_share_the_length_that_the_server_allows(server: str) -> None:
+    """The server cuts the answer short. `LLM.generate` does not: there each has that length for itself."""
+    usage = complete(server, prompt=TEXTS[2], max_tokens=500, ignore_eos=True)["usage"]
+    assert usage["completion_tokens"] == 512 - 102
