@@ -21,6 +21,7 @@ from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
 import harness
+from nano_documents import TASKS
 from variegate.config import ModelConfig, RunConfig, TaskConfig, load_model, load_task
 from variegate.folding import fold
 from variegate.inference.backend import Backend
@@ -28,7 +29,6 @@ from variegate.inference.start import start_backend
 from variegate.pipeline.generate import generate
 from variegate.store.run_folder import RunFolder
 
-TASKS = ("clinc150", "banking77", "hwu64", "sms_spam")
 TEMPERATURES = (0.7, 1.0, 1.3)
 FORMS = ("chung", "li")
 ASSETS = Path(__file__).parent.parent / "engine/variegate/assets"

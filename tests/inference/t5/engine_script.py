@@ -2,9 +2,9 @@
 `parity.Engines` runs it.
 
 Reads jobs from standard input, JSON on a line each: folder, prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each),
-engine (arguments of `vllm.LLM`), seconds (after which the engine is killed), log and result (files to write), and changes:
+engine (arguments of `vllm.LLM`), seconds (after which the engine is killed), result (the file to write), and changes:
 "no bias", "no order" (Model Runner V1's own order of encoder outputs), "triton" (the GPU kernel, under Triton's interpreter).
-A soft prompt of p vectors is the one that `soft_prompt` draws. Writes an exit status a line.
+A soft prompt of p vectors is the one that `soft_prompt` draws. Writes an exit status a line, and all else to standard error.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
 def run_alone(job: dict[str, Any]) -> None:
     """In a fork, which it ends."""
     signal.alarm(job["seconds"])
-    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    os.dup2(2, 1)  # vLLM writes there
     try:
         Path(job["result"]).write_text(json.dumps(generate(job)), encoding="utf-8")
     except BaseException:

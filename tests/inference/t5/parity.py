@@ -78,7 +78,7 @@ class Engines:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder  # for logs and results
-        self._servers: dict[tuple[bool, bool], subprocess.Popen[str]] = {}
+        self._servers: dict[Path, subprocess.Popen[str]] = {}  # by their logs
         self._count = 0
 
     def run(
@@ -87,7 +87,7 @@ class Engines:
     ) -> dict[str, Any]:  # fmt: skip
         """Tokens, preemptions and the runner's module."""
         self._count += 1
-        log, result = (self._folder / f"{self._count}.{kind}" for kind in ("log", "json"))
+        result = self._folder / f"{self._count}.json"
         arguments = {
             "dtype": "float32",
             "max_model_len": 512,
@@ -99,10 +99,13 @@ class Engines:
         }
         job = {
             "folder": str(model), "prompts": [asdict(each) for each in prompts], "new": new, "changes": list(changes), "engine": arguments,
-            "seconds": seconds, "log": str(log), "result": str(result),
+            "seconds": seconds, "result": str(result),
         }  # fmt: skip
-        kind = v2, "triton" in changes
-        server = self._servers.get(kind) or self._servers.setdefault(kind, start(*kind))
+        interpret = "triton" in changes
+        log = self._folder / f"{v2=}, {interpret=}.log"
+        if log not in self._servers:
+            self._servers[log] = start(v2, interpret, log)
+        server = self._servers[log]
         assert server.stdin is not None
         assert server.stdout is not None
         print(json.dumps(job), file=server.stdin, flush=True)
@@ -116,7 +119,7 @@ class Engines:
             server.wait()
 
 
-def start(v2: bool, interpret: bool) -> subprocess.Popen[str]:
+def start(v2: bool, interpret: bool, log: Path) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(FAKE_TRITON)] * v2 + [str(ROOT), str(ROOT / "engine"), str(ROOT / "kernels")]),
@@ -131,10 +134,11 @@ def start(v2: bool, interpret: bool) -> subprocess.Popen[str]:
     environment.pop("TRITON_INTERPRET", None)
     if interpret:
         environment["TRITON_INTERPRET"] = "1"
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "engine_script.py")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-    )  # fmt: skip
+    with log.open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, str(HERE / "engine_script.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
+        )  # fmt: skip
 
 
 def differing(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> list[int]:
