@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
-    **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular", "proportions"), 1),
+    **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular", "proportions", "kinds"), 1),
     **dict.fromkeys(("overlap", "config", "store"), 2),
     **dict.fromkeys(("inference", "embeddings", "neighbors"), 3),
     **dict.fromkeys(("strategies", "softprompts", "curation", "metrics", "students"), 4),

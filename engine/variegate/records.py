@@ -1,4 +1,4 @@
-"""The three things that flow through a run: requests, completions and records. Frozen, JSON-able, engine-agnostic.
+"""What flows through a run: targets and requests in, completions and items out, records kept. Frozen, JSON-able, engine-agnostic.
 
 Knows nothing of strategies, engines or files.
 """
@@ -14,6 +14,56 @@ from typing import Any
 class Message:
     role: str  # "system", "user" or "assistant"
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked for.
+
+    labels: one class, a sorted set of attributes, or none. given: fields of the record that the model does not write.
+    """
+
+    labels: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What ledger and targets count by: the labels, never the given fields, or every premise would be a class of its own."""
+        return "+".join(self.labels) or "all"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"labels": list(self.labels), "given": dict(self.given)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Target:
+        return cls(tuple(value["labels"]), value["given"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an engine gave no completion. Code looks at the kind, people read the message."""
+
+    kind: str  # a name of FAULTS
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One thing that a strategy reads in an answer; `reason`: the name of why it is refused, "" for none."""
+
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece that was judged. `id` is its request's key for the first of an answer, then KEY.1, KEY.2, ..."""
+
+    id: str
+    target: Target
+    fields: Mapping[str, Any]  # the columns of its task kind; of an item that is not kept, perhaps its text alone
+    outcome: str  # "kept", "note", or why it was dropped
+    facts: Mapping[str, Any]  # its request's
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +101,7 @@ class Request:
     round: int = 0
     group: str | None = None
     parents: tuple[str, ...] = ()
+    soft: Mapping[str, str] | None = None  # vectors before the prompt, by reference: {"file", "sha256", "tensor"}
 
     @property
     def prompt(self) -> str:
