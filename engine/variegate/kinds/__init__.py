@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from variegate.records import Target
+from variegate.registry import Registry
 
 Fields = Mapping[str, Any]
 
@@ -49,3 +50,7 @@ class TaskKind(Protocol):
     def gold(self, fields: Fields) -> Any:
         """What a student must say."""
         ...
+
+
+KINDS: Registry[TaskKind] = Registry(what="task kind", room="variegate.kinds", constant="KIND", group="variegate.task_kinds")
+find_kind = KINDS.find

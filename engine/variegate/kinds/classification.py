@@ -33,3 +33,6 @@ class Classification:
 
     def gold(self, fields: Fields) -> str:
         return fields["label"]
+
+
+KIND = Classification()
