@@ -42,6 +42,16 @@ def test_prompts_that_would_be_dropped_are_exit_code_1(run_file: Path) -> None:
     assert "Would fail: 8 of 8 prompts would be dropped as too long: prompt of" in result.stdout
 
 
+@pytest.mark.parametrize(("form", "template"), [("chung", "chung_block"), ("li", "li_generate")])
+def test_a_template_of_a_run_file_runs_no_command(run_file: Path, form: str, template: str) -> None:
+    """`parse_raw` of a label's config model read a pickle, and so ran a shell command, from inside the sandbox."""
+    mark = run_file.parent / "mark"
+    attack = f"{{{{ label.parse_raw('cos\\nsystem\\n(S\"touch {mark}\"\\ntR.', proto='pickle', allow_pickle=true) }}}}"
+    result = plan(run_file, "--set", f"strategy.form={form}", "--set", f"strategy.templates={json.dumps({template: attack})}")
+    assert (result.exit_code, mark.exists()) == (2, False), result.output
+    assert f"strategy.templates.{template}: cannot be filled in" in result.stderr
+
+
 def test_wrong_input_is_exit_code_2(run_file: Path) -> None:
     result = plan(run_file, "--set", "decoding.temprature=1")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -7,9 +7,9 @@ import pytest
 from variegate.config import load_task
 from variegate.curation.asks import CONTENT_FREE, CONTENT_FREE_TEXTS, REAL, Wording, as_shown, make_plan, plan_relabel
 from variegate.curation.judging import Items
-from variegate.errors import UsageError
+from variegate.errors import ConfigError, UsageError
 from variegate.records import Message
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts, builtin_prompts
 
 TASK = load_task("trec6")
 
@@ -43,6 +43,12 @@ def test_a_chat_model_is_told_to_answer_with_the_category_and_begins_with_no_spa
     assert ask.messages[0].content.startswith("Answer with the category alone.\nCategories:\n- human")
     assert ask.messages[0].content.endswith('Question: "Who?"\nCategory:')
     assert ask.answers == ("human", "location")
+
+
+def test_a_users_template_sees_words_and_nothing_to_call() -> None:
+    attacked = Prompts({"classify": "{{ labels[0].title }}{{ labels[0].model_copy() }}"})
+    with pytest.raises(ConfigError, match=r"strategy\.templates\.classify: cannot be filled in: .*'model_copy'"):
+        Wording(attacked.render, TASK.labels, TASK.text_type, TASK.context, False, True).messages("Who?", ["human", "location"])
 
 
 def test_equal_class_blocks_stand_together_in_the_given_order() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jinja2.sandbox import SandboxedEnvironment
 
+from variegate.config.task import LabelConfig
 from variegate.errors import ConfigError
 from variegate.strategies.prompts import Prompts, builtin_prompts, sentence_case, template_names, with_article
 
@@ -94,3 +97,63 @@ def test_the_content_beside_a_soft_prompt_is_numbered() -> None:
 def test_attributes_and_slots_are_asked_of_a_text() -> None:
     for name, cue in (("name_attributes", "Attributes:"), ("name_slots", "Slots:")):
         assert builtin_prompts().render(name, text_type="message", text="a room please") == f'Message: "a room please"\n{cue}'
+
+
+ATTACKS = [
+    "{{ WHAT.parse_raw('cos\\nsystem\\n(S\"touch ' ~ text_type ~ '\"\\ntR.', proto='pickle', allow_pickle=true) }}",
+    "{{ WHAT['parse_raw']('cos\\nsystem\\n(S\"touch ' ~ text_type ~ '\"\\ntR.', proto='pickle', allow_pickle=true) }}",
+    "{{ (WHAT | attr('parse_raw'))('cos\\nsystem\\n(S\"touch ' ~ text_type ~ '\"\\ntR.', proto='pickle', allow_pickle=true) }}",
+    "{{ WHAT.parse_file(text_type, proto='pickle', allow_pickle=true) }}",
+    "{{ WHAT.model_construct(title='x') }}",
+    "{{ WHAT.model_copy() }}",
+    "{{ WHAT.__class__ }}",
+    "{{ WHAT.__dict__ }}",
+    "{{ WHAT.__init__.__globals__ }}",
+    "{{ WHAT.title.format.__globals__ }}",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_template_has_nothing_to_call(tmp_path: Path, attack: str) -> None:
+    """`parse_raw` of a pydantic model given as it is ran the shell command of a pickle, through the sandbox."""
+    mark = tmp_path / "run"
+    label = LabelConfig(phrase="p", description="d", title="t")
+    for what, values in {
+        "label": {"label": label},
+        "labels[0]": {"labels": [label]},
+        "examples[0].label": {"examples": ({"label": label, "text": "x"},)},
+        "by_name.a": {"by_name": {"a": label}},
+    }.items():
+        with pytest.raises(ConfigError, match=r"cue: cannot be filled in: .*(has no attribute|unsafe|undefined)"):
+            Prompts({"cue": attack.replace("WHAT", what)}).render("cue", text_type=str(mark), **values)
+        assert not mark.exists()
+
+
+def test_the_attack_would_work_on_what_is_not_made_plain(tmp_path: Path) -> None:
+    """So that the test above can fail: in the bare sandbox the first attack runs its command."""
+    mark = tmp_path / "run"
+    label = LabelConfig(phrase="p", description="d", title="t")
+    with pytest.warns(DeprecationWarning, match="parse_raw"), pytest.raises(ValueError, match="LabelConfig"):
+        SandboxedEnvironment().from_string(ATTACKS[0].replace("WHAT", "label")).render(label=label, text_type=str(mark))
+    assert mark.exists()
+
+
+def test_a_label_shows_its_words_whatever_its_config_class_can_do() -> None:
+    label = LabelConfig(phrase="p", description="d", title="t")
+    text = "{{ label.title }} {{ label['phrase'] }} {{ label.description }} {{ label.json is defined }}"
+    assert Prompts({"cue": text}).render("cue", label=label) == "t p d False"
+
+
+def test_a_template_changes_nothing_of_ours() -> None:
+    history, about = ["a"], {"b": "c"}
+    text = "{{ about.update(b='changed') }}{{ about.b }} {{ history is sequence }}"
+    assert Prompts({"cue": text}).render("cue", history=history, about=about) == "Nonechanged True"
+    assert about == {"b": "c"}
+    with pytest.raises(ConfigError, match="append"):
+        Prompts({"cue": "{{ history.append('x') }}"}).render("cue", history=history)
+
+
+@pytest.mark.parametrize("value", [Path("x"), object(), b"x", Prompts, ConfigError("x"), [Path("x")], {"a": object()}])
+def test_a_value_that_is_not_plain_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="a prompt template was given a"):
+        builtin_prompts().render("cue", text_type="tweet", value=value)

@@ -1,7 +1,8 @@
 """Prompt templates: Jinja2 files beside this module, each of which a run file can override by name.
 
 Knows how a template becomes text; knows nothing of which strategy uses it or which model reads it.
-Templates are sandboxed and strict: an unknown variable is an error, never an empty string.
+Templates are sandboxed and strict: an unknown variable is an error, never an empty string. They see plain values only: the
+sandbox lets a template call any public method of what it is given, and `parse_raw` of a pydantic model reads pickles.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from variegate.config.base import Closed
 from variegate.errors import ConfigError, nearest
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
@@ -43,6 +46,23 @@ def _environment() -> SandboxedEnvironment:
     return environment
 
 
+def plain(value: Any) -> Any:
+    """What a template may see of a value: a string, number or None itself; a sequence as a tuple; a mapping as a dict with
+    string keys; a config model as its fields alone (`label.title`). A copy throughout: a template changes nothing of ours.
+
+    Raises TypeError for anything else: say what of it the template needs.
+    """
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if type(value) in (list, tuple):
+        return tuple(plain(each) for each in value)
+    if type(value) is dict:
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, Closed) or type(value) is SimpleNamespace:
+        return SimpleNamespace(**{name: plain(each) for name, each in vars(value).items()})
+    raise TypeError(f"a prompt template was given a {type(value).__name__}: plain values only")
+
+
 class Prompts:
     """The templates of one run: the built-in ones, with the run file's overrides in their place.
 
@@ -66,8 +86,9 @@ class Prompts:
                 raise ConfigError(f"strategy.templates.{name}: not a Jinja2 template: {error}") from error
 
     def render(self, name: str, **values: Any) -> str:
+        shown = {each: plain(value) for each, value in values.items()}
         try:
-            return self._templates[name].render(**values)
+            return self._templates[name].render(**shown)
         except _FILLING_ERRORS as error:
             raise ConfigError(
                 f"strategy.templates.{name}: cannot be filled in: {error}. Known values: {', '.join(sorted(values))}"
