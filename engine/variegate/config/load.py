@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from variegate.config.model import ModelConfig
 from variegate.config.resources import asset, bundled, data_root
 from variegate.config.run import RunConfig
 from variegate.config.student import StudentConfig
+from variegate.config.tagged import Tagged
 from variegate.config.task import TaskConfig
 from variegate.errors import ConfigError, UsageError, nearest
 
@@ -69,23 +70,42 @@ def find_config(kind: str, name: str, base: Path) -> Path:
     )
 
 
-def _field_names(model: Any, path: tuple[Any, ...]) -> list[str]:
-    """Names allowed beside the unknown key at `path`, found by walking the models' fields."""
+def _field_names(model: Any, path: tuple[Any, ...], value: Any) -> list[str]:
+    """Names allowed beside the unknown key at `path` in `value`, found by walking the models' fields."""
     for part in path[:-1]:
         is_model = isinstance(model, type) and issubclass(model, BaseModel)
-        found = model.model_fields[part].annotation if is_model and part in model.model_fields else None
-        if found is None:  # a union's tag, a dict's key or a list's index: stay, or step into its models
+        field = model.model_fields.get(part) if is_model else None
+        if field is None:  # a union's tag, a dict's key or a list's index: stay, or step into its models
             members = _models_in(model)
-            tagged = [m for m in members if part in _tags(m)]
-            found = tagged[0] if tagged else (members[0] if len(members) == 1 else model)
+            named = [m for m in members if part in _tags(m)]
+            found = named[0] if named else (members[0] if len(members) == 1 else model)
+        else:
+            found = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         model = found
+        value = _inside(value, part)
+        for each in _tagged_in(model):
+            if isinstance(value, Mapping) and value.get("kind") in each.registry.names():
+                model = each.find(value["kind"])
     return sorted({name for member in _models_in(model) for name in member.model_fields})
+
+
+def _inside(value: Any, part: Any) -> Any:
+    """What stands at `part`; the value itself where that is a union's tag."""
+    if isinstance(value, Mapping) and part in value:
+        return value[part]
+    return value[part] if isinstance(value, list) and isinstance(part, int) else value
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
+    if tagged := _tagged_in(annotation):
+        return [model for each in tagged for model in each.builtin()]
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _tagged_in(annotation: Any) -> list[Tagged]:
+    return [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Tagged)]
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
@@ -93,14 +113,14 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     return get_args(kind.annotation) if kind else ()
 
 
-def explain(error: ValidationError, model: Any, where: str) -> str:
-    """One line per problem: field, problem, what was found, the nearest known name."""
+def explain(error: ValidationError, model: Any, value: Any, where: str) -> str:
+    """One line per problem in `value`: field, problem, what was found, the nearest known name."""
     lines = []
     for each in error.errors():
         path = tuple(each["loc"])
         field = ".".join(str(part) for part in path if part not in _KINDS) or "(top level)"
         if each["type"] == "extra_forbidden":
-            names = _field_names(model, path)
+            names = _field_names(model, path, value)
             lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
         elif each["type"] == "missing":
             lines.append(f"{where}: {field} is missing: add it")
@@ -116,7 +136,7 @@ def validated(model: Any, value: Any, where: str) -> Any:
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
-        raise ConfigError(explain(error, model, where)) from error
+        raise ConfigError(explain(error, model, value, where)) from error
 
 
 def _resolve_task(value: dict[str, Any], base: Path) -> dict[str, Any]:
