@@ -49,4 +49,4 @@ class Tagged:
 def tagged(base: Any, registry: Registry[Any], model_of: Callable[[Any], type[BaseModel]]) -> Any:
     """The type of such a field. base: what all of the models derive from."""
     by_kind = Tagged(registry, model_of)
-    return Annotated[base, SerializeAsAny(), BeforeValidator(by_kind.validate), by_kind]
+    return Annotated[base, SerializeAsAny(), BeforeValidator(by_kind.validate), by_kind]  # type: ignore[type-arg]
