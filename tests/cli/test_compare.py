@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import runpy
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.support import chatter
+from tests.support.processes import environment, kill_when
 from variegate.cli.main import main
 from variegate.embeddings import Encoder
 from variegate.errors import BackendError
 from variegate.pipeline.comparison import compare as compare_module
 
 ROOT = Path(__file__).parents[2]
-PARTS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "pipeline" / "comparison" / "study_parts.py")))
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +39,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> Any:
     def use(backend: Any) -> None:
         monkeypatch.setattr(compare_module, "compare", partial(original, start=lambda _: backend, encoder=encoder))
 
-    use(PARTS.WordyBackend())
+    use(chatter.wordy_engine())
     return use
 
 
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:
     """Two temperatures, with and without label replacement, two replicates."""
-    study = PARTS.make_study(tmp_path)
+    study = chatter.make_study(tmp_path)
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
     return path
@@ -100,7 +96,7 @@ def test_the_list_of_cells(study_file: Path, scripted: Any) -> None:
 
 
 def test_failed_cells_are_named_at_the_end(study_file: Path, scripted: Any) -> None:
-    scripted(PARTS.WordyBackend(fail_for=2.0, error=BackendError("the engine broke")))
+    scripted(chatter.wordy_engine(fail_for=2.0, error=BackendError("the engine broke")))
     result = compare(study_file, "-r", 1)
     assert result.exit_code == 1
     assert "Error: 2 of 4 cells failed: temperature-2_r0+none, temperature-2_r0+lr. The first: the engine broke." in result.stderr
@@ -153,16 +149,11 @@ def test_with_a_real_engine_killed_and_gone_on_with(study_file: Path, tmp_path: 
     }
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     command = [sys.executable, "-m", "variegate.cli.main", "compare", str(study_file), *options, "--json"]
-    environment = {**os.environ, "VARIEGATE_CACHE": str(tmp_path / "vectors")}
+    env = environment(VARIEGATE_CACHE=str(tmp_path / "vectors"))
     folder = tmp_path / "study" / "runs"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.monotonic() + 300
-    while not (folder / "temperature-0.7_r0" / "rounds" / "000000").is_dir() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill_when((folder / "temperature-0.7_r0" / "rounds" / "000000").is_dir, command, env=env)
     assert not (folder / "temperature-1.3_r0" / "manifest.json").exists()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {cell["status"] for cell in found["cells"]} == {"done"}

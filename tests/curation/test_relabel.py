@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.engine import FakeEngine
 from variegate.config import load_task
 from variegate.config.curation import RelabelStage
 from variegate.curation.asks import CONTENT_FREE, Plan
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.relabel import asked, judge, observe, plan_stage
 from variegate.errors import UsageError
-from variegate.inference.backend import EngineInfo, Usage
-from variegate.records import Completion, Message, Request
+from variegate.records import Message, Request
 from variegate.strategies.prompts import builtin_prompts
 
 TREC = load_task("trec6")
@@ -40,62 +40,29 @@ def words_of(task: Any) -> dict[str, Any]:
     return {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
 
 
-class Encoder:
-    """One token a word: what observe needs of `prompts`."""
-
-    chat = False
-
-    def encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        return tuple(range(len(messages[0].content.split())))
-
-    def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-        return tuple(tuple(range(len(choice.split()))) for choice in choices)
+def text_of(messages: Sequence[Message]) -> str:
+    return messages[0].content.rsplit(': "', 1)[1].removesuffix('"\nCategory:')
 
 
-class Scripted:
-    """Gives 0.8 to the class a word of the text speaks for and shares the rest; without such a word, a fixed preference.
+def weigh(messages: Sequence[Message], choices: Sequence[str]) -> np.ndarray:
+    """0.8 to the class a word of the text speaks for, the rest is shared; without such a word, a fixed preference."""
+    titles = [name.strip() for name in choices]
+    found = [label for word, label in WORDS.items() if word in text_of(messages) and label in titles]
+    weights = np.array([0.8 if title in found else 0.2 / (len(titles) - 1) for title in titles])
+    if not found:
+        weights = np.arange(1.0, len(titles) + 1)
+    return np.log(weights / weights.sum())
 
-    answers: what generation writes, by text.
-    """
 
-    info = EngineInfo("scripted", "1", "cpu", "", "float32", 200, 100)
-    prompts = Encoder()
+def scripted(answers: Mapping[str, str] | None = None) -> FakeEngine:
+    """answers: what generation writes, by text; it repeats the text where there is none."""
 
-    def __init__(self, answers: Mapping[str, str] | None = None) -> None:
-        self.usage = Usage()
-        self.answers = answers or {}
-        self.prunes: list[float] = []
-        self.constrained: list[bool] = []
+    def write(request: Request, _: Any) -> str:
+        assert (request.sampling.temperature, request.group) == (0, None)
+        text = text_of(request.messages)
+        return (answers or {}).get(text, text)
 
-    def text(self, messages: Sequence[Message]) -> str:
-        return messages[0].content.rsplit(': "', 1)[1].removesuffix('"\nCategory:')
-
-    def score_each(self, prompts: Any, choices: Any, *, constrained: bool, prune: float, on_progress: Any = None) -> list[np.ndarray]:
-        self.prunes.append(prune)
-        self.constrained.append(constrained)
-        rows = []
-        for messages, names in zip(prompts, choices, strict=True):
-            titles = [name.strip() for name in names]
-            found = [label for word, label in WORDS.items() if word in self.text(messages) and label in titles]
-            weights = np.array([0.8 if title in found else 0.2 / (len(titles) - 1) for title in titles])
-            if not found:
-                weights = np.arange(1.0, len(titles) + 1)
-            rows.append(np.log(weights / weights.sum()))
-        self.usage += Usage(len(rows), 10 * len(rows), 6 * len(rows), len(rows))
-        if on_progress:
-            on_progress(len(rows))
-        return rows
-
-    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: Any = None) -> list[Completion]:
-        assert all(each.sampling.temperature == 0 and each.group is None for each in requests)
-        out = []
-        for each in requests:
-            text = self.text(each.messages)
-            if len(text.split()) > 100:
-                out.append(Completion(each.key, "", (), "error", 200, error="prompt of 200 tokens"))
-            else:
-                out.append(Completion(each.key, self.answers.get(text, text), (1,), "stop", 9))
-        return out
+    return FakeEngine(weigh=weigh, write=write, max_model_len=200)
 
 
 def relabel(
@@ -109,7 +76,7 @@ def relabel(
 def test_verdicts_worked_by_hand() -> None:
     """Six candidates: 0.8 to the class found, 0.04 to each other one."""
     items = items_of(["who is it", "where is it", "how many", "who and why"], ["human", "human", "number", "entity"])
-    found = relabel(stage_of(), items, Scripted())
+    found = relabel(stage_of(), items, scripted())
     assert [(each.id, each.label, each.keep, each.reason) for each in found.verdicts] == [
         ("r0", "human", True, ""),
         ("r1", "location", True, "relabelled"),
@@ -134,7 +101,7 @@ def test_verdicts_worked_by_hand() -> None:
 @pytest.mark.parametrize(("below", "keep"), [("keep_label", True), ("drop", False)])
 def test_a_small_margin_keeps_the_given_label_or_drops(below: str, keep: bool) -> None:
     items = items_of(["who is it", "who and why", "why is it"], ["location", "entity", "description"])
-    found = relabel(stage_of(margin=0.5, below_margin=below), items, Scripted())
+    found = relabel(stage_of(margin=0.5, below_margin=below), items, scripted())
     first, second, third = found.verdicts
     assert (first.label, first.keep, first.reason) == ("human", True, "relabelled")
     assert (second.label, second.keep, second.reason) == ("entity", keep, "low_margin")
@@ -147,7 +114,7 @@ def test_a_small_margin_keeps_the_given_label_or_drops(below: str, keep: bool) -
 def test_one_prompt_too_long_is_unjudged_and_named() -> None:
     items = items_of(["who is it", "who " * 300, "where"], ["human", "entity", "human"])
     for stage in (stage_of(), stage_of(mode="generate")):
-        found = relabel(stage, items, Scripted({"who is it": "human", "where": "location"}))
+        found = relabel(stage, items, scripted({"who is it": "human", "where": "location"}))
         assert [(each.label, each.reason) for each in found.verdicts] == [("human", ""), ("entity", "unjudged"), ("location", "relabelled")]
         assert found.verdicts[1].keep
         assert found.verdicts[1].confidence is None
@@ -165,7 +132,7 @@ def test_refusals_keep_the_label_and_paths_are_counted() -> None:
         axes = {"location": 0, "some place": 0, "banana": 2}
         return np.eye(3)[[axes.get(text, 1) for text in texts]]
 
-    found = relabel(stage_of(mode="generate"), items, Scripted(answers), encode=encode)
+    found = relabel(stage_of(mode="generate"), items, scripted(answers), encode=encode)
     assert [(each.label, each.reason) for each in found.verdicts] == [
         ("human", ""),
         ("location", "relabelled"),
@@ -185,9 +152,9 @@ def test_refusals_keep_the_label_and_paths_are_counted() -> None:
 def test_contextual_calibration_takes_a_preference_out() -> None:
     """The script prefers later classes where the text says nothing. Divided by itself that is uniform."""
     items = items_of(["nothing at all", "who is it"], ["human", "entity"])
-    plain = relabel(stage_of(), items, Scripted())
+    plain = relabel(stage_of(), items, scripted())
     assert plain.verdicts[0].label == "number"  # the last
-    engine = Scripted()
+    engine = scripted()
     found = relabel(stage_of(calibration="contextual"), items, engine)
     first, second = found.verdicts
     assert first.confidence == pytest.approx(1 / 6)
@@ -197,7 +164,7 @@ def test_contextual_calibration_takes_a_preference_out() -> None:
     expected = np.array([0.8 if name == "human" else 0.04 for name in TREC.labels]) / prior
     assert second.confidence == pytest.approx((expected / expected.sum()).max())
     assert found.facts["calibration"] == {"kind": "contextual", "content_free": 3, "examples": 0}
-    assert engine.prunes == [0.0]  # small probabilities are divided by: none may be left out
+    assert [call.prune for call in engine.scored] == [0.0]  # small probabilities are divided by: none may be left out
     assert found.facts["usage"]["requests"] == 5
 
 
@@ -205,7 +172,7 @@ def test_a_group_without_its_content_free_texts_is_unjudged() -> None:
     stage = stage_of(calibration="contextual")
     items = items_of(["who is it"], ["entity"])
     plan = plan_stage(stage, items, TREC.labels, **words_of(TREC))
-    rows = observe(plan.asks, Scripted(), stage)
+    rows = observe(plan.asks, scripted(), stage)
     broken = [
         {"id": row["id"], "choices": row["choices"], "error": "prompt too long"} if row["id"].startswith(CONTENT_FREE) else row
         for row in rows
@@ -218,7 +185,7 @@ def test_temperature_is_fitted_on_real_examples_and_applied() -> None:
     """The script says 0.8; on these examples it is right in 40 of 50: nothing to mend. On 25 of 50 it must come down to 0.5."""
     for right, expected in ((40, 0.8), (25, 0.5)):
         real = [("who is it", "human")] * right + [("who is it", "location")] * (50 - right)
-        found = relabel(stage_of(calibration="temperature"), items_of(["where", "who"], ["human"] * 2), Scripted(), calibration=real)
+        found = relabel(stage_of(calibration="temperature"), items_of(["where", "who"], ["human"] * 2), scripted(), calibration=real)
         # 50 examples whose wrong ones all have one label: the likeliest T weighs the other four against it.
         calibration = found.facts["calibration"]
         top, rest = 0.8 ** (1 / calibration["temperature"]), 5 * 0.04 ** (1 / calibration["temperature"])
@@ -237,13 +204,13 @@ def test_few_examples_and_hopeless_ones_are_said() -> None:
     few = relabel(
         stage_of(calibration="temperature"),
         items_of(["who"], ["human"]),
-        Scripted(),
+        scripted(),
         calibration=[("who", "human"), ("who", "human"), ("where", "human")],
     )
     assert any("fitted on 3 real examples only" in each for each in few.warnings)
-    sure = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), Scripted(), calibration=[("who", "human")] * 30)
+    sure = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), scripted(), calibration=[("who", "human")] * 30)
     assert any("labels all 30 real examples right" in each for each in sure.warnings)
-    hopeless = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), Scripted(), calibration=[("who", "entity")] * 30)
+    hopeless = relabel(stage_of(calibration="temperature"), items_of(["who"], ["human"]), scripted(), calibration=[("who", "entity")] * 30)
     assert any("say next to nothing of the labels of 30 real examples" in each for each in hopeless.warnings)
 
 
@@ -256,15 +223,15 @@ def test_chunks_and_order_change_nothing() -> None:
         return np.array([np.random.default_rng(sum(map(ord, text))).normal(size=8) for text in texts])
 
     stage = stage_of(nearest_classes=3, calibration="contextual")
-    whole = relabel(stage, items, Scripted(), encode=encode)
+    whole = relabel(stage, items, scripted(), encode=encode)
     assert whole.facts["groups"] > 5
     assert whole.facts["given_not_candidate"] > 5
     for chunk in (1, 7):
-        parts = relabel(stage, items, Scripted(), encode=encode, chunk=chunk)
+        parts = relabel(stage, items, scripted(), encode=encode, chunk=chunk)
         assert (parts.verdicts, parts.facts) == (whole.verdicts, whole.facts)
     order = list(range(40))
     rng.shuffle(order)
-    shuffled = relabel(stage, items.take(order), Scripted(), encode=encode)
+    shuffled = relabel(stage, items.take(order), scripted(), encode=encode)
     assert {each.id: each for each in shuffled.verdicts} == {each.id: each for each in whole.verdicts}
     assert [each.id for each in shuffled.verdicts] == [items.ids[place] for place in order]
 
@@ -285,7 +252,7 @@ def test_what_is_missing_is_said() -> None:
 
 
 def test_no_text_at_all() -> None:
-    found = relabel(stage_of(), items_of([], []), Scripted())
+    found = relabel(stage_of(), items_of([], []), scripted())
     assert (found.verdicts, found.facts["agreement"], found.facts["prefix_hit_rate"]) == ((), None, None)
 
 

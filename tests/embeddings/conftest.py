@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_bert import write_bert
+from tests.support.tiny_bert import write_bert
 
 
 @pytest.fixture(scope="session")

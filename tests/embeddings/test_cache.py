@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.processes import start_python
 from variegate.embeddings.cache import Scratch, VectorStore
 from variegate.embeddings.location import default_cache
 from variegate.embeddings.texts import hash_texts
@@ -148,9 +148,7 @@ def test_a_tail_of_zeros_is_ignored(tmp_path: Path) -> None:
 
 
 WRITER = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_cache import WIDTH, VectorStore, add
+from tests.embeddings.test_cache import WIDTH, VectorStore, add
 from pathlib import Path
 store = VectorStore(Path({folder!r}), WIDTH)
 store.prepare(1)
@@ -161,11 +159,7 @@ for start in range(0, 200_000, 50):
 
 
 def start_writer(folder: Path) -> subprocess.Popen[str]:
-    code = WRITER.format(tests=str(Path(__file__).parent), folder=str(folder))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    return start_python(WRITER.format(folder=str(folder)), ready="ready")
 
 
 def test_killed_writers(tmp_path: Path) -> None:

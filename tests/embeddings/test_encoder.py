@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_bert import make_texts, write_bert
 
+from tests.support.processes import environment, start_python
+from tests.support.tiny_bert import make_texts, write_bert
 from variegate.embeddings import Encoder, about, batching, network
 from variegate.errors import StoreError, UsageError, VariegateError
 
@@ -335,14 +336,13 @@ def test_a_full_cache_needs_no_model(bert: Path, tmp_path: Path) -> None:
     first = Encoder(str(bert), device="cpu", cache=tmp_path).encode(texts)
     code = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from tiny_bert import make_texts
+from tests.support.tiny_bert import make_texts
 from variegate.embeddings import Encoder
 out = Encoder({str(bert)!r}, device="cpu", cache={str(tmp_path)!r}).encode(make_texts(60))
 print(out.num_encoded, out.num_truncated, out.pooling, out.max_tokens, float(out.vectors.astype("float64").sum()))
 print(*sys.modules)
 """
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()).stdout.splitlines()
     assert out[0] == f"0 {first.num_truncated} mean 24 {float(first.vectors.astype('float64').sum())}"
     assert not {"sentence_transformers", "transformers", "tokenizers"} & set(out[1].split())
 
@@ -365,8 +365,7 @@ def test_the_default_cache_follows_the_environment(bert: Path, tmp_path: Path, m
 
 CHILD = """
 import sys
-sys.path.insert(0, {tests!r})
-from tiny_bert import make_texts
+from tests.support.tiny_bert import make_texts
 from variegate.embeddings import Encoder, batching
 batching.SIZES["cpu"] = batching.Sizes(40, 1 << 19, 64)
 encoder = Encoder({model!r}, device="cpu", cache={cache!r})
@@ -377,11 +376,7 @@ encoder.encode(make_texts(20_000)[{start}::{step}])
 
 
 def start_child(model: Path, cache: Path, start: int = 0, step: int = 1) -> subprocess.Popen[str]:
-    code = CHILD.format(tests=str(Path(__file__).parent), model=str(model), cache=str(cache), start=start, step=step)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    return start_python(CHILD.format(model=str(model), cache=str(cache), start=start, step=step), ready="ready")
 
 
 def test_two_processes_then_a_kill_then_the_rest(bert: Path, tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from tests.support.processes import kill_when
 from variegate.cli.main import main
 from variegate.config.load import find_config, load_run
 from variegate.pipeline.generate import generate
@@ -38,13 +37,7 @@ def test_a_killed_run_resumes_to_the_same_file(nano_vllm: Any, tmp_path: Path) -
 
     options = [option for setting in SETTINGS for option in ("--set", setting)]
     command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *options, "-o", str(broken)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 400
-    while not (broken / "rounds" / "000000").is_dir() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)  # into the second round
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill_when((broken / "rounds" / "000000").is_dir, command, after=0.3)  # in the second round
     assert 0 < len(RunFolder(broken).round_folders()) < len(RunFolder(whole).round_folders())
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)

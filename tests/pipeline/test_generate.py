@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.processes import run_script
 from variegate.errors import Interrupted, StoreError
+from variegate.inference.backend import unserved
+from variegate.records import Completion, Request
 from variegate.store.run_folder import RunFolder
 
 Run = Callable[..., Any]
@@ -70,11 +72,8 @@ def test_interrupted_at_every_round_in_turn(config_of: Run, run: Run, variant: d
 
 @pytest.mark.parametrize("variant_name", ["history", "chung"])
 def test_killed_at_every_file_operation(tmp_path: Path, variant_name: str) -> None:
-    """os._exit before each rename, replace and fsync of a run, in forked processes; see crash_script.py."""
-    script = Path(__file__).with_name("crash_script.py")
-    done = subprocess.run([sys.executable, script, str(tmp_path), variant_name], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    """kill -9 before each file operation of a run; see crash_script.py."""
+    found = run_script(Path(__file__).with_name("crash_script.py"), tmp_path, variant_name)
     assert found["killed"] >= 30
     assert found["different"] == []
 
@@ -138,16 +137,12 @@ def test_bias_of_a_round_is_worked_out_from_the_rounds_before(config_of: Run, ru
     assert len(backend.biases) > 2
 
 
-def test_an_error_of_one_row_does_not_end_the_run_and_is_tried_again(config_of: Run, run: Run, scripted: Any, tmp_path: Path) -> None:
-    class OneError(scripted):  # type: ignore[misc]
-        def _answer(self, request: Any, logprobs: bool) -> Any:
-            completion = super()._answer(request, logprobs)
-            if request.label == "bread" and request.slot == 0:
-                return type(completion)(request.key, "", (), "error", 7, error="out of luck")
-            return completion
+def test_an_error_of_one_row_does_not_end_the_run_and_is_tried_again(config_of: Run, run: Run, tmp_path: Path) -> None:
+    def one_error(request: Request, completion: Completion) -> Completion:
+        return unserved(request, 7, "out of luck") if request.label == "bread" and request.slot == 0 else completion
 
     config = config_of(tmp_path / "r", 4)
-    summary, _ = run(config, backend=OneError(clean=True))
+    summary, _ = run(config, edit=one_error, clean=True)
     assert (summary.kept, summary.dropped, summary.shortfall) == (12, {"engine_error": 1}, {})
     # once its round has to be made again, every good row is reused and the failed one asked once more
     summary, backend = run(config_of(tmp_path / "r", 4, rounds={"calls": 1}), clean=True)
@@ -155,14 +150,8 @@ def test_an_error_of_one_row_does_not_end_the_run_and_is_tried_again(config_of: 
     assert (summary.kept, summary.dropped, summary.reused) == (12, {}, 11)
 
 
-def test_all_prompts_too_long_ends_with_a_shortfall(config_of: Run, run: Run, scripted: Any, tmp_path: Path) -> None:
-    from variegate.inference.backend import too_long, unserved
-
-    class Narrow(scripted):  # type: ignore[misc]
-        def _answer(self, request: Any, logprobs: bool) -> Any:
-            return unserved(request, 2000, too_long(2000, 100, 1024) or "")
-
-    summary, backend = run(config_of(tmp_path / "r", 4, max_attempts=2), backend=Narrow())
+def test_all_prompts_too_long_ends_with_a_shortfall(config_of: Run, run: Run, tmp_path: Path) -> None:
+    summary, backend = run(config_of(tmp_path / "r", 4, max_attempts=2), max_model_len=100)
     assert summary.shortfall == {"apple": 4, "bread": 4, "cheese": 4}
     assert summary.dropped == {"prompt_too_long": 24}
     assert len(backend.asked) == 24
@@ -170,13 +159,11 @@ def test_all_prompts_too_long_ends_with_a_shortfall(config_of: Run, run: Run, sc
     assert json.loads((tmp_path / "r" / "manifest.json").read_bytes())["complete"] is False
 
 
-def test_a_shortfall_of_one_label_names_it(config_of: Run, run: Run, scripted: Any, tmp_path: Path) -> None:
-    class Repeats(scripted):  # type: ignore[misc]
-        def _answer(self, request: Any, logprobs: bool) -> Any:
-            completion = super()._answer(request, logprobs)
-            return completion if request.label != "bread" else type(completion)(request.key, "Bread!", (5,), "stop", 7)
+def test_a_shortfall_of_one_label_names_it(config_of: Run, run: Run, tmp_path: Path) -> None:
+    def repeat(request: Request, completion: Completion) -> Completion:
+        return replace(completion, text="Bread!") if request.label == "bread" else completion
 
-    summary, _ = run(config_of(tmp_path / "r", 4, max_attempts=3), backend=Repeats(clean=True))
+    summary, _ = run(config_of(tmp_path / "r", 4, max_attempts=3), edit=repeat, clean=True)
     assert summary.shortfall == {"bread": 3}
     assert summary.dropped == {"duplicate": 11}
     assert (summary.requested, summary.kept) == (8 + 12, 9)

@@ -23,7 +23,7 @@ def test_the_manifest_tells_what_is_on_disk(config_of: Run, run: Run, tmp_path: 
     rows = [json.loads(line) for path in (tmp_path / "r").glob("rounds/*/completions.jsonl") for line in path.read_bytes().splitlines()]
     assert manifest["ledger"]["requested"] == len(rows) == manifest["ledger"]["kept"] + sum(manifest["ledger"]["dropped"].values())
     assert manifest["tokens"]["generated"] == sum(len(row["token_ids"]) for row in rows)
-    assert manifest["tokens"]["prompt"] == 7 * len(rows)
+    assert manifest["tokens"]["prompt"] == sum(len(request.prompt.split()) for request in backend.asked)
     assert (manifest["complete"], manifest["seed"], manifest["engine"]["name"], manifest["reused"]) == (True, 7, "scripted", 0)
     assert manifest["tokens_per_second"] == summary.tokens_per_second > 0
     assert set(manifest["suppression"]) == {"apple", "bread", "cheese"}

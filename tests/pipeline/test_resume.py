@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from variegate.config.load import load_run
 from variegate.errors import Interrupted, UsageError
 from variegate.pipeline.resume import changed_fields, config_digest, config_text
+from variegate.records import Completion, Request
 
 Run = Callable[..., Any]
 BY_LABEL = {"decoding": {"suppression": {"group": "label"}}}
@@ -123,24 +125,21 @@ def test_a_raised_target_keeps_all_and_a_lowered_one_generates_nothing(config_of
     assert records(tmp_path / "r") == small
 
 
-def test_another_near_threshold_judges_anew_without_generating(config_of: Run, run: Run, scripted: Any, tmp_path: Path) -> None:
-    class Alike(scripted):  # type: ignore[misc]
+def test_another_near_threshold_judges_anew_without_generating(config_of: Run, run: Run, tmp_path: Path) -> None:
+    def alike(request: Request, completion: Completion) -> Completion:
         """Two of three texts share 16 of their 18 words."""
-
-        def _answer(self, request: Any, logprobs: bool) -> Any:
-            completion = super()._answer(request, logprobs)
-            stem = " ".join(f"{request.label}{n}" for n in range(16)) if request.slot % 3 else f"{request.slot}"
-            return type(completion)(request.key, f"{stem} {completion.text[:12]}", completion.token_ids, "stop", 7)
+        stem = " ".join(f"{request.label}{n}" for n in range(16)) if request.slot % 3 else f"{request.slot}"
+        return replace(completion, text=f"{stem} {completion.text[:12]}")
 
     strict = config_of(tmp_path / "r", 6, duplicates={"near": 0.6}, max_attempts=4)
     loose = config_of(tmp_path / "r", 6, duplicates={"near": None}, max_attempts=4)
-    first, made = run(strict, backend=Alike(clean=True))
+    first, made = run(strict, edit=alike, clean=True)
     assert first.dropped["near_duplicate"] > 5
-    second, again = run(loose, backend=Alike(clean=True))
+    second, again = run(loose, edit=alike, clean=True)
     assert again.asked == []
     assert (second.kept, second.dropped) == (18, {})
     assert second.reused == second.requested == 18
-    third, again = run(strict, backend=Alike(clean=True))
+    third, again = run(strict, edit=alike, clean=True)
     assert again.asked == []
     assert (third.kept, third.dropped, third.requested) == (first.kept, first.dropped, len(made.asked))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.engine import FakeEngine
 from variegate.pipeline.fingerprint import Fingerprint
 from variegate.pipeline.rounds import RunState
 from variegate.seeding import derive_seed
@@ -75,7 +76,7 @@ def test_groups(state: Run) -> None:
     assert {request.group for request in state().next_requests()} == {None}
 
 
-def test_copies_of_pool_examples_are_dropped(state: Run, scripted: Any, tmp_path: Path) -> None:
+def test_copies_of_pool_examples_are_dropped(state: Run, tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text(
         "".join(json.dumps({"text": f"Dish {n}", "label": label}) + "\n" for n, label in enumerate(["apple", "bread", "cheese"]))
@@ -84,18 +85,19 @@ def test_copies_of_pool_examples_are_dropped(state: Run, scripted: Any, tmp_path
     made = state(strategy=strategy, task={"data": {"train": str(path)}})
     requests = made.next_requests()
     assert all("seed:" in parent for request in requests for parent in request.parents)
-    completions = scripted(clean=True).generate(requests)
+    completions = FakeEngine(clean=True).generate(requests)
     completions[0] = replace(completions[0], text="dish  1")
     rows = made.finish_round(requests, completions)
     assert [row.outcome for row in rows] == ["copy_of_example"] + ["kept"] * 11
 
 
-def test_facts_of_a_round(state: Run, scripted: Any) -> None:
+def test_facts_of_a_round(state: Run) -> None:
     made = state()
     requests = made.next_requests()
-    rows = made.finish_round(requests, scripted().generate(requests))
+    rows = made.finish_round(requests, FakeEngine().generate(requests))
     facts = made.facts(rows, seconds=1.5)
     assert facts["requested"] == 12 == facts["kept"] + sum(facts["dropped"].values())
     assert facts["num_tokens"] == sum(len(row.completion.token_ids) for row in rows)
-    assert (facts["round"], facts["num_prompt_tokens"], facts["seconds"]) == (0, 84, 1.5)
+    words = sum(len(request.prompt.split()) for request in requests)
+    assert (facts["round"], facts["num_prompt_tokens"], facts["seconds"]) == (0, words, 1.5)
     assert sum(made.shortfall().values()) == 12 - facts["kept"]

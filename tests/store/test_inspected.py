@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.processes import start_python
 from variegate.errors import StoreError
 from variegate.store.inspected import INSPECTED, Inspected, open_inspected, read_inspected
 from variegate.store.run_folder import RunFolder
 
-ENGINE = Path(__file__).parents[2] / "engine"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AT = "2026-01-02T12:00:00+00:00"
 
@@ -201,14 +198,8 @@ with open_inspected(folder) as log:
 """
 
 
-def start(folder: RunFolder) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", JUDGE, str(folder.path)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ENGINE)}
-    )
-
-
 def test_a_killed_process_loses_nothing_and_frees_the_file(run_folder: RunFolder) -> None:
-    process = start(run_folder)
+    process = start_python(JUDGE, run_folder.path)
     assert process.stdout is not None
     for _ in range(30):
         process.stdout.readline()

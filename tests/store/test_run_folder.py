@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import start_python
 from variegate.errors import StoreError, UsageError
 from variegate.store.rows import Row
 from variegate.store.run_folder import MEASURES, RunFolder
 
 Make = Callable[..., Row]
-ENGINE = Path(__file__).parents[2] / "engine"
-
-
-def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """A second, real Python process with Variegate importable."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ENGINE)},
-    )
 
 
 def test_rounds_come_back_in_order(tmp_path: Path, row: Make) -> None:
@@ -119,9 +106,7 @@ def test_a_second_process_is_refused_and_the_lock_goes_with_its_holder(tmp_path:
         "with RunFolder(Path(sys.argv[1])).lock():\n    print('locked', flush=True); sys.stdin.read()"
     )
     folder = RunFolder(tmp_path / "run")
-    with start(code, folder.path) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "locked\n"
+    with start_python(code, folder.path, ready="locked") as holder:
         with pytest.raises(StoreError, match=rf"process {holder.pid} is working in this run folder"), folder.lock():
             pass
         holder.kill()  # no chance to unlock
@@ -132,8 +117,8 @@ def test_a_second_process_is_refused_and_the_lock_goes_with_its_holder(tmp_path:
 
 def test_a_kill_at_any_instant_leaves_whole_rounds(tmp_path: Path) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from pathlib import Path\n"
-        "from conftest import make_row; from variegate.store.run_folder import RunFolder\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.support.rows import make_row; from variegate.store.run_folder import RunFolder\n"
         "folder = RunFolder(Path(sys.argv[1])); print('ready', flush=True)\n"
         "for index in range(100000):\n"
         "    folder.commit_round(index, [make_row(slot=slot, round=index) for slot in range(50)], {'round': index})"
@@ -141,9 +126,7 @@ def test_a_kill_at_any_instant_leaves_whole_rounds(tmp_path: Path) -> None:
     committed = 0
     for attempt in range(3):
         folder = RunFolder(tmp_path / str(attempt))
-        with start(code, folder.path) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+        with start_python(code, folder.path, ready="ready") as process:
             time.sleep(0.05 + 0.037 * attempt)
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -1,42 +1,37 @@
-"""For test_compare: run a small study and end at file operation number STOP (from 1; 0: never), without any clean-up.
+"""For test_compare: a small study, killed at the given file operations one after the other, and a whole one.
 
-Usage: crash_script.py FOLDER STOP
+Usage: crash_script.py FOLDER STOP...
 """
 
 from __future__ import annotations
 
+import json
 import os
-import runpy
 import sys
 from pathlib import Path
-from typing import Any
 
-KILLED = 9
+import variegate.embeddings
+import variegate.students.evaluate
+import variegate.students.linear  # noqa: F401  # so that no child has to
+from tests.support import chatter
+from tests.support.crash import attempt
+from variegate.pipeline.comparison.compare import compare
+
+STAYS = ("rename", "replace", "fsync")  # after the others too little has happened to count
 
 
 def main() -> None:
-    folder, stop = Path(sys.argv[1]), int(sys.argv[2])
-    os.environ["VARIEGATE_CACHE"] = str(folder.parent / "vectors")
-    from variegate.pipeline.comparison.compare import compare
+    folder, stops = Path(sys.argv[1]), [int(stop) for stop in sys.argv[2:]]
+    os.environ["VARIEGATE_CACHE"] = str(folder / "vectors")
 
-    parts = runpy.run_path(str(Path(__file__).with_name("study_parts.py")))
-    study = parts["make_study"](folder, axes={"temperature": [0.3], "curation": ["none", "lr"]})
-    count = 0
+    def work(name: str) -> None:
+        study = chatter.make_study(folder / name, axes={"temperature": [0.3], "curation": ["none", "lr"]})
+        compare(study, start=lambda _: chatter.wordy_engine())
 
-    def dying(function: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == stop:
-                os._exit(KILLED)
-            return function(*args, **kwargs)
-
-        return call
-
-    for name in ("rename", "replace", "fsync"):
-        setattr(os, name, dying(getattr(os, name)))
-    compare(study, start=lambda _: parts["WordyBackend"]())
-    sys.stderr.write(f"{count} file operations\n")
+    whole = attempt(lambda: work("whole"))
+    killed = [attempt(lambda: work("broken"), stop, operations=STAYS) for stop in stops]
+    left = len(list((folder / "broken").rglob(".*.tmp")))
+    print(json.dumps({"whole": whole, "killed": killed, "left": left, "broken": attempt(lambda: work("broken"))}))
 
 
 if __name__ == "__main__":

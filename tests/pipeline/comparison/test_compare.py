@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from tests.support import chatter
+from tests.support.crash import KILLED
+from tests.support.processes import run_script
+from tests.support.tiny_bert import write_bert
 from variegate.config.load import load_curation, load_run
 from variegate.config.load_study import load_study
 from variegate.config.study import StudyConfig
@@ -29,7 +29,6 @@ from variegate.pipeline.generate import generate
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
 
-PARTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("study_parts.py"))))
 Run = Callable[..., dict[str, Any]]
 
 
@@ -46,7 +45,7 @@ def run(encoder: Encoder) -> Run:
     """`run(study)` or `run(study, backend=...)`; started: how often an engine was started"""
 
     def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, watcher: Any = None) -> dict[str, Any]:
-        engine = backend or PARTS.WordyBackend()
+        engine = backend or chatter.wordy_engine()
 
         def start(config: Any) -> Any:
             if started is not None:
@@ -61,8 +60,8 @@ def run(encoder: Encoder) -> Run:
 @pytest.fixture(scope="module")
 def finished(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyConfig, dict[str, Any]]:
     """Two temperatures x two curations x two replicates, done. Tests that change its folder copy it."""
-    study = PARTS.make_study(tmp_path_factory.mktemp("finished"))
-    return study, compare(study, start=lambda _: PARTS.WordyBackend(), encoder=encoder)
+    study = chatter.make_study(tmp_path_factory.mktemp("finished"))
+    return study, compare(study, start=lambda _: chatter.wordy_engine(), encoder=encoder)
 
 
 @pytest.fixture
@@ -126,7 +125,7 @@ def test_a_study_holds_all_that_was_asked(finished: tuple[StudyConfig, dict[str,
     assert (found["real"]["n"], found["real"]["n_test"], found["real"]["at_equal_n"]["n"]) == (90, 60, 24)
     cost = cell_of(found, "0.3", "lr")["cost"]
     assert cost["generated_tokens"] == 24 * 8
-    assert cost["prompt_tokens"] == 24 * 7
+    assert cost["prompt_tokens"] == 24 * 14  # a prompt has 14 words
     assert all(cost[name] >= 0 for name in ("generate_seconds", "curate_seconds", "train_seconds"))
     assert cell_of(found, "0.3", "none")["cost"]["curate_seconds"] == 0
 
@@ -166,7 +165,7 @@ def test_measures_are_those_of_the_metrics_and_of_scikit_learn(finished: tuple[S
 
 def test_students_are_scored_on_texts_they_were_not_trained_on(run: Run, tmp_path: Path) -> None:
     """The data set's own texts are the test split: all of them must go, by their folded form."""
-    study = PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
+    study = chatter.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
     first = run(study)
     made = read_texts(first["cells"][0]["folder"])
     rows = [{"text": text.upper(), "label": label} for text, label in list(zip(made.texts or (), made.labels or (), strict=True))[::2]]
@@ -177,7 +176,7 @@ def test_students_are_scored_on_texts_they_were_not_trained_on(run: Run, tmp_pat
 
 
 def test_the_oracle_has_not_seen_the_test_split(run: Run, tmp_path: Path) -> None:
-    study = PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
+    study = chatter.make_study(tmp_path, axes={"temperature": [0.3]}, replicates=1, curations={})
     copies = (tmp_path / "test.jsonl").read_text().splitlines()[:5]
     with (tmp_path / "train.jsonl").open("a") as file:
         file.write(
@@ -189,9 +188,8 @@ def test_the_oracle_has_not_seen_the_test_split(run: Run, tmp_path: Path) -> Non
 
 
 def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
-    tools = runpy.run_path(str(Path(__file__).parents[2] / "embeddings" / "tiny_bert.py"))
-    tools["WORDS"][:] = [*PARTS.FILLERS, *(word for words in PARTS.WORDS.values() for word in words)]
-    model = tools["write_bert"](tmp_path / "bert")
+    known = [*chatter.FILLERS, *(word for words in chatter.WORDS.values() for word in words)]
+    model = write_bert(tmp_path / "bert", words=known)
     student = {
         "kind": "finetune",
         "model": str(model),
@@ -201,7 +199,7 @@ def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
         "learning_rate": 1e-3,
         "batch_size": 8,
     }
-    found = run(PARTS.make_study(tmp_path, axes={"temperature": [0.3]}, curations={}, replicates=1, student=student, student_seeds=2))
+    found = run(chatter.make_study(tmp_path, axes={"temperature": [0.3]}, curations={}, replicates=1, student=student, student_seeds=2))
     (cell,) = found["cells"]
     assert cell["status"] == "done", cell["error"]
     accuracy = cell["student"]["seeds"]["accuracy"]
@@ -214,7 +212,7 @@ def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
 def test_options_that_never_act_are_said(run: Run, tmp_path: Path) -> None:
     """One round: no suppression yet. And greedy decoding makes every replicate the same."""
     rounds = {"rounds": {"min_requests": 1000}}
-    found = run(PARTS.make_study(tmp_path, run=rounds, axes={"suppression": ["off", "label"]}, curations={}, replicates=1))
+    found = run(chatter.make_study(tmp_path, run=rounds, axes={"suppression": ["off", "label"]}, curations={}, replicates=1))
     said = "(suppression off) and (suppression label) made the very same texts: the option never came to act"
     assert any(warning.startswith(said) for warning in found["warnings"])
 
@@ -246,7 +244,7 @@ def test_a_second_call_does_nothing_and_says_the_same(
     finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("variegate.pipeline.comparison.real.train_student", lambda *_, **__: pytest.fail("a student was trained"))
-    backend, started = PARTS.WordyBackend(), []
+    backend, started = chatter.wordy_engine(), []
     study = copied()
     before = {path: path.stat().st_mtime_ns for path in Path(study.output).rglob("*") if path.is_file() and "best" not in path.parts}
     found = run(study, backend=backend, started=started)
@@ -259,7 +257,7 @@ def test_a_second_call_does_nothing_and_says_the_same(
 def test_a_new_option_makes_its_own_cells_alone(
     finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run
 ) -> None:
-    backend = PARTS.WordyBackend()
+    backend = chatter.wordy_engine()
     found = run(copied(axes={"temperature": [0.3, 1.0, 2.0], "curation": ["none", "lr"]}), backend=backend)
     assert {request.sampling.temperature for call in backend.calls for request in call} == {1.0}
     old = {cell["id"]: cell for cell in lasting(finished[1])["cells"]}
@@ -269,7 +267,7 @@ def test_a_new_option_makes_its_own_cells_alone(
 
 
 def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..., StudyConfig], run: Run) -> None:
-    study, backend = copied(), PARTS.WordyBackend()
+    study, backend = copied(), chatter.wordy_engine()
     larger = {**study.run.model_dump(mode="json"), "target": {"per_label": 10}}
     found = run(copied(run=larger), backend=backend)
     assert {cell["n"] for cell in found["cells"]} == {30}
@@ -277,7 +275,7 @@ def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..
 
 
 def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Callable[..., StudyConfig], run: Run) -> None:
-    watcher, backend = Watcher(), PARTS.WordyBackend()
+    watcher, backend = Watcher(), chatter.wordy_engine()
     study = copied(curations={"lr": {"stages": [{"kind": "label_replacement", "labels": "oracle", "inspected": "all"}]}})
     found = run(study, backend=backend, watcher=watcher)
     assert backend.calls == []
@@ -289,7 +287,7 @@ def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Calla
 
 
 def test_runs_are_found_again_when_axes_are_renamed(copied: Callable[..., StudyConfig], run: Run) -> None:
-    backend, watcher = PARTS.WordyBackend(), Watcher()
+    backend, watcher = chatter.wordy_engine(), Watcher()
     heat = {"cold": {"decoding.temperature": 0.3}, "hot": {"decoding.temperature": 2.0}}
     found = run(copied(axes={"heat": heat, "curation": ["none", "lr"]}), backend=backend, watcher=watcher)
     assert backend.calls == []
@@ -300,8 +298,8 @@ def test_runs_are_found_again_when_axes_are_renamed(copied: Callable[..., StudyC
 
 def test_one_engine_serves_all_runs_of_a_model(run: Run, tmp_path: Path) -> None:
     started: list[Any] = []
-    backend = PARTS.WordyBackend()
-    run(PARTS.make_study(tmp_path, axes={"suppression": ["off", "label"]}, curations={}, replicates=1), backend=backend, started=started)
+    backend = chatter.wordy_engine()
+    run(chatter.make_study(tmp_path, axes={"suppression": ["off", "label"]}, curations={}, replicates=1), backend=backend, started=started)
     assert len(started) == 1
     assert backend.biases[-1] == {}
 
@@ -317,11 +315,11 @@ def test_another_study_in_the_folder_is_refused(copied: Callable[..., StudyConfi
 
 @pytest.mark.parametrize("stop", [1, 5])
 def test_stopped_while_generating_it_goes_on(finished: tuple[StudyConfig, dict[str, Any]], run: Run, tmp_path: Path, stop: int) -> None:
-    study = PARTS.make_study(tmp_path)
+    study = chatter.make_study(tmp_path)
     with pytest.raises(Interrupted, match="Run the same command again to go on"):
-        run(study, backend=PARTS.WordyBackend(fail_at=stop))
+        run(study, backend=chatter.wordy_engine(fail_at=stop))
     assert not (Path(study.output) / "study.json").exists()
-    rest = PARTS.WordyBackend()
+    rest = chatter.wordy_engine()
     assert lasting(run(study, backend=rest)) == lasting(finished[1])
     assert len(rest.calls) == 8 - (stop - 1)  # two rounds a run
 
@@ -352,17 +350,10 @@ def test_stopped_while_scoring_it_goes_on(
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
-    """os._exit just before a rename, replace or fsync: in a run, in the oracle, in a curation, in the scores. See crash_script.py."""
-    script = Path(__file__).with_name("crash_script.py")
-
-    def go(name: str, stop: int) -> int:
-        command = [sys.executable, str(script), str(tmp_path / name), str(stop)]
-        return subprocess.run(command, check=False, timeout=300, stderr=subprocess.DEVNULL).returncode
-
-    assert go("whole", 0) == 0
-    assert [go("broken", stop) for stop in (41, 20, 25, 40)] == [9, 9, 9, 9]
-    assert len(list((tmp_path / "broken").rglob(".*.tmp"))) >= 1
-    assert go("broken", 0) == 0
+    """kill -9 just before a rename, replace or fsync: in a run, in the oracle, in a curation, in the scores. See crash_script.py."""
+    done = run_script(Path(__file__).with_name("crash_script.py"), tmp_path, 41, 20, 25, 40)
+    assert (done["whole"], done["killed"], done["broken"]) == (0, [KILLED] * 4, 0)
+    assert done["left"] >= 1
     found = [lasting(json.loads((tmp_path / name / "study" / "study.json").read_bytes())) for name in ("whole", "broken")]
     assert found[0] == found[1]
     assert not list((tmp_path / "broken").rglob(".*.tmp"))
@@ -372,8 +363,8 @@ def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(run: Run, tmp_path: Path) -> None:
-    study = PARTS.make_study(tmp_path)
-    found = run(study, backend=PARTS.WordyBackend(fail_for=2.0, error=BackendError("the engine broke")))
+    study = chatter.make_study(tmp_path)
+    found = run(study, backend=chatter.wordy_engine(fail_for=2.0, error=BackendError("the engine broke")))
     failed = [cell for cell in found["cells"] if cell["status"] == "failed"]
     assert [(cell["axes"]["temperature"], cell["error"]) for cell in failed] == [("2", "the engine broke")] * 4
     assert all(cell["student"] is None and cell["n"] is None for cell in failed)
@@ -433,13 +424,13 @@ def test_a_fault_of_our_own_is_kept_with_its_traceback(
 
 
 def test_without_test_data_students_have_nothing_to_be_judged_by(run: Run, tmp_path: Path) -> None:
-    data = PARTS.write_data(tmp_path)
-    study = PARTS.make_study(tmp_path, {"train": data["train"]})
+    data = chatter.write_data(tmp_path)
+    study = chatter.make_study(tmp_path, {"train": data["train"]})
     with pytest.raises(
         UsageError, match=r"task 'chatter' has no data\.test, and the students' accuracy is measured on it.*`student: null`"
     ):
         run(study)
-    found = run(PARTS.make_study(tmp_path, {"train": data["train"]}, student=None, replicates=1))
+    found = run(chatter.make_study(tmp_path, {"train": data["train"]}, student=None, replicates=1))
     assert {cell["status"] for cell in found["cells"]} == {"done"}
     assert all(cell["student"] is None and cell["label_accuracy"] is not None for cell in found["cells"])
     assert (found["best"], found["real"], found["regression"], found["pareto"]) == (None, None, None, [])
@@ -448,10 +439,10 @@ def test_without_test_data_students_have_nothing_to_be_judged_by(run: Run, tmp_p
 
 
 def test_without_train_data_label_accuracy_is_null_and_said(run: Run, tmp_path: Path) -> None:
-    data = PARTS.write_data(tmp_path)
+    data = chatter.write_data(tmp_path)
     with pytest.raises(UsageError, match=r"curation 'lr' takes labels from an oracle, which learns from data\.train"):
-        run(PARTS.make_study(tmp_path, {"test": data["test"]}))
-    found = run(PARTS.make_study(tmp_path, {"test": data["test"]}, axes={"temperature": [0.3, 2]}, replicates=1))
+        run(chatter.make_study(tmp_path, {"test": data["test"]}))
+    found = run(chatter.make_study(tmp_path, {"test": data["test"]}, axes={"temperature": [0.3, 2]}, replicates=1))
     for cell in found["cells"]:
         assert cell["label_accuracy"] is None
         assert set(cell["similarity"].values()) == {None}
@@ -466,10 +457,10 @@ def test_without_train_data_label_accuracy_is_null_and_said(run: Run, tmp_path: 
     ("test", "", "holds no record"),
 ])  # fmt: skip
 def test_bad_real_data_is_refused_before_anything_is_made(run: Run, tmp_path: Path, split: str, content: str | None, says: str) -> None:
-    study = PARTS.make_study(tmp_path)
+    study = chatter.make_study(tmp_path)
     path = tmp_path / f"{split}.jsonl"
     path.unlink() if content is None else path.write_text(content)
-    backend = PARTS.WordyBackend()
+    backend = chatter.wordy_engine()
     with pytest.raises(UsageError) as caught:
         run(study, backend=backend)
     assert says in str(caught.value)
@@ -479,7 +470,7 @@ def test_bad_real_data_is_refused_before_anything_is_made(run: Run, tmp_path: Pa
 def test_cells_of_another_task_are_refused(run: Run, tmp_path: Path) -> None:
     axes = {"task": {"same": {}, "other": {"task.labels": {"a": {"phrase": "p", "description": "d"}}}}}
     with pytest.raises(ConfigError, match=r"task other: has other labels or real data than the study's run"):
-        run(PARTS.make_study(tmp_path, axes=axes, curations={}))
+        run(chatter.make_study(tmp_path, axes=axes, curations={}))
 
 
 # -- the best recipe -------------------------------------------------------------------------------------------
@@ -495,7 +486,7 @@ def test_the_best_recipe_is_ready_to_run_and_makes_what_it_promises(copied: Call
     ]
     config = load_run(Path(best["run"]), [f"output={tmp_path / 'again'}"])
     assert "# The best recipe of study small: the highest mean student accuracy" in Path(best["run"]).read_text()
-    generate(config, start=lambda _: PARTS.WordyBackend())
+    generate(config, start=lambda _: chatter.wordy_engine())
     first = Path(study.output) / "runs" / "temperature-0.3_r0"
     assert (tmp_path / "again" / "records.jsonl").read_bytes() == (first / "records.jsonl").read_bytes()
     curate(RunFolder(tmp_path / "again"), load_curation(best["curation"]), "lr")

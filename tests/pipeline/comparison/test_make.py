@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support import chatter
+from tests.support.engine import FakeEngine
 from variegate.config.study import StudyConfig
 from variegate.errors import BackendError, Interrupted, VariegateError
 from variegate.pipeline.comparison import engine, make
@@ -18,9 +18,7 @@ from variegate.pipeline.comparison.make import Made, make_all
 from variegate.pipeline.comparison.places import Place, places_of
 from variegate.pipeline.comparison.real import Encoders, RealData
 from variegate.pipeline.generate import generate
-from variegate.records import Completion
 
-PARTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("study_parts.py"))))
 RELABEL = {"kind": "relabel"}
 OTHER = {"kind": "relabel", "model": {"name": "other", "path": "/nowhere"}, "backend": "vllm"}
 AUDIT = {"kind": "audit"}
@@ -44,7 +42,7 @@ def study(tmp_path: Path) -> Callable[..., StudyConfig]:
     def make(**stages: Sequence[dict[str, Any]]) -> StudyConfig:
         curations = {name: {"stages": list(each)} for name, each in stages.items()}
         axes = {"temperature": [0.3, 2.0], "curation": ["none", *curations]}
-        return PARTS.make_study(tmp_path, axes=axes, curations=curations, replicates=1)
+        return chatter.make_study(tmp_path, axes=axes, curations=curations, replicates=1)
 
     return make
 
@@ -105,7 +103,7 @@ def test_another_engine_comes_after_all_runs_and_several_are_left_to_curate(stud
 
 def test_two_models_have_a_worker_each(tmp_path: Path, made: Make) -> None:
     axes = {"engine": {"a": {}, "b": {"model.engine.max_num_seqs": 8}}}
-    _, workers, _ = made(PARTS.make_study(tmp_path, axes=axes, curations={}, replicates=2))
+    _, workers, _ = made(chatter.make_study(tmp_path, axes=axes, curations={}, replicates=2))
     assert workers == [["engine-a_r0", "engine-a_r1"], ["engine-b_r0", "engine-b_r1"]]
 
 
@@ -114,7 +112,7 @@ def test_answers_that_are_there_need_no_engine(study: Callable[..., StudyConfig]
     small = study(ask=[RELABEL])
     for place in places_of(small):
         if place.curation is None:
-            generate(place.run, start=lambda _: PARTS.WordyBackend())
+            generate(place.run, start=lambda _: chatter.wordy_engine())
     _, workers, curated = made(small)
     assert curated == ["temperature-0.3_r0+ask", "temperature-2_r0+ask"]
     assert workers == [["temperature-0.3_r0+ask", "temperature-2_r0+ask"]]
@@ -178,7 +176,7 @@ def jobs_of(study: StudyConfig) -> list[Job]:
 def test_the_worker_tells_of_each_job_and_does_the_next(study: Callable[..., StudyConfig]) -> None:
     messages: list[tuple[Any, ...]] = []
     small = study()
-    backend = PARTS.WordyBackend(fail_for=0.3, error=BackendError("broke"))
+    backend = chatter.wordy_engine(fail_for=0.3, error=BackendError("broke"))
     work(messages.append, [Job(place.run_id, place.run) for place in places_of(small)], small, start=lambda _: backend)
     told = [message for message in messages if message[0] in ("begin", "end")]
     assert told == [
@@ -207,19 +205,12 @@ def test_an_engine_that_cannot_start_is_tried_once(study: Callable[..., StudyCon
 def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
     study: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed: list[int] = []
-    engines: list[Any] = []
-
-    class Own(PARTS.WordyBackend):  # type: ignore[misc]
-        def _answer(self, request: Any) -> Any:
-            return super()._answer(request) if request.label else Completion(request.key, "", (), "length", 1)
-
-        def close(self) -> None:
-            closed.append(engines.index(self))
+    engines: list[FakeEngine] = []
 
     def start_backend(name: str, model: Any, *, batch_size: int) -> Any:
+        assert all(engine.closed for engine in engines)
         # the first one warms up and breaks at its first real call
-        engines.append(Own(fail_at=None if engines else 2, error=BackendError("broke")))
+        engines.append(chatter.wordy_engine(lent=False, fail_at=None if engines else 2, error=BackendError("broke")))
         return engines[-1]
 
     monkeypatch.setattr(engine, "start_backend", start_backend)
@@ -227,18 +218,14 @@ def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
     small = study()
     work(messages.append, [Job(place.run_id, place.run) for place in places_of(small)], small)
     assert [message[2] for message in messages if message[0] == "end"] == ["broke", None]
-    assert closed == [0, 1]
+    assert [engine.closed for engine in engines] == [True, True]
     assert [len(engine.calls[0]) for engine in engines] == [8, 8]
 
 
 def test_a_run_that_keeps_nothing_is_an_error(study: Callable[..., StudyConfig]) -> None:
-    class Mute(PARTS.WordyBackend):  # type: ignore[misc]
-        def _answer(self, request: Any) -> Any:
-            completion = super()._answer(request)
-            return type(completion)(request.key, " ", (1,), "stop", 7)
-
+    mute = FakeEngine(write=lambda *_: " ", lent=True)
     messages: list[tuple[Any, ...]] = []
-    work(messages.append, jobs_of(study())[:1], study(), start=lambda _: Mute())
+    work(messages.append, jobs_of(study())[:1], study(), start=lambda _: mute)
     (error,) = [message[2] for message in messages if message[0] == "end"]
     assert error is not None
     assert error.startswith("no text was kept of 72 requested (72 empty)")

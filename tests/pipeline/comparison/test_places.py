@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support import chatter
 from variegate.errors import ConfigError, UsageError
 from variegate.pipeline.comparison.places import places_of, runs_of
 
-PARTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("study_parts.py"))))
-
 
 def names(tmp_path: Path, **parts: Any) -> list[str]:
-    return [place.run_id for place in runs_of(places_of(PARTS.make_study(tmp_path, curations={}, replicates=1, **parts)))]
+    return [place.run_id for place in runs_of(places_of(chatter.make_study(tmp_path, curations={}, replicates=1, **parts)))]
 
 
 def test_a_cells_name_says_its_options(tmp_path: Path) -> None:
-    places = places_of(PARTS.make_study(tmp_path))
+    places = places_of(chatter.make_study(tmp_path))
     assert [place.id for place in places][:4] == [
         "temperature-0.3_r0+none", "temperature-0.3_r1+none", "temperature-0.3_r0+lr", "temperature-0.3_r1+lr"]  # fmt: skip
     assert places[0].folder == tmp_path / "study" / "runs" / "temperature-0.3_r0"
     assert len(runs_of(places)) == 4
     assert names(tmp_path, axes={}) == ["r0"]
-    (place,) = places_of(PARTS.make_study(tmp_path, axes={}, curations={}, replicates=1))
+    (place,) = places_of(chatter.make_study(tmp_path, axes={}, curations={}, replicates=1))
     assert place.id == "r0"  # no `+` without a curation axis
 
 
@@ -59,7 +56,7 @@ def test_names_stay_when_an_option_is_added(tmp_path: Path) -> None:
 def test_curations_whose_names_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
     curations = {name: {"stages": [{"kind": "denoise", "keep": keep}]} for name, keep in (("a", 0.5), ("A", 0.6))}
     with pytest.raises(ConfigError, match=r"two cells have the name 'temperature-0.3_r0\+a': rename an option"):
-        places_of(PARTS.make_study(tmp_path, axes={"temperature": [0.3], "curation": ["a", "A"]}, curations=curations))
+        places_of(chatter.make_study(tmp_path, axes={"temperature": [0.3], "curation": ["a", "A"]}, curations=curations))
 
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_made(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support import chatter
 from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
 from variegate.errors import UsageError
@@ -19,23 +18,22 @@ from variegate.pipeline.comparison.real import Encoders, LazyStudent, RealData, 
 from variegate.pipeline.comparison.score import mean_evaluation, shown
 from variegate.students.data import LabelledTexts
 
-PARTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("study_parts.py"))))
 STOPS_EARLY = FinetunedStudentConfig(kind="finetune", patience=2)
 
 
 def real_data(tmp_path: Path, **parts: Any) -> RealData:
-    study = PARTS.make_study(tmp_path, **parts)
+    study = chatter.make_study(tmp_path, **parts)
     return RealData(study, Path(study.output), Encoders(study.encoder), lambda *_: None)
 
 
 def cell_texts() -> LabelledTexts:
     texts = tuple(f"text {number}" for number in range(60))
-    labels = tuple(PARTS.LABELS[number % 3] for number in range(60))
+    labels = tuple(chatter.LABELS[number % 3] for number in range(60))
     return LabelledTexts(texts, labels, texts, "cell")
 
 
 def add_dev(tmp_path: Path) -> dict[str, str]:
-    data = PARTS.write_data(tmp_path)
+    data = chatter.write_data(tmp_path)
     rows = [
         {"text": "a brand new day", "label": "weather"},
         {"text": "my TEXT 5", "label": "money"},
@@ -50,7 +48,7 @@ def test_a_student_that_stops_early_stops_on_a_tenth_of_its_own_texts(tmp_path: 
     train, dev = real.with_dev(STOPS_EARLY, texts, seed=1)
     assert dev is not None
     assert (len(train), len(dev)) == (54, 6)
-    assert Counter(dev.labels) == dict.fromkeys(PARTS.LABELS, 2)
+    assert Counter(dev.labels) == dict.fromkeys(chatter.LABELS, 2)
     assert not set(train.texts) & set(dev.texts)
     assert set(train.texts) | set(dev.texts) == set(texts.texts)
     assert real.with_dev(FinetunedStudentConfig(kind="finetune"), texts, seed=1) == (texts, None)
@@ -67,12 +65,12 @@ def test_or_on_the_tasks_dev_split(tmp_path: Path) -> None:
 
 
 def test_dev_real_needs_a_dev_split(tmp_path: Path) -> None:
-    study = PARTS.make_study(tmp_path, dev="real", student=STOPS_EARLY.model_dump())
+    study = chatter.make_study(tmp_path, dev="real", student=STOPS_EARLY.model_dump())
     with pytest.raises(UsageError, match=r"has no data\.dev, and the study says `dev: real`: name a file there, or set `dev: held_out`"):
         check_data(study)
     with pytest.raises(UsageError, match=r"has no data\.dev"):
         real_data(tmp_path, dev="real").with_dev(STOPS_EARLY, cell_texts(), seed=0)
-    check_data(PARTS.make_study(tmp_path, dev="real"))  # a student that does not stop early needs none
+    check_data(chatter.make_study(tmp_path, dev="real"))  # a student that does not stop early needs none
 
 
 @pytest.mark.parametrize(("config", "expected"), [
@@ -82,7 +80,7 @@ def test_who_needs_a_dev_split(config: Any, expected: bool) -> None:
 
 
 def test_a_lazy_student_is_trained_once_and_loaded_after(tmp_path: Path) -> None:
-    study = PARTS.make_study(tmp_path)
+    study = chatter.make_study(tmp_path)
     encoders = Encoders(study.encoder, Encoder(cache=tmp_path / "vectors"))
     first = RealData(study, Path(study.output), encoders, lambda *_: None)
     assert first.oracle is not None
@@ -92,7 +90,7 @@ def test_a_lazy_student_is_trained_once_and_loaded_after(tmp_path: Path) -> None
     assert again.oracle is not None
     again.oracle._make = lambda: pytest.fail("trained again")
     assert again.oracle.predict(["the cat our dog"]).labels == predicted == ("animals",)
-    assert again.oracle.labels == PARTS.LABELS
+    assert again.oracle.labels == chatter.LABELS
     assert not again.oracle.pairs
     assert isinstance(again.oracle, LazyStudent)
     assert len(list((Path(study.output) / "students").iterdir())) == 1
@@ -114,7 +112,7 @@ def test_what_asks_an_oracle(tmp_path: Path) -> None:
         "mine": [{"kind": "label_replacement", "labels": "inspected"}, {"kind": "audit"}],
         "scope": [{"kind": "audit"}, {"kind": "scope", "labels": "oracle"}],
     }
-    study = PARTS.make_study(tmp_path, axes={}, curations={name: {"stages": each} for name, each in stages.items()})
+    study = chatter.make_study(tmp_path, axes={}, curations={name: {"stages": each} for name, each in stages.items()})
     assert {name: asks_oracle(curation) for name, curation in study.curations.items()} == {"lr": True, "mine": False, "scope": True}
     real = RealData(study, Path(study.output), Encoders(study.encoder), lambda *_: None)
     assert real.oracle_of(study.curations["scope"]) is None  # it learns what is out of scope too: the curation trains its own

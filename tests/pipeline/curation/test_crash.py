@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.support.processes import kill_when
 from variegate.cli.main import main
 from variegate.config.load import load_curation
 from variegate.pipeline.curation.curate import curate
@@ -41,14 +40,9 @@ def test_a_killed_curation_goes_on_to_the_same_verdicts(curable_run: Callable[..
     curate(whole.folder, load_curation(str(file)), "mine", start=lambda _: nano_transformers)
 
     command = [sys.executable, "-m", "variegate.cli.main", "curate", str(broken.folder.path), str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder = broken.folder.path / "curations" / "mine"
     seen = folder / "001-relabel" / "observations"
-    deadline = time.monotonic() + 300
-    while not (seen / "000002.jsonl").is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill_when((seen / "000002.jsonl").is_file, command)
     finished = len(list(seen.glob("*.jsonl")))
     assert 3 <= finished < 31
     assert not (folder / "001-relabel" / "stage.json").exists()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.processes import run_script
 from variegate.config.curation import CurationConfig
 from variegate.errors import Interrupted, StoreError, UsageError, VariegateError
 from variegate.pipeline.curation.curate import config_text, curate
@@ -370,9 +369,6 @@ def test_the_configuration_reads_back() -> None:
 
 def test_killed_at_any_file_operation_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """Where it has set something aside before, too; and what is left half done is never taken for whole."""
-    script = Path(__file__).with_name("crash_script.py")
-    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_script(Path(__file__).with_name("crash_script.py"), tmp_path)
     assert found["killed"] > 20
     assert found["different"] == []

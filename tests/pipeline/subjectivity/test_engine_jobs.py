@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from tests.support.engine import FakeEngine
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError, UsageError
 from variegate.pipeline.subjectivity import engine_jobs
 from variegate.pipeline.subjectivity.engine_jobs import Job, run_jobs
+from variegate.records import Message
 
 
-class Engine:
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-        self.closed = False
-
-    def score(self, prompts: list[str], choices: list[str]) -> str:
-        if "bad" in prompts:
-            raise BackendError("too long")
-        self.calls.append((prompts, choices))
-        return f"{prompts}"
-
-    def close(self) -> None:
-        self.closed = True
+def weigh(messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+    (message,) = messages
+    if message.content == "bad":
+        raise BackendError("too long")
+    return [float(ord(message.content) - ord("a"))]
 
 
 def jobs(*names: str) -> list[Job]:
-    return [Job("score", ([name], ["A"]), about=name) for name in names]
+    return [Job("score", ([(Message("user", name),)], ["A"]), about=name) for name in names]
 
 
 @pytest.fixture(params=["here", "there"])
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`kept = run(engine, jobs)`"""
 
-    def call(engine: Engine, todo: list[Job]) -> list[tuple[str, str]]:
-        kept: list[tuple[str, str]] = []
+    def call(engine: FakeEngine, todo: list[Job]) -> list[tuple[str, Any]]:
+        kept: list[tuple[str, Any]] = []
 
-        def keep(job: Job, result: str) -> None:
-            kept.append((job.about, result))
+        def keep(job: Job, result: Any) -> None:
+            kept.append((job.about, result.tolist()))
 
         if request.param == "here":
             run_jobs(load_model("nano-llama"), "vllm", todo, keep, start=lambda: engine)  # type: ignore[arg-type, return-value]
@@ -54,14 +49,14 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_every_job_is_done_in_order(run: Any) -> None:
-    engine = Engine()
-    assert run(engine, jobs("a", "b", "c")) == [("a", "['a']"), ("b", "['b']"), ("c", "['c']")]
-    assert engine.calls == [(["a"], ["A"]), (["b"], ["A"]), (["c"], ["A"])]
+    engine = FakeEngine(weigh=weigh)
+    assert run(engine, jobs("a", "b", "c")) == [("a", [[0.0]]), ("b", [[1.0]]), ("c", [[2.0]])]
+    assert [(call.prompts[0][0].content, call.choices) for call in engine.scored] == [("a", (["A"],)), ("b", (["A"],)), ("c", (["A"],))]
 
 
 def test_what_the_engine_raises_comes_through(run: Any) -> None:
     with pytest.raises(BackendError, match="too long"):
-        run(Engine(), jobs("a", "bad"))
+        run(FakeEngine(weigh=weigh), jobs("a", "bad"))
 
 
 def test_without_a_job_no_engine_starts() -> None:

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.engine import FakeEngine
 from variegate.config import TaskConfig, load_model
 from variegate.errors import UsageError
 from variegate.metrics.bradley_terry import rank_tasks
 from variegate.pipeline.subjectivity.judge import JudgeSettings, judge_tasks
+from variegate.records import Message
 
 NAMES = ("news", "irony", "spam")
 WORTH = {"news": 2.0, "spam": 1.0, "irony": -3.0}  # how objective the scripted judge finds each
 
 
-class Judge:
-    """Log-odds of A: the worth of the task shown as A less that of B, and a liking for A."""
+def judging(liking: float = 0.0, worth: Mapping[str, float] = WORTH, fail_at: int | None = None) -> Any:
+    """An engine's log-odds of A: the worth of the task shown as A less that of B, and a liking for A."""
 
-    def __init__(self, liking: float = 0.0, worth: dict[str, float] = WORTH, fail_at: int | None = None) -> None:
-        self.liking, self.worth, self.fail_at = liking, worth, fail_at
-        self.prompts: list[str] = []
-        self.choices: list[str] = []
-        self.calls = 0
+    def weigh(messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        (message,) = messages
+        a, b = (next(name for name in NAMES if f"Task {letter}: Sort each {name} text" in message.content) for letter in "AB")
+        return [liking + worth[a], worth[b]]
 
-    def score(self, prompts: Sequence[Any], choices: Sequence[str]) -> np.ndarray:
-        self.calls += 1
-        if self.calls == self.fail_at:
-            raise KeyboardInterrupt
-        self.choices = list(choices)
-        rows = []
-        for (message,) in prompts:
-            self.prompts.append(message.content)
-            a, b = (next(name for name in NAMES if f"Task {letter}: Sort each {name} text" in message.content) for letter in "AB")
-            rows.append([self.liking + self.worth[a], self.worth[b]])
-        return np.array(rows)
+    return FakeEngine(weigh=weigh, fail_at=fail_at)
+
+
+def prompts_of(judge: FakeEngine) -> list[str]:
+    return [message.content for call in judge.scored for (message,) in call.prompts]
 
 
 @pytest.fixture
@@ -78,27 +73,28 @@ Start = Callable[[], Any]
 
 
 def test_both_orders_show_the_same_instances(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
-    judge = Judge()
+    judge = judging()
     found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judge)  # type: ignore[arg-type, return-value]
-    assert judge.choices == [" A", " B"]
-    assert len(judge.prompts) == 2 * 3 * 3
-    assert judge.calls == 5
-    for first, turned in zip(judge.prompts[::2], judge.prompts[1::2], strict=True):
+    prompts = prompts_of(judge)
+    assert {tuple(choices) for call in judge.scored for choices in call.choices} == {(" A", " B")}
+    assert len(prompts) == 2 * 3 * 3
+    assert len(judge.scored) == 5
+    for first, turned in zip(prompts[::2], prompts[1::2], strict=True):
         a, b = first.split("Task A: ")[1].split("\n\n")[:2]
         assert turned.split("Task A: ")[1].split("\n\n")[:2] == [b.removeprefix("Task B: "), f"Task B: {a}"]
         assert first.endswith("The more objective task is task")
         assert first.count('\n- "') == 6
         assert all(len(line) < 340 for line in first.splitlines()[2:])
-    assert "Sort each irony text into one of these categories: title p, title q." in judge.prompts[0]
-    assert " is title p" in judge.prompts[0]  # an instance of each label
-    assert " is title q" in judge.prompts[0]
-    assert len(set(judge.prompts)) == len(judge.prompts)  # other instances in each comparison
+    assert "Sort each irony text into one of these categories: title p, title q." in prompts[0]
+    assert " is title p" in prompts[0]  # an instance of each label
+    assert " is title q" in prompts[0]
+    assert len(set(prompts)) == len(prompts)  # other instances in each comparison
     assert found.tasks == ("irony", "news", "spam")
 
 
 @pytest.mark.parametrize("liking", [0.0, 0.5, -20.0])
 def test_a_liking_for_a_place_changes_no_vote(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path, liking: float) -> None:
-    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: Judge(liking))  # type: ignore[arg-type, return-value]
+    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judging(liking))  # type: ignore[arg-type, return-value]
     assert found.votes == (("news", "irony"),) * 3 + (("spam", "irony"),) * 3 + (("news", "spam"),) * 3
     assert [each.task for each in rank_tasks(found.votes).tasks] == ["news", "spam", "irony"]
     bias = found.source["position_bias"]
@@ -113,12 +109,12 @@ def test_a_liking_for_a_place_changes_no_vote(tasks: list[TaskConfig], settings:
 
 
 def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
-    whole = judge_tasks(tasks, settings, tmp_path / "whole", start=Judge)  # type: ignore[arg-type]
+    whole = judge_tasks(tasks, settings, tmp_path / "whole", start=judging)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda: Judge(fail_at=3))  # type: ignore[arg-type, return-value]
-    rest = Judge()
+        judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda: judging(fail_at=3))  # type: ignore[arg-type, return-value]
+    rest = judging()
     assert judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda: rest) == whole  # type: ignore[arg-type, return-value]
-    assert rest.calls == 3
+    assert len(rest.scored) == 3
     files = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} for name in ("whole", "stopped")]
     assert files[0] == files[1]
     lines = files[0]["votes.jsonl"].decode().splitlines()
@@ -127,11 +123,11 @@ def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settin
 
 def test_without_instances_no_data_is_needed(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     bare = [task.model_copy(update={"data": None}) for task in tasks]
-    judge = Judge()
+    judge = judging()
     judge_tasks(bare, JudgeSettings(load_model("nano-llama"), instances=0), tmp_path / "v", start=lambda: judge)  # type: ignore[arg-type, return-value]
-    assert "Instances" not in judge.prompts[0]
+    assert "Instances" not in prompts_of(judge)[0]
     with pytest.raises(UsageError, match=r"task 'irony': names no data\.train, so it has no instances to show") as error:
-        judge_tasks(bare[1:], settings, tmp_path / "w", start=Judge)  # type: ignore[arg-type]
+        judge_tasks(bare[1:], settings, tmp_path / "w", start=judging)  # type: ignore[arg-type]
     assert "--instances 0" in str(error.value)
 
 
@@ -142,9 +138,9 @@ def test_errors(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path
         ([], "no task: a comparison"),
     ):
         with pytest.raises(UsageError, match=said):
-            judge_tasks(given, settings, tmp_path / "v", start=Judge)  # type: ignore[arg-type]
+            judge_tasks(given, settings, tmp_path / "v", start=judging)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="nano-llama: finds both tasks of every pair equally likely"):
-        judge_tasks(tasks, settings, tmp_path / "v", start=lambda: Judge(worth=dict.fromkeys(NAMES, 0.0)))  # type: ignore[arg-type, return-value]
+        judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judging(worth=dict.fromkeys(NAMES, 0.0)))  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.slow

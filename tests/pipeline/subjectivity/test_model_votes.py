@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.engine import FakeEngine, Unserved
 from variegate.config import TaskConfig, load_model, load_task
 from variegate.errors import UsageError
 from variegate.pipeline.subjectivity.model_votes import VoteSettings, ask_model, collect_votes
-from variegate.records import Completion, Request
+from variegate.records import Request
 from variegate.store.texts import TextSet
 
 TEXTS = ("When will my card arrive?", "I lost my card", "how do I top up", "my PIN does not work", "When will my card arrive?")
 
 
-class Scripted:
-    """Answers by a function of the request; a call can be made to fail."""
+def scripted(answer: Callable[[Request], str], *, fail_at: int | None = None) -> Any:
+    """Answers by a function of the request."""
 
-    def __init__(self, answer: Callable[[Request], str], *, fail_at: int | None = None) -> None:
-        self.answer, self.fail_at = answer, fail_at
-        self.calls: list[list[Request]] = []
+    def write(request: Request, _: Any) -> str:
+        said = answer(request)
+        if said == "ERROR":
+            raise Unserved("prompt of 9 tokens is too long")
+        return said
 
-    def generate(self, requests: Sequence[Request], **_: Any) -> list[Completion]:
-        self.calls.append(list(requests))
-        if len(self.calls) == self.fail_at:
-            raise KeyboardInterrupt
-        out = []
-        for request in requests:
-            said = self.answer(request)
-            error = "prompt of 9 tokens is too long" if said == "ERROR" else None
-            out.append(Completion(request.key, "" if error else said, (), "error" if error else "stop", 9, error=error))
-        return out
+    return FakeEngine(write=write, fail_at=fail_at)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +46,7 @@ def texts_of(*texts: str, labels: tuple[str, ...] | None = None) -> TextSet:
 
 
 def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
-    engine = Scripted(lambda request: " location")
+    engine = scripted(lambda request: " location")
     found = collect_votes(TEXTS, task, settings, tmp_path / "v", start=lambda: engine)  # type: ignore[arg-type, return-value]
     assert found.labels == (("location",) * 3,) * 5
     assert [len(call) for call in engine.calls] == [2, 2, 1] * 3
@@ -68,7 +62,7 @@ def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path)
 
 
 def test_seeds_and_the_class_block(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
-    engines = [Scripted(lambda request: "location") for _ in range(2)]
+    engines = [scripted(lambda request: "location") for _ in range(2)]
     for place, (engine, changed) in enumerate(zip(engines, ({"seed": 0}, {"seed": 1, "class_block": False}), strict=True)):
         collect_votes(TEXTS, task, replace(settings, **changed), tmp_path / str(place), start=lambda engine=engine: engine)  # type: ignore[misc]
     assert engines[0].calls[0][0].seed != engines[1].calls[0][0].seed
@@ -76,7 +70,7 @@ def test_seeds_and_the_class_block(task: TaskConfig, settings: VoteSettings, tmp
 
 
 def test_more_votes_add_to_those_there(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
-    first, more = Scripted(lambda request: "location"), Scripted(lambda request: "human")
+    first, more = scripted(lambda request: "location"), scripted(lambda request: "human")
     collect_votes(TEXTS, task, settings, tmp_path, start=lambda: first)  # type: ignore[arg-type, return-value]
     found = collect_votes(TEXTS, task, replace(settings, votes=4), tmp_path, start=lambda: more)  # type: ignore[arg-type, return-value]
     assert len(more.calls) == 3
@@ -90,11 +84,11 @@ def test_a_stopped_job_goes_on_and_ends_the_same(task: TaskConfig, settings: Vot
     def answer(request: Request) -> str:
         return ("location", "human", "nonsense")[request.seed % 3]
 
-    collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: Scripted(answer))  # type: ignore[arg-type, return-value]
-    stopped = Scripted(answer, fail_at=fail_at)
+    collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: scripted(answer))  # type: ignore[arg-type, return-value]
+    stopped = scripted(answer, fail_at=fail_at)
     with pytest.raises(KeyboardInterrupt):
         collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: stopped)  # type: ignore[arg-type, return-value]
-    rest = Scripted(answer)
+    rest = scripted(answer)
     collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: rest)  # type: ignore[arg-type, return-value]
     assert len(rest.calls) == 9 - (fail_at - 1)
     assert files(tmp_path / "whole") == files(tmp_path / "stopped")
@@ -105,7 +99,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_other_texts_are_not_mixed_in(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
-    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: Scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
+    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
     with pytest.raises(UsageError, match=r"asked otherwise \(texts was"):
         collect_votes(TEXTS[:2], task, settings, tmp_path, start=lambda: pytest.fail("asked"))
 
@@ -113,7 +107,7 @@ def test_other_texts_are_not_mixed_in(task: TaskConfig, settings: VoteSettings, 
 def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     """What names no label is no vote: the text has fewer."""
     said = iter(["location", "ERROR", "nonsense", "ERROR"] * 2 + ["LOCATION", "ERROR", "bah", "human"])
-    engine = Scripted(lambda request: next(said))
+    engine = scripted(lambda request: next(said))
     items, about = ask_model(
         texts_of(*"abcd", labels=("location",) * 4), task, settings, tmp_path, start=lambda: engine  # type: ignore[arg-type, return-value]
     )  # fmt: skip
@@ -130,7 +124,7 @@ def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_pat
 @pytest.mark.parametrize(("answer", "said"), [("bah", "they begin 'bah'"), ("ERROR", "all 6 failed, the first: prompt of 9")])
 def test_answers_that_name_no_label_at_all(task: TaskConfig, settings: VoteSettings, tmp_path: Path, answer: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"none of its 6 answers names a label of task 'trec6': {said}"):
-        ask_model(texts_of("a", "b"), task, settings, tmp_path, start=lambda: Scripted(lambda _: answer))  # type: ignore[arg-type, return-value]
+        ask_model(texts_of("a", "b"), task, settings, tmp_path, start=lambda: scripted(lambda _: answer))  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.slow

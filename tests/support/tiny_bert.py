@@ -1,8 +1,9 @@
-"""A tiny BERT with random weights, and texts for it. Imported by the tests here and by the processes they start."""
+"""A tiny BERT with random weights, and texts for it. Imported by tests and by the processes they start."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 WORDS = [
@@ -40,13 +41,13 @@ def make_texts(count: int, seed: int = 0) -> list[str]:
     return list(texts)
 
 
-def write_bert(folder: Path, *, seed: int = 0, padding_side: str = "right") -> Path:
-    """A plain Transformers folder: safetensors, a word-level tokenizer, no word of sentence embeddings."""
+def write_bert(folder: Path, *, seed: int = 0, padding_side: str = "right", words: Sequence[str] = WORDS) -> Path:
+    """A plain Transformers folder: safetensors, a word-level tokenizer that knows `words`, no word of sentence embeddings."""
     import torch
     import transformers
 
     folder.mkdir(parents=True)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     tokenizer = transformers.BertTokenizer(
         vocab={word: index for index, word in enumerate(vocabulary)}, model_max_length=24, padding_side=padding_side

@@ -1,20 +1,20 @@
 """A small study that the tests of `compare` share: texts whose wording shows their label, the more so the lower the temperature.
 
-The backend writes a label's own words; from each word on, with a chance that grows with the temperature, another label's.
+The engine writes a label's own words; from each word on, with a chance that grows with the temperature, another label's.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.engine import FakeEngine
 from variegate.config.resources import asset
 from variegate.config.study import StudyConfig
-from variegate.inference.backend import EngineInfo
-from variegate.records import Completion, Request
+from variegate.records import Request
 
 LABELS = ("animals", "money", "weather")
 WORDS = {
@@ -31,31 +31,14 @@ def write_text(rng: random.Random, label: str, *, noise: float) -> str:
     return " ".join(f"{rng.choice(FILLERS)} {word}" for word in rng.sample(WORDS[own], 4))
 
 
-class WordyBackend:
-    """fail_at: the call of `generate` that raises `error`, from 1. fail_for: raises for requests of this temperature."""
+def write_remark(request: Request, rng: random.Random) -> str:
+    """What the engine writes; a request of no label is one that warms it up."""
+    return write_text(rng, request.label, noise=request.sampling.temperature / 3) if request.label else "warm"
 
-    info = EngineInfo("scripted", "1", "cpu", "", "float32", 1024, 4096)
 
-    def __init__(self, *, fail_at: int | None = None, error: BaseException | None = None, fail_for: float | None = None) -> None:
-        self.fail_at, self.error, self.fail_for = fail_at, error or KeyboardInterrupt(), fail_for
-        self.calls: list[list[Request]] = []
-        self.biases: list[dict[str, Any]] = []
-
-    def generate(self, requests: Sequence[Request], *, logprobs: bool = False, on_progress: Any = None) -> list[Completion]:
-        self.calls.append(list(requests))
-        if len(self.calls) == self.fail_at or (self.fail_for is not None and requests[0].sampling.temperature == self.fail_for):
-            raise self.error
-        return [self._answer(request) for request in requests]
-
-    def _answer(self, request: Request) -> Completion:
-        text = write_text(random.Random(request.seed), request.label, noise=request.sampling.temperature / 3)
-        return Completion(request.key, text, tuple(range(len(text.split()))), "stop", 7)
-
-    def set_bias(self, bias: Mapping[str, Any]) -> None:
-        self.biases.append(dict(bias))
-
-    def close(self) -> None:
-        raise AssertionError("an engine that the caller made is the caller's to close")
+def wordy_engine(*, fail_for: float | None = None, lent: bool = True, **options: Any) -> FakeEngine:
+    """fail_for: raises for requests of this temperature."""
+    return FakeEngine(write=write_remark, fail_when=lambda request: request.sampling.temperature == fail_for, lent=lent, **options)
 
 
 def write_data(folder: Path) -> dict[str, str]:
