@@ -32,7 +32,7 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {hints.get(error.errno or 0, f'cannot be written: {error}')}") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -61,7 +61,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -86,15 +86,15 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
                 shutil.rmtree(old)
             else:
                 temporary.rename(folder)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
-        _sync_folder(path)  # a file's contents too
-    _sync_folder(folder)
+        sync_folder(path)  # a file's contents too
+    sync_folder(folder)
 
 
 def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *, replace: bool = False) -> None:
