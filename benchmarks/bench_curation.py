@@ -172,7 +172,7 @@ def accuracy(judgement: Judgement, items: Items) -> float:
 
 def relabel(texts: int, repeats: int, cases: Sequence[str]) -> dict[str, Any]:
     encoder = Encoder()
-    backend = start_backend("vllm", load_model("nano-llama"))
+    backend = start_backend(load_model("nano-llama"))
     out = {}
     try:
         for name in cases:

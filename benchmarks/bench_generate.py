@@ -183,7 +183,8 @@ def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
 def against_transformers(backend: VllmBackend, model: ModelConfig, repeats: int, sizes: Sequence[int]) -> dict[str, Any]:
     """records/s of 64 new tokens, the transformers backend at each batch size; its best counts."""
     requests = fixed_requests(512, max_tokens=64)
-    others = {size: start_backend("transformers", model, batch_size=size) for size in sizes}
+    engines = {size: model.engine.model_copy(update={"backend": "transformers", "batch_size": size}) for size in sizes}
+    others = {size: start_backend(model.model_copy(update={"engine": engine})) for size, engine in engines.items()}
 
     def rate(engine: Any) -> float:
         _, seconds = harness.timed(lambda: engine.generate(requests))
@@ -239,7 +240,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = llama_7b(folder / "llama-2-7b") if args.gpu else load_model("nano-llama")
-        backend = start_backend("vllm", model)
+        backend = start_backend(model)
         assert isinstance(backend, VllmBackend)
         sizes = (64, 128, 256) if args.gpu else (32, 64, 128, 256)
         sections = {

@@ -110,7 +110,7 @@ def main() -> None:
     tasks = [load_task(name) for name in TASKS]
     students = {task.name: Student(task, args.data, encoder) for task in tasks}
     model = load_model(args.model)
-    backend = start_backend("vllm", model)
+    backend = start_backend(model)
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             measure(model, task, form, temperature, students[task.name], backend, args.per_task, Path(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -69,9 +70,8 @@ def started(backend: str, model: str, *, separate_process: bool = False) -> Iter
     from variegate.config import load_model
     from variegate.inference.start import start_backend
 
-    config = load_model(model)
-    engine = config.engine.model_copy(update={"separate_process": separate_process})
-    running = start_backend(backend, config.model_copy(update={"engine": engine}), batch_size=16)
+    settings = {"backend": backend, "batch_size": 16, "separate_process": separate_process}
+    running = start_backend(load_model(model, [f"engine.{name}={json.dumps(value)}" for name, value in settings.items()]))
     yield running
     running.close()
 

@@ -27,8 +27,7 @@ labels:
 """
 RUN = """\
 task: calls.yaml
-model: nano-llama
-backend: transformers
+model: {name: nano-llama, path: "asset:nano-llama", engine: {backend: transformers, dtype: float32, max_model_len: 1024}}
 strategy: {kind: zero_shot, form: chung}
 decoding: {max_tokens: 24, temperature: 0.9}
 duplicates: {near: null}

@@ -8,7 +8,13 @@ from click.testing import CliRunner, Result
 
 from variegate.cli.main import main
 
-RUN = "task: subj\nmodel: nano-llama\nbackend: transformers\nstrategy: {kind: zero_shot, form: chung}\ndecoding: {max_tokens: 20}\ntarget: {per_label: 4}\n"
+RUN = """\
+task: subj
+model: {name: nano-llama, path: "asset:nano-llama", engine: {backend: transformers, dtype: float32, max_model_len: 1024}}
+strategy: {kind: zero_shot, form: chung}
+decoding: {max_tokens: 20}
+target: {per_label: 4}
+"""
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_tasks(votes: Path, tmp_path: Path) -> None:
 
 
 def test_votes_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_jobs(model: Any, backend: str, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
+    def run_jobs(model: Any, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
         for job in jobs:
             (requests,) = job.arguments
             keep(job, [Completion(each.key, " objective" if each.seed % 3 else " subjective", (), "stop", 5) for each in requests])
@@ -181,7 +181,7 @@ def test_votes_of_a_model_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_model_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
 
-    def run_jobs(model: Any, backend: str, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
+    def run_jobs(model: Any, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
         for job in jobs:
             worth = {"question": 3.0, "sentence from a movie review": 1.0, "movie review": 0.0}
             shown = [

@@ -22,7 +22,7 @@ stages:
   - kind: relabel
     model: nano-llama
   - kind: relabel
-    backend: transformers
+    chunk: 512
 """
 
 

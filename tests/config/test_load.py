@@ -141,9 +141,9 @@ def test_models_by_folder_file_and_hub_id(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "m.yaml").write_text("name: mine\npath: weights\ntokenizer: weights\nchat: true\n")
     folder = str((tmp_path / "weights").resolve())
-    assert load_model("weights", tmp_path).path == folder
+    assert load_model("weights", base=tmp_path).path == folder
     assert load_model(folder).name == "weights"
-    mine = load_model("m.yaml", tmp_path)
+    mine = load_model("m.yaml", base=tmp_path)
     assert (mine.name, mine.path, mine.tokenizer, mine.chat) == ("mine", folder, folder, True)
     hub = load_model("meta-llama/Llama-2-7b-hf")
     assert (hub.name, hub.path) == ("meta-llama--Llama-2-7b-hf", "meta-llama/Llama-2-7b-hf")

@@ -20,6 +20,8 @@ def test_engine_extra_may_not_take_a_field_of_its_own() -> None:
         {"gpu_memory_utilization": float("nan")},
         {"tensor_parallel_size": 0},
         {"dtype": "int8"},
+        {"backend": "llama.cpp"},
+        {"batch_size": 0},
         {"max_model_len": 3},
     ],
 )

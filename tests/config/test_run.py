@@ -54,7 +54,6 @@ def test_few_shot_needs_data_or_no_seeds(value: Value) -> None:
         {"target": {"max_attempts": 0.5}},
         {"rounds": {"calls": 0}},
         {"duplicates": {"near": 0}},
-        {"backend": "llama.cpp"},
         {"seed": -1},
     ],
 )

@@ -29,7 +29,7 @@ def test_a_folder_that_is_not_there(path: str) -> None:
     with pytest.raises(UsageError, match="no folder"):
         check_model_path(ModelConfig(name="m", path=path))
     with pytest.raises(UsageError, match="no folder"):
-        start_backend("vllm", ModelConfig(name="m", path=path))  # before any engine is imported
+        start_backend(ModelConfig(name="m", path=path))  # before any engine is imported
 
 
 @pytest.mark.parametrize(("prompt", "new", "limit", "fits"), [(6, 4, 10, True), (7, 4, 10, False), (0, 10, 10, True), (1, 10, 10, False)])
@@ -76,12 +76,6 @@ def test_unserved() -> None:
         5,
         "why",
     )
-
-
-def test_an_unknown_backend(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(BackendError, match="expected 'vllm' or 'transformers'"):
-        start_backend("llama.cpp", ModelConfig(name="m", path=str(tmp_path)))
 
 
 def test_usage_adds_up() -> None:

@@ -138,7 +138,7 @@ def test_soft_prompts_stand_before_the_prompt(backend: Any) -> None:
     drawn = [embeddings[torch.randint(len(embeddings), (length,), generator=generator)] for length in (1, 20, 5, 20)]
     prefixes = dict(zip([request.key for request in requests], [*drawn[:3], None, drawn[3], None], strict=True))
     if backend.info.name == "vllm" and not backend.prompts.encoder_decoder:
-        with pytest.raises(BackendError, match=r"soft prompts: .* use backend: transformers"):
+        with pytest.raises(BackendError, match=r"soft prompts: .* use engine.backend: transformers"):
             backend.generate(requests, prefixes=lambda request: prefixes[request.key])
         return
     before = backend.usage

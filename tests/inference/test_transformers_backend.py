@@ -23,7 +23,7 @@ from variegate.records import Message, Request, Sampling
 
 @pytest.fixture(scope="module")
 def nano() -> Iterator[Any]:
-    backend = start_backend("transformers", load_model("nano-llama"), batch_size=100)
+    backend = start_backend(load_model("nano-llama", ["engine.backend=transformers", "engine.batch_size=100"]))
     yield backend
     backend.close()
 
@@ -103,7 +103,7 @@ def test_progress_sums_to_the_rows_served(nano: Any) -> None:
 )
 def test_engine_arguments_it_cannot_keep_are_refused(engine: dict[str, Any]) -> None:
     model = ModelConfig.model_validate({"name": "n", "path": str(asset("nano-llama")), "engine": engine})
-    with pytest.raises(BackendError, match="use backend: vllm"):
+    with pytest.raises(BackendError, match=r"use engine\.backend: vllm"):
         TransformersBackend(model)
 
 
@@ -137,8 +137,8 @@ def test_scores_of_a_prompt_too_long_are_refused(nano: Any) -> None:
 @pytest.fixture(scope="module")
 def tiny_t5(make_tiny_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = make_tiny_t5(tmp_path_factory.mktemp("models") / "t5")
-    model = {"name": "t5", "path": str(folder), "engine": {"dtype": "float32", "max_model_len": 16}}
-    backend = TransformersBackend(ModelConfig.model_validate(model), batch_size=2)
+    model = {"name": "t5", "path": str(folder), "engine": {"dtype": "float32", "max_model_len": 16, "batch_size": 2}}
+    backend = TransformersBackend(ModelConfig.model_validate(model))
     yield backend
     backend.close()
 

@@ -29,15 +29,17 @@ def ask(text: str, seed: int = 0, **sampling: Any) -> Request:
 @pytest.fixture(scope="module", params=["gated-untied", "relu-tied", "nano-llama"])
 def model(request: pytest.FixtureRequest, make_tiny_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
     if request.param == "nano-llama":
-        return load_model("nano-llama")
+        return load_model("nano-llama", ["engine.backend=transformers", "engine.batch_size=5"])
     gated = request.param == "gated-untied"
     folder = make_tiny_t5(tmp_path_factory.mktemp("models") / request.param, gated=gated, tied=not gated)
-    return ModelConfig.model_validate({"name": request.param, "path": str(folder), "engine": {"dtype": "float32"}})
+    return ModelConfig.model_validate(
+        {"name": request.param, "path": str(folder), "engine": {"backend": "transformers", "batch_size": 5, "dtype": "float32"}}
+    )
 
 
 @pytest.fixture(scope="module")
 def backend(model: ModelConfig) -> Iterator[Any]:
-    backend = start_backend("transformers", model, batch_size=5)
+    backend = start_backend(model)
     yield backend
     backend.close()
 
@@ -184,7 +186,7 @@ def test_what_generate_begins_with(make_tiny_t5: Callable[..., Path], tmp_path: 
 def test_dummy_weights(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_tiny_t5(tmp_path / "t5")
     (folder / "model.safetensors").unlink()
-    backend = start_backend("transformers", tiny(folder, load_format="dummy", dtype="float32"))
+    backend = start_backend(tiny(folder, backend="transformers", load_format="dummy", dtype="float32"))
     (completion,) = backend.generate([ask("wo", max_tokens=3)])
     assert len(completion.token_ids) == 3
     backend.close()
@@ -197,7 +199,7 @@ def test_settings_that_a_model_brings_along_change_nothing(make_tiny_t5: Callabl
     for more in ({}, {"num_beams": 3, "min_length": 9, "max_length": 5, "no_repeat_ngram_size": 1, "forced_bos_token_id": 7}):
         settings = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0, **more}
         (folder / "generation_config.json").write_text(json.dumps(settings))
-        backend = start_backend("transformers", tiny(folder, dtype="float32"))
+        backend = start_backend(tiny(folder, backend="transformers", dtype="float32"))
         texts.append([each.token_ids for each in backend.generate([ask(text, ignore_eos=False) for text in TEXTS])])
         backend.close()
     assert texts[0] == texts[1]

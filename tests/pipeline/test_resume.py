@@ -62,7 +62,7 @@ def test_back_to_the_old_description_costs_nothing(config_of: Run, run: Run, tmp
         {"seed": 1},
         {"strategy": {"form": "chung"}},
         {"task": {"context": "You run a bakery."}},
-        {"model": {"name": "other", "path": "asset", "tokenizer": None, "engine": {"dtype": "bfloat16"}}},
+        {"model": {"name": "other", "path": "asset", "tokenizer": None, "engine": {"backend": "transformers", "dtype": "bfloat16"}}},
     ],
     ids=["temperature", "max_tokens", "stop", "seed", "form", "context", "dtype"],
 )
@@ -81,10 +81,10 @@ def test_what_changes_every_text_reuses_nothing(config_of: Run, run: Run, tmp_pa
     [
         {"duplicates": {"near": None}},
         {"rounds": {"min_requests": 5}},
-        {"backend_batch_size": 3},
+        {"model": {"name": "nano-llama", "path": "asset", "engine": {"backend": "transformers", "batch_size": 3}}},
         {"task": {"source": "here"}},
         {"max_attempts": 9},
-        {"model": {"name": "renamed", "path": "asset"}},
+        {"model": {"name": "renamed", "path": "asset", "engine": {"backend": "transformers"}}},
     ],
     ids=["near", "rounds", "batch", "source", "attempts", "name"],
 )

@@ -62,12 +62,11 @@ def make_study(folder: Path, data: Mapping[str, str] | None = None, *, per_label
             "labels": {label: {"phrase": f"about {label}", "description": f"Is about {label}."} for label in LABELS},
             "data": dict(write_data(folder) if data is None else data),
         },
-        "model": {"name": "nano-llama", "path": str(asset("nano-llama"))},
+        "model": {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": {"backend": "transformers"}},
         "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 2},
         "target": {"per_label": per_label},
         "rounds": {"min_requests": 12},
         "duplicates": {"near": None},
-        "backend": "transformers",
         "output": str(folder / "unused"),
         **parts.pop("run", {}),
     }

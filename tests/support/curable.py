@@ -75,9 +75,8 @@ def write_curable_run(
         truth[row.request.key] = label
     folder = write_run(path, [rows[: len(rows) // 2], rows[len(rows) // 2 :]], labels=labels, per_label=per_label, finished=finished)
     settings = yaml.safe_load((path / "run.yaml").read_text())
-    settings["model"] |= {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": {"max_model_len": 1024, "dtype": "float32"}}
-    settings["backend_batch_size"] = 16  # as `nano_transformers`
-    settings["backend"] = "transformers"
+    engine = {"backend": "transformers", "batch_size": 16, "max_model_len": 1024, "dtype": "float32"}  # as `nano_transformers`
+    settings["model"] |= {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": engine}
     train, test = path.with_name(f"{path.name}-train.jsonl"), path.with_name(f"{path.name}-test.jsonl")
     if real:
         for file, numbers in ((train, range(12)), (test, range(12, 18))):

@@ -23,11 +23,10 @@ def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LA
                 "labels": {label: {"phrase": f"with {label}", "description": f"Names {label}."} for label in labels},
                 **parts.pop("task", {}),
             },
-            "model": {"name": "nano-llama", "path": str(asset("nano-llama"))},
+            "model": {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": {"backend": "transformers"}},
             "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 4, **parts.pop("strategy", {})},
             "target": {"per_label": per_label, "max_attempts": parts.pop("max_attempts", 5)},
             "rounds": {"min_requests": 12, **parts.pop("rounds", {})},
-            "backend": "transformers",
             "output": str(output),
             **parts,
         }

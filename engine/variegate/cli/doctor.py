@@ -10,18 +10,19 @@ import click
 
 @click.command()
 @click.option("--model", default="nano-llama", show_default=True, help="Model of the one-prompt test.")
-@click.option("--backend", type=click.Choice(["vllm", "transformers"]), default="vllm", show_default=True)
+@click.option("--backend", type=click.Choice(["vllm", "transformers"]), help="Its engine. Otherwise the model's own.")
 @click.option("--no-smoke-test", is_flag=True, help="Leave out the one-prompt test (it starts an engine).")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(model: str, backend: str, no_smoke_test: bool, as_json: bool) -> None:
+def command(model: str, backend: str | None, no_smoke_test: bool, as_json: bool) -> None:
     """Check this machine: GPU, versions, conflicting packages, memory, a one-prompt test.
 
     Exits with 1 when a check failed.
     """
     from variegate.pipeline.checkup import examine
 
+    overrides = () if backend is None else (f"engine.backend={backend}",)
     findings = []
-    for finding in examine(model=model, backend=backend, smoke_test=not no_smoke_test):
+    for finding in examine(model=model, overrides=overrides, smoke_test=not no_smoke_test):
         findings.append(finding)
         if not as_json:
             click.echo(f"{finding.status:8} {finding.check:12} {finding.saw}")

@@ -40,7 +40,7 @@ def command(
             f"Task {config.task.name}: {plan.labels} labels x {config.target.per_label} records = {plan.target}, at most {plan.max_requests} requests."
         )
         click.echo(
-            f"Model {config.model.name} ({config.model.path}) on {config.backend}; strategy {config.strategy.kind}, form {config.strategy.form}."
+            f"Model {config.model.name} ({config.model.path}) on {config.model.engine.backend}; strategy {config.strategy.kind}, form {config.strategy.form}."
         )
         click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
         limit = f" of {plan.max_model_len}" if plan.max_model_len else ""

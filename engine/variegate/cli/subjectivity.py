@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from variegate.config import ModelConfig
     from variegate.pipeline.subjectivity.annotations import Annotated
     from variegate.pipeline.subjectivity.instances import StudentAnswers
     from variegate.pipeline.subjectivity.task_votes import TaskVotes
@@ -21,9 +22,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 def _model_options(function: Any) -> Any:
     for option in (
         click.option("--votes-folder", type=_FOLDER, help="Where the model's votes are kept; the same command goes on from there."),
-        click.option(
-            "--backend", type=click.Choice(("vllm", "transformers")), default="vllm", show_default=True, help="The model's engine."
-        ),
+        click.option("--backend", type=click.Choice(("vllm", "transformers")), help="The engine. Otherwise the model's own."),
     ):
         function = option(function)
     return function
@@ -241,15 +240,19 @@ def _read(source: str, options: dict[str, Any]) -> Annotated:
     return read_annotations(Path(source), asks)
 
 
-def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tuple[Annotated, dict[str, Any]]:
+def _model(options: dict[str, Any]) -> ModelConfig:
     from variegate.config import load_model
+
+    return load_model(options["model"], () if options["backend"] is None else (f"engine.backend={options['backend']}",))
+
+
+def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tuple[Annotated, dict[str, Any]]:
     from variegate.pipeline.subjectivity.model_votes import VoteSettings, ask_model
     from variegate.store.texts import read_texts
 
     texts = read_texts(source, text_field=options["text_field"], label_field=options["true_field"])
     settings = VoteSettings(
-        model=load_model(options["model"]),
-        backend=options["backend"],
+        model=_model(options),
         votes=options["votes"],
         temperature=options["temperature"],
         seed=options["seed"],
@@ -282,12 +285,11 @@ def _students(items: Annotated, options: dict[str, Any], stages: Any) -> list[St
 
 
 def _judged(compare: tuple[str, ...], options: dict[str, Any], stages: Any) -> TaskVotes:
-    from variegate.config import load_model, load_task
+    from variegate.config import load_task
     from variegate.pipeline.subjectivity.judge import JudgeSettings, judge_tasks
 
     settings = JudgeSettings(
-        model=load_model(options["model"]),
-        backend=options["backend"],
+        model=_model(options),
         comparisons=options["comparisons"],
         instances=options["instances"],
         seed=options["seed"],

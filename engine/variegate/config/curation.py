@@ -36,8 +36,6 @@ class RelabelStage(Closed):
     mode: Literal["score", "generate"] = "score"
     model: ModelConfig | None = None
     """None: the model that generated."""
-    backend: Literal["vllm", "transformers"] | None = None
-    """None: the run's."""
     nearest_classes: int | None = Field(default=5, ge=2)
     """Candidates for a text: the classes whose mean embedding (real examples and title) is nearest (PromptMix: 5). None: all."""
     class_block: bool = True

@@ -173,10 +173,13 @@ def load_task(name: str, base: Path | None = None) -> TaskConfig:
     return validated(TaskConfig, _resolve_task(read_yaml(path), path.parent), str(path))
 
 
-def load_model(name: str, base: Path | None = None) -> ModelConfig:
-    """A model by bundled name, YAML path, model folder or hub id. Raises ConfigError."""
-    base = base or Path()
-    return validated(ModelConfig, *_model_value(name, base))
+def load_model(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> ModelConfig:
+    """A model by bundled name, YAML path, model folder or hub id. Raises ConfigError or UsageError.
+
+    overrides: `engine.backend=transformers`.
+    """
+    value, where = _model_value(name, base or Path())
+    return validated(ModelConfig, apply_overrides(value, overrides), where)
 
 
 def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:

@@ -10,8 +10,11 @@ from variegate.config.base import Closed, Name
 
 
 class EngineConfig(Closed):
-    """Arguments of the vLLM engine. None leaves vLLM's own default."""
+    """Which engine runs the model, and how it is started. None leaves vLLM's own default."""
 
+    backend: Literal["vllm", "transformers"] = "vllm"
+    batch_size: int = Field(default=64, ge=1)
+    """Rows in a batch of the transformers backend; vLLM schedules by itself, up to `max_num_seqs`."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     tensor_parallel_size: int = Field(default=1, ge=1)
     quantization: str | None = None

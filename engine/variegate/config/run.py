@@ -111,9 +111,6 @@ class RunConfig(Closed):
     target: TargetConfig = TargetConfig()
     rounds: RoundsConfig = RoundsConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
-    backend: Literal["vllm", "transformers"] = "vllm"
-    backend_batch_size: int = Field(default=64, ge=1)
-    """Rows in a batch of the transformers backend; vLLM schedules by itself."""
     keep_unfinished: bool = False
     """Keep texts that max_tokens cut off."""
     logprobs: bool = False

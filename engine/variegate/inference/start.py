@@ -1,21 +1,18 @@
-"""Start an engine by name. Each is imported only when it is asked for."""
+"""Start the engine that a model's configuration names. Each is imported only when it is asked for."""
 
 from __future__ import annotations
 
 from variegate.config import ModelConfig
-from variegate.errors import BackendError
 from variegate.inference.backend import Backend, check_model_path
 
 
-def start_backend(name: str, model: ModelConfig, *, batch_size: int = 64) -> Backend:
-    """Start the engine `name` ("vllm" or "transformers") on a model. Raises UsageError or BackendError."""
+def start_backend(model: ModelConfig) -> Backend:
+    """Raises UsageError for a model that is not there, BackendError for an engine that does not start."""
     check_model_path(model)
-    if name == "vllm":
+    if model.engine.backend == "vllm":
         from variegate.inference.vllm_backend import VllmBackend
 
         return VllmBackend(model)
-    if name == "transformers":
-        from variegate.inference.transformers_backend import TransformersBackend
+    from variegate.inference.transformers_backend import TransformersBackend
 
-        return TransformersBackend(model, batch_size=batch_size)
-    raise BackendError(f"no backend {name!r}: expected 'vllm' or 'transformers'")
+    return TransformersBackend(model)

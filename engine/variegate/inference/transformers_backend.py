@@ -78,19 +78,17 @@ class RawLogprobs(transformers.LogitsProcessor):
 
 
 class TransformersBackend(Backend):
-    """batch_size: rows in a batch."""
-
-    def __init__(self, model: ModelConfig, *, batch_size: int = 64) -> None:
+    def __init__(self, model: ModelConfig) -> None:
         engine = model.engine
         unsupported = [name for name in ("tensor_parallel_size",) if getattr(engine, name) != 1]
         if unsupported or engine.extra or engine.load_format not in ("auto", "dummy") or engine.quantization not in (None, "bitsandbytes"):
             raise BackendError(
-                f"model {model.name!r}: the transformers backend knows no tensor parallelism, no quantization but bitsandbytes and no engine.extra: use backend: vllm"
+                f"model {model.name!r}: the transformers backend knows no tensor parallelism, no quantization but bitsandbytes and no engine.extra: use engine.backend: vllm"
             )
         self.prompts = PromptEncoder(model)
         self.usage = Usage()
         self._network = load_network(model, self.prompts)
-        self._batch_size = batch_size
+        self._batch_size = engine.batch_size
         self._bias: dict[str, int] = {}
         network = self._network.model
         max_len = self._network.max_len(engine.max_model_len)

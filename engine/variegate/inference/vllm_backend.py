@@ -94,7 +94,7 @@ class VllmBackend(Backend):
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
         if prefixes is not None and not self.prompts.encoder_decoder:
-            raise BackendError("soft prompts: on vLLM, Variegate serves those of T5 models: use backend: transformers")
+            raise BackendError("soft prompts: on vLLM, Variegate serves those of T5 models: use engine.backend: transformers")
         out: dict[int, Completion] = {}
         sent: list[tuple[int, _Sent]] = []
         # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a

@@ -44,7 +44,7 @@ def vllm_version() -> str:
         except metadata.PackageNotFoundError:
             continue
     raise BackendError(
-        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set backend=transformers"
+        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set model.engine.backend=transformers"
     )
 
 
@@ -55,7 +55,7 @@ def check_version(version: str) -> None:
     if not first <= numbers <= last:
         raise BackendError(
             f"vLLM {version} is installed, but Variegate needs {'.'.join(map(str, first))} to {'.'.join(map(str, last))}: "
-            "install one of those, or use --set backend=transformers"
+            "install one of those, or use --set model.engine.backend=transformers"
         )
 
 
@@ -134,7 +134,7 @@ def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
     if not set(architectures) & set(ARCHITECTURES):
         raise BackendError(
             f"model {model.name!r}: encoder-decoder of architecture {', '.join(architectures) or 'unknown'}: on vLLM, Variegate serves T5, "
-            "FLAN-T5 and mT5: use backend: transformers"
+            "FLAN-T5 and mT5: use engine.backend: transformers"
         )
     engine = model.engine
     least = max(engine.max_model_len or 0, engine.max_num_seqs)
@@ -149,8 +149,8 @@ def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
 
     if missing := missing_hooks():
         raise BackendError(
-            f"model {model.name!r}: the installed vLLM cannot serve T5: it lacks {'; '.join(missing)}. Install vLLM 0.32, or use backend: "
-            "transformers"
+            f"model {model.name!r}: the installed vLLM cannot serve T5: it lacks {'; '.join(missing)}. Install vLLM 0.32, or use "
+            "engine.backend: transformers"
         )
 
 

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from variegate.config import load_model
+from variegate.config import ModelConfig, load_model
 from variegate.errors import VariegateError
 from variegate.inference.start import start_backend
 from variegate.pipeline.manifest import versions
@@ -128,14 +128,13 @@ def check_disk(folder: Path) -> Finding:
     return Finding("disk", status, f"{free:.1f} GiB free in {folder}", "" if status == "ok" else "Free some space before a long run")
 
 
-def check_generation(model_name: str, backend: str) -> Finding:
+def check_generation(model: ModelConfig) -> Finding:
     """One prompt through the real engine."""
-    model = load_model(model_name)
     sampling = Sampling(temperature=0.0, max_tokens=8)
     request = Request(key="doctor", messages=(Message("user", "Write a question that"),), sampling=sampling, seed=0, label="")
     start = time.monotonic()
     try:
-        engine = start_backend(backend, model)
+        engine = start_backend(model)
     except VariegateError as error:
         return Finding("smoke test", "failed", str(error))
     started = time.monotonic() - start
@@ -146,16 +145,16 @@ def check_generation(model_name: str, backend: str) -> Finding:
     finally:
         engine.close()
     if not completion.token_ids:
-        return Finding("smoke test", "failed", f"{model_name}: no tokens came back ({completion.error or completion.finish_reason})")
+        return Finding("smoke test", "failed", f"{model.name}: no tokens came back ({completion.error or completion.finish_reason})")
     return Finding(
         "smoke test",
         "ok",
-        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model_name} started in {started:.0f} s and wrote {completion.text!r}",
+        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model.name} started in {started:.0f} s and wrote {completion.text!r}",
     )
 
 
-def examine(*, model: str = "nano-llama", backend: str = "vllm", smoke_test: bool = True) -> Iterator[Finding]:
-    """Findings one by one, the quick ones first."""
+def examine(*, model: str = "nano-llama", overrides: Sequence[str] = (), smoke_test: bool = True) -> Iterator[Finding]:
+    """Findings one by one, the quick ones first. model, overrides: what the one-prompt test starts, as `load_model` takes them."""
     quick: list[Callable[[], Finding]] = [
         check_python,
         check_gpu,
@@ -169,4 +168,4 @@ def examine(*, model: str = "nano-llama", backend: str = "vllm", smoke_test: boo
         yield check()
     yield check_disk(Path.cwd())
     if smoke_test:
-        yield check_generation(model, backend)
+        yield check_generation(load_model(model, overrides))

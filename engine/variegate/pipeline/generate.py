@@ -158,12 +158,12 @@ class Run:
 
     def engine(self) -> Backend:
         if self.backend is None:
-            self.progress.note(f"starting {self.config.backend} on {self.config.model.name} ...")
+            self.progress.note(f"starting {self.config.model.engine.backend} on {self.config.model.name} ...")
             start = time.monotonic()
             if self._start is not None:
                 self.backend = self._start(self.config)
             else:
-                self.backend = start_backend(self.config.backend, self.config.model, batch_size=self.config.backend_batch_size)
+                self.backend = start_backend(self.config.model)
             self.engine_start_seconds = time.monotonic() - start
             info = self.backend.info
             runner = f", model runner {info.runner}" if info.runner else ""

@@ -60,7 +60,7 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
         reasons = [reason for length in lengths if (reason := too_long(length, config.decoding.max_tokens, limit, prompt_limit))]
         if reasons:
             refusals.append(f"{len(reasons)} of {len(requests)} prompts would be dropped as too long: {reasons[0]}")
-    if config.backend == "vllm":
+    if config.model.engine.backend == "vllm":
         from variegate.inference.vllm_start import check_version, vllm_version
 
         try:
@@ -130,7 +130,7 @@ def _max_model_len(config: RunConfig, encoder: PromptEncoder) -> int | None:
 def _measure(config: RunConfig, requests: list[Request], rows: int) -> float:
     """Seconds a row at full load: the difference between a run of all `rows` and of a quarter of them, so that what is
     paid once falls out; the larger run's mean where that difference is not positive."""
-    backend = start_backend(config.backend, config.model, batch_size=config.backend_batch_size)
+    backend = start_backend(config.model)
     try:
         backend.generate(requests[:8])  # compiles and warms up
         few = max(1, rows // 4)

@@ -46,7 +46,7 @@ class RunState:
         engine = config.model.engine
         # What changes every text of the run, beside the prompt and the suppression table.
         self._identity = digest(
-            [config.seed, config.backend, config.model.chat, engine.dtype, engine.quantization, fingerprint.model, fingerprint.tokenizer]
+            [config.seed, engine.backend, config.model.chat, engine.dtype, engine.quantization, fingerprint.model, fingerprint.tokenizer]
         )
         suppression = config.decoding.suppression
         self._origin = {

@@ -20,7 +20,7 @@ from variegate.pipeline.comparison.real import Encoders, RealData
 from variegate.pipeline.generate import generate
 
 RELABEL = {"kind": "relabel"}
-OTHER = {"kind": "relabel", "model": {"name": "other", "path": "/nowhere"}, "backend": "vllm"}
+OTHER = {"kind": "relabel", "model": {"name": "other", "path": "/nowhere"}}
 AUDIT = {"kind": "audit"}
 
 
@@ -207,7 +207,7 @@ def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
 ) -> None:
     engines: list[FakeEngine] = []
 
-    def start_backend(name: str, model: Any, *, batch_size: int) -> Any:
+    def start_backend(model: Any) -> Any:
         assert all(engine.closed for engine in engines)
         # the first one warms up and breaks at its first real call
         engines.append(chatter.wordy_engine(lent=False, fail_at=None if engines else 2, error=BackendError("broke")))

@@ -37,11 +37,11 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
             kept.append((job.about, result.tolist()))
 
         if request.param == "here":
-            run_jobs(load_model("nano-llama"), "vllm", todo, keep, start=lambda: engine)  # type: ignore[arg-type, return-value]
+            run_jobs(load_model("nano-llama"), todo, keep, start=lambda: engine)  # type: ignore[arg-type, return-value]
             return kept
         monkeypatch.setattr(engine_jobs, "start_backend", lambda *_, **__: engine)
         monkeypatch.setattr(engine_jobs, "run_in_worker", lambda name, *arguments, on_message: engine_jobs.serve(on_message, *arguments))
-        run_jobs(load_model("nano-llama"), "vllm", todo, keep)
+        run_jobs(load_model("nano-llama"), todo, keep)
         assert engine.closed
         return kept
 
@@ -63,10 +63,10 @@ def test_without_a_job_no_engine_starts() -> None:
     def never() -> Any:
         pytest.fail("started")
 
-    run_jobs(load_model("nano-llama"), "vllm", [], never, start=never)
-    run_jobs(ModelConfig(name="x", path="/nowhere"), "vllm", [], never)
+    run_jobs(load_model("nano-llama"), [], never, start=never)
+    run_jobs(ModelConfig(name="x", path="/nowhere"), [], never)
 
 
 def test_a_model_that_is_not_there_is_said_before_a_process_starts() -> None:
     with pytest.raises(UsageError, match="no folder /nowhere"):
-        run_jobs(ModelConfig(name="x", path="/nowhere"), "vllm", jobs("a"), lambda *_: None)
+        run_jobs(ModelConfig(name="x", path="/nowhere"), jobs("a"), lambda *_: None)

@@ -156,12 +156,12 @@ class _Engine:
             raise self._failure
         if self._backend is None:
             began = time.monotonic()
-            self._telling.say(f"starting {config.backend} on {config.model.name} ...")
+            self._telling.say(f"starting {config.model.engine.backend} on {config.model.name} ...")
             try:
                 if self._start is not None:
                     self._backend = self._start(config)
                 else:
-                    self._backend = start_backend(config.backend, config.model, batch_size=config.backend_batch_size)
+                    self._backend = start_backend(config.model)
                     _warm_up(self._backend)
             except BackendError as error:
                 self._failure = error

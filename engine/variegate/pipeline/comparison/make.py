@@ -94,15 +94,15 @@ def _prepare_oracles(places: Sequence[Place], real: RealData) -> None:
 # -- which engine ----------------------------------------------------------------------------------------------
 
 
-def _engine(backend: str, model: ModelConfig) -> str:
-    return digest([backend, model.model_dump(mode="json")])
+def _engine(model: ModelConfig) -> str:
+    return digest([model.model_dump(mode="json")])
 
 
 def _engines(place: Place) -> set[str]:
     """Those that a cell's curation asks."""
     stages = place.curation.stages if place.curation is not None else []
     run = place.run
-    return {_engine(stage.backend or run.backend, stage.model or run.model) for stage in stages if isinstance(stage, RelabelStage)}
+    return {_engine(stage.model or run.model) for stage in stages if isinstance(stage, RelabelStage)}
 
 
 def _job(place: Place) -> Job:
@@ -116,13 +116,13 @@ def _by_engine(missing: Sequence[Place], waiting: Sequence[Place]) -> list[list[
     """
     groups: dict[str, list[Job]] = {}
     for place in missing:
-        groups.setdefault(_engine(place.run.backend, place.run.model), []).append(Job(place.run_id, place.run))
+        groups.setdefault(_engine(place.run.model), []).append(Job(place.run_id, place.run))
     later: dict[str, list[Job]] = {}
     for place in waiting:
         engines = _engines(place)
         if len(engines) == 1:
             (engine,) = engines
-            own = engine == _engine(place.run.backend, place.run.model)
+            own = engine == _engine(place.run.model)
             (groups if own else later).setdefault(engine, []).append(_job(place))
     return [*groups.values(), *later.values()]
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from variegate.students.student import Student
 
 # Fields of a stage that are not part of its key: they do not change its verdicts, or what they name is (`Prepared.reads`).
-_NOT_IN_KEY = {"relabel": {"chunk", "model", "backend"}, "label_replacement": {"labels"}, "scope": {"labels"}, "duplicates": {"against"}}
+_NOT_IN_KEY = {"relabel": {"chunk", "model"}, "label_replacement": {"labels"}, "scope": {"labels"}, "duplicates": {"against"}}
 _VOLATILE = ("created", "seconds", "sha256")  # of curation.json: differ where nothing else does
 
 

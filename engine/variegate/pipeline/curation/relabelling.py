@@ -37,10 +37,9 @@ class Relabelling:
         self.stage, self.items, self.inputs, self._start = stage, items, inputs, start
         run = inputs.run
         self.model: ModelConfig = stage.model or run.model
-        self.backend = stage.backend or run.backend
         check_model_path(self.model)
         engine, found = self.model.engine, fingerprint(self.model)
-        self.identity = digest([self.backend, self.model.chat, engine.dtype, engine.quantization, found.model, found.tokenizer])
+        self.identity = digest([engine.backend, self.model.chat, engine.dtype, engine.quantization, found.model, found.tokenizer])
         self._render = Prompts(run.strategy.templates).render
         self._examples = inputs.class_examples() if self._narrows else []
         self._calibration = inputs.calibration_examples() if stage.calibration == "temperature" else []
@@ -124,7 +123,7 @@ class Relabelling:
         report = self.inputs.report
         report("relabel: starting the engine", done, whole)
         if self._start is not None:
-            engine = self._start(self.inputs.run.model_copy(update={"model": self.model, "backend": self.backend}))
+            engine = self._start(self.inputs.run.model_copy(update={"model": self.model}))
             for chunk in chunks:
                 keep(chunk, observe(chunk, engine, self.stage))
                 done += len(chunk)
@@ -147,14 +146,12 @@ class Relabelling:
             current = next(waiting, ())
             return current
 
-        run_in_worker(
-            f"{__name__}:observe_in_worker", self.backend, self.model, self.inputs.run.backend_batch_size, self.stage, on_message=answer
-        )
+        run_in_worker(f"{__name__}:observe_in_worker", self.model, self.stage, on_message=answer)
 
 
-def observe_in_worker(exchange: Exchange, backend: str, model: ModelConfig, batch_size: int, stage: RelabelStage) -> None:
+def observe_in_worker(exchange: Exchange, model: ModelConfig, stage: RelabelStage) -> None:
     """In the other process: rows out, chunks of asks in, until an empty one comes."""
-    engine = start_backend(backend, model, batch_size=batch_size)
+    engine = start_backend(model)
     try:
         asks: Sequence[Ask] = exchange([])
         while asks:

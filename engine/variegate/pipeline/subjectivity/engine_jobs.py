@@ -28,11 +28,9 @@ class Job:
 
 def run_jobs(
     model: ModelConfig,
-    backend: str,
     jobs: Iterable[Job],
     keep: Callable[[Job, Any], None],
     *,
-    batch_size: int = 64,
     start: Start | None = None,
 ) -> None:
     """Call `keep(job, result)` for each job, in order. No job: no engine is started.
@@ -62,12 +60,12 @@ def run_jobs(
             current = next(waiting, None)
         return None if current is None else (current.method, current.arguments)
 
-    run_in_worker(f"{__name__}:serve", backend, model, batch_size, on_message=answer)
+    run_in_worker(f"{__name__}:serve", model, on_message=answer)
 
 
-def serve(exchange: Exchange, backend: str, model: ModelConfig, batch_size: int) -> None:
+def serve(exchange: Exchange, model: ModelConfig) -> None:
     """In the other process: results out, calls in, until none comes."""
-    engine = start_backend(backend, model, batch_size=batch_size)
+    engine = start_backend(model)
     try:
         call = exchange(None)
         while call is not None:

@@ -35,7 +35,6 @@ _QUESTION = (
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
     model: ModelConfig
-    backend: str = "vllm"
     comparisons: int = 3  # of each pair, each with instances of its own
     instances: int = 3  # of each task in a prompt
     seed: int = 0
@@ -84,7 +83,7 @@ def judge_tasks(
 
         if missing:
             report("starting the engine", done, len(chunks))
-            run_jobs(settings.model, settings.backend, _jobs(missing, settings), keep, start=start)
+            run_jobs(settings.model, _jobs(missing, settings), keep, start=start)
         rows = [row for name in chunks for row in store.read(name) or []]
         votes = tuple((row["winner"], row["loser"]) for row in rows if row["winner"] is not None)
         if not votes:
@@ -152,7 +151,7 @@ def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings) -> dict[
         "model": found.model,
         "tokenizer": found.tokenizer,
         "chat": settings.model.chat,
-        "backend": settings.backend,
+        "backend": settings.model.engine.backend,
         "dtype": settings.model.engine.dtype,
         "seed": settings.seed,
         "chunk": settings.chunk,
@@ -186,7 +185,7 @@ def _source(rows: Sequence[Mapping[str, Any]], settings: JudgeSettings) -> dict[
     return {
         "kind": "model",
         "name": settings.model.name,
-        "backend": settings.backend,
+        "backend": settings.model.engine.backend,
         "comparisons": len(rows),
         "instances": settings.instances,
         "without_vote": sum(row["winner"] is None for row in rows),

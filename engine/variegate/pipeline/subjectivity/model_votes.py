@@ -33,7 +33,6 @@ _STOP = ("\n",)
 @dataclass(frozen=True, slots=True)
 class VoteSettings:
     model: ModelConfig
-    backend: str = "vllm"
     votes: int = 5  # K
     temperature: float = 1.0
     seed: int = 0
@@ -98,7 +97,7 @@ def ask_model(
     about = {
         "kind": "model",
         "model": settings.model.name,
-        "backend": settings.backend,
+        "backend": settings.model.engine.backend,
         "votes": settings.votes,
         "temperature": settings.temperature,
         "folder": str(folder),
@@ -141,7 +140,7 @@ def collect_votes(
         if missing:
             report("starting the engine", done, len(names))
             jobs = _jobs(missing, texts, wording, settings)
-            run_jobs(settings.model, settings.backend, jobs, keep, start=start)
+            run_jobs(settings.model, jobs, keep, start=start)
         rows = {name: store.read(name) or [] for name in names}
     return _collected([row for name in names for row in rows[name]], len(texts), task)
 
@@ -155,7 +154,7 @@ def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings) -> di
         "model": found.model,
         "tokenizer": found.tokenizer,
         "chat": settings.model.chat,
-        "backend": settings.backend,
+        "backend": settings.model.engine.backend,
         "dtype": settings.model.engine.dtype,
         "temperature": settings.temperature,
         "seed": settings.seed,
