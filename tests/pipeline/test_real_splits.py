@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from variegate.config import TaskConfig
 from variegate.errors import UsageError
+from variegate.kinds.classification import ClassificationTask
+from variegate.kinds.task import TaskConfig
 from variegate.pipeline.real_splits import has_split, read_split
 
 
 def task(path: Path | None) -> TaskConfig:
     labels = {name: {"phrase": name, "description": name} for name in ("joy", "fear")}
     data = None if path is None else {"test": str(path), "label_field": "kind", "text_field": "say", "out_of_scope_label": "oos"}
-    return TaskConfig.model_validate(
+    return ClassificationTask.model_validate(
         {"kind": "classification", "name": "f", "text_type": "t", "context": "c", "labels": labels, "data": data}
     )
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from variegate.config import TaskConfig
 from variegate.errors import UsageError
+from variegate.kinds.classification import ClassificationTask
+from variegate.kinds.task import TaskConfig
 from variegate.pipeline.seeds import draw_seeds, real_texts
 
 
 def task(path: Path, labels: str = "abc", **data: Any) -> TaskConfig:
-    return TaskConfig.model_validate(
+    return ClassificationTask.model_validate(
         {
             "kind": "classification", "name": "t", "text_type": "text", "context": "c",
             "labels": {label: {"phrase": label, "description": label} for label in labels},

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from variegate.config import TaskConfig
+from variegate.kinds.classification import ClassificationTask
+from variegate.kinds.task import TaskConfig
 
 LABELS = {
     "sci_fi": {"phrase": "about space", "description": "Plays in space."},
@@ -17,7 +18,7 @@ LABELS = {
 @pytest.fixture
 def task() -> Callable[..., TaskConfig]:
     """`task(style=...)`: three kinds of plot."""
-    return lambda **fields: TaskConfig.model_validate(
+    return lambda **fields: ClassificationTask.model_validate(
         {"kind": "classification", "name": "plots", "text_type": "opening", "context": "You write novels.", "labels": LABELS, **fields}
     )
 

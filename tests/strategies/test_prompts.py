@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from jinja2.sandbox import SandboxedEnvironment
 
-from variegate.config.task import LabelConfig
 from variegate.errors import ConfigError
+from variegate.kinds.task import LabelConfig
 from variegate.strategies.prompts import Prompts, builtin_prompts, sentence_case, template_names, with_article
 
 LABEL = SimpleNamespace(phrase="about space", title="sci fi", description="Plays in space.")

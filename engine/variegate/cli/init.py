@@ -73,7 +73,7 @@ def command(examples: Path, name: str | None, text_field: str, label_field: str,
 def _checked_name(name: str) -> str:
     from pydantic import TypeAdapter, ValidationError
 
-    from variegate.config.base import Name
+    from variegate.closed import Name
     from variegate.errors import UsageError
 
     try:
@@ -98,6 +98,6 @@ def _write_schemas(folder: Path) -> dict[str, str]:
         path = folder / "schema" / f"{kind}.schema.json"
         if path.exists() and b'"title": "Variegate' not in path.read_bytes()[:400]:
             continue
-        write_atomic(path, (json.dumps(json_schema(kind), indent=2) + "\n").encode())
+        write_atomic(path, (json.dumps(json_schema(kind, installed=True), indent=2) + "\n").encode())
         schemas[kind] = f"schema/{path.name}"
     return schemas

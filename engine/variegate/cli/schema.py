@@ -13,7 +13,8 @@ def command(kind: str) -> None:
     """Print the JSON Schema of task, model, run, student, curation or study files.
 
     A run file may name its task and model instead of holding them, a curation its oracle, a study its run; the schema allows both.
+    Task kinds that installed packages add are in it.
     """
     from variegate.config.schema import json_schema
 
-    click.echo(json.dumps(json_schema(kind), indent=2))
+    click.echo(json.dumps(json_schema(kind, installed=True), indent=2))

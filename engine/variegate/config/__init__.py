@@ -4,7 +4,7 @@ from variegate.config.load import load_model, load_run, load_task
 from variegate.config.model import ModelConfig
 from variegate.config.run import DecodingConfig, RunConfig, SuppressionConfig
 from variegate.config.strategy import FewShotConfig, ZeroShotConfig
-from variegate.config.task import LabelConfig, TaskConfig
+from variegate.kinds.task import LabelConfig, TaskConfig
 
 __all__ = [
     "DecodingConfig",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from variegate.config.base import Closed
+from variegate.closed import Closed
 from variegate.config.model import ModelConfig
 from variegate.config.student import LinearStudentConfig, StudentConfig
 

@@ -5,28 +5,23 @@ A run file names its task and model (a bundled name, a path) or holds them inlin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from variegate.config.curation import CurationConfig
+from variegate.config.explain import explain
 from variegate.config.model import ModelConfig
 from variegate.config.resources import asset, bundled, data_root
-from variegate.config.run import RunConfig
+from variegate.config.run import AnyTask, RunConfig
 from variegate.config.student import StudentConfig
-from variegate.config.tagged import Tagged
-from variegate.config.task import TaskConfig
 from variegate.errors import ConfigError, UsageError, nearest
+from variegate.kinds.task import TaskConfig
 
 _FOLDER_OF = {"task": "tasks", "model": "models", "run": "runs", "student": "students", "curation": "curations", "study": "studies"}
-
-
-# Tags of unions, which pydantic puts into an error's path and which are no fields.
-_KINDS = ("zero_shot", "few_shot", "logistic_regression", "linear_svc", "finetune",
-          "duplicates", "relabel", "label_replacement", "scope", "denoise", "audit")  # fmt: skip
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -70,67 +65,6 @@ def find_config(kind: str, name: str, base: Path) -> Path:
     )
 
 
-def _field_names(model: Any, path: tuple[Any, ...], value: Any) -> list[str]:
-    """Names allowed beside the unknown key at `path` in `value`, found by walking the models' fields."""
-    for part in path[:-1]:
-        is_model = isinstance(model, type) and issubclass(model, BaseModel)
-        field = model.model_fields.get(part) if is_model else None
-        if field is None:  # a union's tag, a dict's key or a list's index: stay, or step into its models
-            members = _models_in(model)
-            named = [m for m in members if part in _tags(m)]
-            found = named[0] if named else (members[0] if len(members) == 1 else model)
-        else:
-            found = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        model = found
-        value = _inside(value, part)
-        for each in _tagged_in(model):
-            if isinstance(value, Mapping) and value.get("kind") in each.registry.names():
-                model = each.find(value["kind"])
-    return sorted({name for member in _models_in(model) for name in member.model_fields})
-
-
-def _inside(value: Any, part: Any) -> Any:
-    """What stands at `part`; the value itself where that is a union's tag."""
-    if isinstance(value, Mapping) and part in value:
-        return value[part]
-    return value[part] if isinstance(value, list) and isinstance(part, int) else value
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if tagged := _tagged_in(annotation):
-        return [model for each in tagged for model in each.builtin()]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
-
-
-def _tagged_in(annotation: Any) -> list[Tagged]:
-    return [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Tagged)]
-
-
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    kind = model.model_fields.get("kind")
-    return get_args(kind.annotation) if kind else ()
-
-
-def explain(error: ValidationError, model: Any, value: Any, where: str) -> str:
-    """One line per problem in `value`: field, problem, what was found, the nearest known name."""
-    lines = []
-    for each in error.errors():
-        path = tuple(each["loc"])
-        field = ".".join(str(part) for part in path if part not in _KINDS) or "(top level)"
-        if each["type"] == "extra_forbidden":
-            names = _field_names(model, path, value)
-            lines.append(f"{where}: unknown key {field!r}{nearest(str(path[-1]), names)} Known here: {', '.join(names)}")
-        elif each["type"] == "missing":
-            lines.append(f"{where}: {field} is missing: add it")
-        else:
-            found = each.get("input")
-            shown = "" if isinstance(found, Mapping | list | BaseModel) else f" (got {found!r})"
-            lines.append(f"{where}: {field}: {each['msg'].removeprefix('Value error, ')}{shown}")
-    return "\n".join(lines)
-
-
 def validated(model: Any, value: Any, where: str) -> Any:
     """`value` as a `model`. Raises ConfigError that names `where`."""
     try:
@@ -170,7 +104,7 @@ def _resolve_model(value: dict[str, Any], base: Path) -> dict[str, Any]:
 def load_task(name: str, base: Path | None = None) -> TaskConfig:
     """A task by bundled name or path. Raises ConfigError."""
     path = find_config("task", name, base or Path())
-    return validated(TaskConfig, _resolve_task(read_yaml(path), path.parent), str(path))
+    return validated(AnyTask, _resolve_task(read_yaml(path), path.parent), str(path))
 
 
 def load_model(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> ModelConfig:
@@ -275,7 +209,7 @@ def load_part_task(value: Any, base: Path) -> Any:
     if isinstance(value, str):
         path = find_config("task", value, base)
         task = _resolve_task(read_yaml(path), path.parent)
-        validated(TaskConfig, task, str(path))  # so that an error names the task's own file
+        validated(AnyTask, task, str(path))  # so that an error names the task's own file
         return task
     return _resolve_task(value, base) if isinstance(value, dict) else value
 

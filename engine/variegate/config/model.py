@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from variegate.config.base import Closed, Name
+from variegate.closed import Closed, Name
 
 
 class EngineConfig(Closed):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from variegate.config.base import Closed
+from variegate.closed import Closed
 from variegate.config.model import ModelConfig
 from variegate.config.strategy import StrategyConfig
-from variegate.config.task import TaskConfig
+from variegate.config.tagged import Tagged
+from variegate.kinds import KINDS
+from variegate.kinds.task import TaskConfig
+
+# A task is of the class that its `kind` names.
+AnyTask = Annotated[SerializeAsAny[TaskConfig], Tagged(KINDS, lambda kind: kind.config)]
 
 
 class SuppressionConfig(Closed):
@@ -104,7 +109,7 @@ class DuplicatesConfig(Closed):
 
 
 class RunConfig(Closed):
-    task: TaskConfig
+    task: AnyTask
     model: ModelConfig
     strategy: StrategyConfig
     decoding: DecodingConfig = DecodingConfig()

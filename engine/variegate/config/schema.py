@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
-from variegate.config.run import RunConfig
+from variegate.config.run import AnyTask, RunConfig
 from variegate.config.student import StudentConfig
 from variegate.config.study import StudyConfig
-from variegate.config.task import TaskConfig
+from variegate.config.tagged import with_installed
 
 _MODELS: dict[str, Any] = {
-    "task": TaskConfig,
+    "task": AnyTask,
     "model": ModelConfig,
     "run": RunConfig,
     "student": StudentConfig,
@@ -24,10 +25,14 @@ _MODELS: dict[str, Any] = {
 KINDS = tuple(_MODELS)
 
 
-def json_schema(kind: str) -> dict[str, Any]:
+def json_schema(kind: str, *, installed: bool = False) -> dict[str, Any]:
     """The schema of files of a kind (see KINDS) as users write them: a run's task and model, a curation's oracle and
-    models, a study's run, students and curations may be names."""
-    schema = TypeAdapter(_MODELS[kind]).json_schema()
+    models, a study's run, students and curations may be names.
+
+    installed: with what packages add, so that the schema holds on this machine. Without, it is the same on every machine.
+    """
+    with with_installed() if installed else nullcontext():
+        schema = TypeAdapter(_MODELS[kind]).json_schema()
     schema.pop("title", None)  # the class name, which would replace ours
     if kind == "run":
         _allow_names_in_run(schema)

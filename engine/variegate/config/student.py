@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from variegate.config.base import Closed
+from variegate.closed import Closed
 
 
 class LinearStudentConfig(Closed):

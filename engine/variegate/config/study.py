@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from variegate.config.base import Closed, Name
+from variegate.closed import Closed, Name
 from variegate.config.curation import CurationConfig
 from variegate.config.run import RunConfig
 from variegate.config.strategy import StrategyConfig

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from variegate.config.task import LabelConfig
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
+from variegate.kinds.task import LabelConfig
 from variegate.records import Message
 from variegate.seeding import digest
 

@@ -23,13 +23,13 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.config.curation import RelabelStage
-from variegate.config.task import LabelConfig
 from variegate.curation.asks import Ask, Plan, Render, Wording, make_plan
 from variegate.curation.candidates import class_vectors, nearest_classes
 from variegate.curation.judging import Items
 from variegate.curation.relabel_verdicts import judge
 from variegate.errors import UsageError, nearest
 from variegate.inference.backend import Backend, too_long
+from variegate.kinds.task import LabelConfig
 from variegate.records import Request, Sampling
 
 __all__ = ["asked", "judge", "observe", "plan_stage"]

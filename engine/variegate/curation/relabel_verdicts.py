@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.config.curation import RelabelStage
-from variegate.config.task import LabelConfig
 from variegate.curation.answers import PATHS, read_answers
 from variegate.curation.asks import CONTENT_FREE, Plan
 from variegate.curation.calibration import calibration_error, contextual, fit_temperature, log_softmax, scaled
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import UsageError
+from variegate.kinds.task import LabelConfig
 from variegate.records import Verdict
 
 FEW_EXAMPLES = 20  # a temperature fitted on fewer is named in a warning

@@ -1,13 +1,16 @@
 """Task kinds: what a record's fields are, and all that follows from them. Knows no strategy, engine, student or file.
 
-One module a kind. A strategy says what it asks for and how an answer is read; the kind says what makes a record of it.
+One module a kind: the class of its task files, and the kind itself, which is made for one task (`kind_of`). A strategy says what
+it asks for and how an answer is read; the kind says what makes a record of it. Installed packages add kinds through entry points
+of the group `variegate.task_kinds`, which name a module of the same form. See docs/kinds.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
+from variegate.kinds.task import TaskConfig
 from variegate.records import Target
 from variegate.registry import Registry
 
@@ -17,14 +20,31 @@ Fields = Mapping[str, Any]
 class TaskKind(Protocol):
     """What every other room asks a kind. Fields are a record's columns by name."""
 
-    name: str  # the tag in a task file: `kind: classification`
-    columns: Mapping[str, str]  # field -> "string", "label", "list" or "json": data files, exports, Hugging Face features
+    name: ClassVar[str]  # the tag in a task file: `kind: classification`
+    config: ClassVar[type[TaskConfig]]  # of task files; its `kind` is Literal[name]
+    students: ClassVar[tuple[str, ...]]  # kinds of students that can learn it, by name: their configuration's `kind`
+    scores: ClassVar[tuple[str, ...]]  # scores that fit what those students say, by name
+    categories: ClassVar[tuple[str, ...]]  # of an exported data set, as the Hugging Face hub names tasks
+
+    columns: Mapping[str, str]  # field -> "string", "label", "list" or "json", in order: records, exports, Hugging Face features
     written: str  # the field that a model writes
-    students: tuple[str, ...]  # kinds of students that can learn it, by name
-    scores: tuple[str, ...]  # scores that fit what those students say, by name
+    text_fields: tuple[str, ...]  # the columns of the task's data files that hold what `texts` gives, in that order
+
+    @classmethod
+    def of(cls, task: Mapping[str, Any]) -> TaskKind:
+        """The kind for one task. task: a task file's content as plain values, valid by `config`."""
+        ...
+
+    def fields(self, texts: Sequence[str], label: str) -> Fields:
+        """The fields of a real example. texts: in the order of `text_fields`."""
+        ...
 
     def target(self, fields: Fields) -> Target:
         """What would have to be asked for to get this record."""
+        ...
+
+    def givens(self, rows: Iterable[Fields]) -> list[Fields]:
+        """What a target's given fields can be, out of the fields of real examples: each once, in order; [{}] where nothing is given."""
         ...
 
     def assemble(self, target: Target, text: str) -> Fields | str:
@@ -32,7 +52,7 @@ class TaskKind(Protocol):
         ...
 
     def equal(self, fields: Fields) -> str:
-        """Two records are one where this is equal: duplicates and leakage."""
+        """Two records are one where this, folded, is equal: duplicates and leakage."""
         ...
 
     def embed(self, fields: Fields) -> str:
@@ -44,7 +64,7 @@ class TaskKind(Protocol):
         ...
 
     def show(self, fields: Fields) -> str:
-        """For the terminal, pages and the data set card: the text, several ones by name."""
+        """For the terminal, pages and the data set card: the text, several ones by name, a line each."""
         ...
 
     def gold(self, fields: Fields) -> Any:
@@ -52,5 +72,14 @@ class TaskKind(Protocol):
         ...
 
 
-KINDS: Registry[TaskKind] = Registry(what="task kind", room="variegate.kinds", constant="KIND", group="variegate.task_kinds")
+KINDS: Registry[type[TaskKind]] = Registry(what="task kind", room="variegate.kinds", constant="KIND", group="variegate.task_kinds")
 find_kind = KINDS.find
+
+
+def kind_of(task: TaskConfig | Mapping[str, Any]) -> TaskKind:
+    """The kind of a task, made for it. task: its configuration, or the same as a run folder's run.yaml holds it.
+
+    Raises UsageError where no such kind is known, VariegateError where its package cannot be loaded.
+    """
+    plain = task.model_dump(mode="json") if isinstance(task, TaskConfig) else task
+    return find_kind(str(plain.get("kind"))).of(plain)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from variegate.config import TaskConfig
 from variegate.errors import UsageError, nearest
+from variegate.kinds import kind_of
 from variegate.store.texts import read_texts
 from variegate.students.data import LabelledTexts
 
@@ -32,7 +33,7 @@ def read_split(
     path = Path(getattr(data, name))
     if not path.is_file():
         raise UsageError(f"task {task.name!r}: data.{name} {path}: no such file: {where_missing}")
-    found = LabelledTexts.of(read_texts(path, text_field=data.text_field, label_field=data.label_field))
+    found = LabelledTexts.of(read_texts(path, text_field=kind_of(task).text_fields, label_field=data.label_field))
     for id, label in zip(found.ids, found.labels, strict=True):
         if label not in task.labels and label != data.out_of_scope_label:
             raise UsageError(

@@ -9,6 +9,7 @@ from variegate.config import TaskConfig
 from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
 from variegate.folding import fold
+from variegate.kinds import kind_of
 from variegate.overlap import find_overlap
 from variegate.seeding import derive_rng
 from variegate.store.texts import TextSet, read_texts
@@ -29,7 +30,8 @@ def real_texts(task: TaskConfig) -> dict[str, list[str]]:
             "or set strategy.seed_pool: 0"
         )
     found: dict[str, list[str]] = {label: [] for label in task.labels}
-    for text, label in read_examples(path, task.data.text_field, task.data.label_field).rows:
+    (text_field,) = kind_of(task).text_fields
+    for text, label in read_examples(path, text_field, task.data.label_field).rows:
         if label in found:
             found[label].append(text)
         elif label != task.data.out_of_scope_label:
@@ -75,7 +77,7 @@ def _held_out(task: TaskConfig) -> Iterator[tuple[str, TextSet]]:
     assert data is not None  # noqa: S101
     for split, named in (("dev", data.dev), ("test", data.test)):
         if named is not None and Path(named).is_file():
-            yield split, read_texts(named, text_field=data.text_field, label_field="", strict=False)
+            yield split, read_texts(named, text_field=kind_of(task).text_fields, label_field="", strict=False)
 
 
 def _without_held_out(task: TaskConfig, texts: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -40,7 +40,7 @@ class Fields:
 class Asked:
     """The fields as the caller names them; None: to be found."""
 
-    text: str | None = None
+    text: str | tuple[str, ...] | None = None
     label: str | None = None  # "": no labels are wanted
     vector: str | None = None
 
@@ -59,6 +59,8 @@ class Asked:
         return Fields(text, label, self.vector, no_label=self.label is None and not labels)
 
     def _text(self, names: Sequence[str], where: str) -> tuple[str, ...]:
+        if isinstance(self.text, tuple):
+            return self.text
         if self.text is not None:
             return (self.text,) if self.text in names or "," not in self.text else tuple(each.strip() for each in self.text.split(","))
         if TEXT_FIELDS[0] in names:

@@ -50,7 +50,7 @@ class TextSet:
 def read_texts(
     source: str | Path,
     *,
-    text_field: str | None = None,
+    text_field: str | tuple[str, ...] | None = None,
     label_field: str | None = None,
     vector_field: str | None = None,
     split: str | None = None,
@@ -64,8 +64,8 @@ def read_texts(
         while the run goes on; a folder written by `datasets.save_to_disk` or by `variegate export --format hf` (or one with
         *.parquet or data/*.parquet, named SPLIT.parquet or SPLIT-00000-of-00001.parquet); `-`: standard input, JSONL when its
         first line that is not blank begins with {, and else a text a line.
-    text_field: `text` when absent, or the one of TEXT_FIELDS or TEXT_PAIRS that is there. "premise,hypothesis" joins fields
-        with PAIR_SEPARATOR; a list of words is joined with spaces.
+    text_field: `text` when absent, or the one of TEXT_FIELDS or TEXT_PAIRS that is there. "premise,hypothesis", or both names
+        as a tuple, joins fields with PAIR_SEPARATOR; a list of words is joined with spaces.
     label_field: `label` when absent, or the one of LABEL_FIELDS that is there. "": read no labels. Whole numbers become their
         class names where the source holds them, else their digits. Of a run, any field of a record's origin can be named.
     vector_field: a field that holds lists of numbers of one length. Texts need not be there then. Lists in JSON become float32
@@ -120,7 +120,7 @@ def _unknown(path: Path, suffix: str) -> str:
     return f"expected one of {', '.join(SUFFIXES)}, a folder or -, got {suffix or 'no suffix'!r}: convert it, or rename it to what it is"
 
 
-def _refuse(name: str, what: str, options: Mapping[str, str | None], *refused: str) -> None:
+def _refuse(name: str, what: str, options: Mapping[str, Any], *refused: str) -> None:
     """An option that is given is used, or it is an error."""
     for option in refused:
         if options[option] is not None and (option, options[option]) != ("--label-field", ""):
@@ -149,7 +149,7 @@ def _read_table(
     lines: Iterable[str],
     rows: Callable[[Iterable[str], str], Rows],
     asked: Asked,
-    options: Mapping[str, str | None],
+    options: Mapping[str, Any],
     strict: bool,
 ) -> TextSet:
     _refuse(name, "one file", options, "--split")
@@ -169,7 +169,7 @@ def _narrowed(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     return narrow if np.array_equal(narrow, vectors) else vectors
 
 
-def _read_stdin(asked: Asked, options: Mapping[str, str | None], strict: bool) -> TextSet:
+def _read_stdin(asked: Asked, options: Mapping[str, Any], strict: bool) -> TextSet:
     name = "standard input"
     lines = decode_lines(sys.stdin.buffer, name)
     head: list[str] = []
@@ -184,7 +184,7 @@ def _read_stdin(asked: Asked, options: Mapping[str, str | None], strict: bool) -
 # -- vectors ---------------------------------------------------------------------------------------------------
 
 
-def _read_npy(path: Path, options: Mapping[str, str | None], strict: bool) -> TextSet:
+def _read_npy(path: Path, options: Mapping[str, Any], strict: bool) -> TextSet:
     name = str(path)
     _refuse(name, "an .npy file", options, "--text-field", "--label-field", "--vector-field", "--split")
     try:
@@ -215,7 +215,7 @@ def _read_npy(path: Path, options: Mapping[str, str | None], strict: bool) -> Te
 # -- folders ---------------------------------------------------------------------------------------------------
 
 
-def _read_folder(path: Path, asked: Asked, options: Mapping[str, str | None], curation: str | None, strict: bool) -> TextSet:
+def _read_folder(path: Path, asked: Asked, options: Mapping[str, Any], curation: str | None, strict: bool) -> TextSet:
     name = str(path)
     inside = {each.name for each in path.iterdir()}
     if "run.yaml" in inside:

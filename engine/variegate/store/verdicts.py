@@ -50,7 +50,7 @@ CURATION_REASONS = {
 CHANGING = frozenset({"relabelled", "replaced", "inspected"})
 DROPPING = frozenset({"duplicate", "near_duplicate", "held_out", "low_margin", "out_of_scope", "noisy", "label_issue"})
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as config.base.Name
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as closed.Name
 _HINT = "the file was damaged after it was written. Restore it, or delete its stage's folder and run `variegate curate` again"
 _CURATED_HINT = "the file was damaged after it was written. Delete it and run `variegate curate` again, which writes it anew"
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from variegate.config.base import Closed
+from variegate.closed import Closed
 from variegate.errors import ConfigError, nearest
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"

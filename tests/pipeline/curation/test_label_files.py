@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from variegate.config.task import ClassificationTask
 from variegate.errors import UsageError
+from variegate.kinds.classification import ClassificationTask
 from variegate.pipeline.curation.label_files import FileLabels, Given, read_label_file
 from variegate.records import Record
 

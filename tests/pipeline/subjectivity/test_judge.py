@@ -13,6 +13,7 @@ import pytest
 from tests.support.engine import FakeEngine
 from variegate.config import TaskConfig, load_model
 from variegate.errors import UsageError
+from variegate.kinds.classification import ClassificationTask
 from variegate.metrics.bradley_terry import rank_tasks
 from variegate.pipeline.subjectivity.judge import JudgeSettings, judge_tasks
 from variegate.records import Message
@@ -50,7 +51,7 @@ def tasks(tmp_path: Path) -> list[TaskConfig]:
         )
         labels = {label: {"title": f"title {label}", "phrase": label, "description": f"D {label}."} for label in "pq"}
         out.append(
-            TaskConfig.model_validate(
+            ClassificationTask.model_validate(
                 {
                     "kind": "classification",
                     "name": name,

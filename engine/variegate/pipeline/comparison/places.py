@@ -85,7 +85,7 @@ def places_of(study: StudyConfig) -> list[Place]:
 
 
 def _name(cell: Cell) -> str:
-    """Axes and options are letters, digits and . _ - (see `config.base.Name`): they cannot leave the folder."""
+    """Axes and options are letters, digits and . _ - (see `closed.Name`): they cannot leave the folder."""
     name = "_".join([*(f"{axis}-{option}" for axis, option in cell.generation.items()), f"r{cell.replicate}"])
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}-{digest(name, length=8)}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from variegate.config.load import load_run
 from variegate.errors import UsageError, nearest, some_of
+from variegate.kinds import kind_of
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
 from variegate.students.data import same_form
@@ -19,7 +20,7 @@ class Source:
     """One set: what `read_texts` reads, and how."""
 
     path: str
-    text_field: str | None = None
+    text_field: str | tuple[str, ...] | None = None
     label_field: str | None = None
     split: str | None = None
     curation: str | None = None  # of a run folder
@@ -82,9 +83,9 @@ def read_splits(
         if data is not None and data.out_of_scope_label is not None:
             out_of_scope = (data.out_of_scope_label,)
         if test is None and data is not None and data.test is not None:
-            test = Source(data.test, data.text_field, data.label_field)
+            test = Source(data.test, kind_of(task).text_fields, data.label_field)
         if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
-            dev = Source(data.dev, data.text_field, data.label_field)
+            dev = Source(data.dev, kind_of(task).text_fields, data.label_field)
     if test is None:
         why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
         raise UsageError(f"{why}: name a file of real labelled texts with --test")

@@ -1,17 +1,15 @@
-"""What is classified: a task's kind, text type, labels and data files.
+"""What every task file holds, whatever its kind: name, text type, labels, real data. A kind's own class adds to it.
 
-Kinds are an open set: `TaskConfig` is a union discriminated by `kind`, and a new kind is one more class here.
+Knows nothing of records.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from variegate.config.base import Closed, Name
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+from variegate.closed import Closed, Name, Text
 
 
 class LabelConfig(Closed):
@@ -29,7 +27,6 @@ class DataConfig(Closed):
     train: str | None = None
     dev: str | None = None
     test: str | None = None
-    text_field: str = "text"
     label_field: str = "label"
     out_of_scope_label: str | None = None
     """A label in the data that is not one of the task's: its rows are out of scope."""
@@ -38,11 +35,11 @@ class DataConfig(Closed):
     it, or such texts are left out of the draw (many public data sets hold a few)."""
 
 
-class ClassificationTask(Closed):
-    kind: Literal["classification"]
+class TaskConfig(Closed):
+    kind: str
     name: Name
     text_type: Text
-    """A singular noun phrase without article: `movie review`."""
+    """What a model writes: a singular noun phrase without article: `movie review`."""
     context: Text
     """One sentence that puts the model into the domain (Li et al.'s context prompt)."""
     labels: dict[Text, LabelConfig] = Field(min_length=1)
@@ -71,11 +68,7 @@ class ClassificationTask(Closed):
         return dict(sorted(filled.items()))  # sorted: a label's position never depends on the file's order
 
     @model_validator(mode="after")
-    def _out_of_scope(self) -> ClassificationTask:
+    def _out_of_scope(self) -> Any:
         if self.data and self.data.out_of_scope_label in self.labels:
             raise ValueError(f"data.out_of_scope_label {self.data.out_of_scope_label!r} is also one of the labels")
         return self
-
-
-# With a second kind this becomes Annotated[A | B, Field(discriminator="kind")]; everything reads `TaskConfig`.
-TaskConfig = ClassificationTask
