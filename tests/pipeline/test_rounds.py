@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import FakeEngine
-from variegate.pipeline.fingerprint import Fingerprint
+from variegate.inference.identity import Fingerprint
 from variegate.pipeline.rounds import RunState
 from variegate.seeding import derive_seed
 

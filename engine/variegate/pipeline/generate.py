@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from variegate.config import RunConfig
 from variegate.errors import Interrupted
 from variegate.inference.backend import Backend, check_model_path
+from variegate.inference.identity import Fingerprint, fingerprint
 from variegate.inference.start import start_backend
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
 from variegate.inference.tokenization import load_tokenizer, load_vocab_size
-from variegate.pipeline.fingerprint import Fingerprint, fingerprint
 from variegate.pipeline.manifest import make_manifest, top_suppressed
 from variegate.pipeline.resume import ResumeMode, prepare
 from variegate.pipeline.reuse import Reuse

@@ -11,7 +11,7 @@ from typing import Any
 from variegate import __version__
 from variegate.config import RunConfig
 from variegate.inference.backend import EngineInfo
-from variegate.pipeline.fingerprint import Fingerprint
+from variegate.inference.identity import Fingerprint
 from variegate.pipeline.resume import config_digest
 from variegate.pipeline.rounds import RunState
 from variegate.store.run_folder import RunFolder

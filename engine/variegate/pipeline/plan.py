@@ -14,9 +14,9 @@ from typing import Any
 from variegate.config import RunConfig
 from variegate.errors import BackendError, UsageError
 from variegate.inference.backend import DEFAULT_SEQUENCE_LEN, check_model_path, too_long
+from variegate.inference.identity import fingerprint
 from variegate.inference.start import start_backend
 from variegate.inference.tokenization import PromptEncoder
-from variegate.pipeline.fingerprint import fingerprint
 from variegate.pipeline.generate import make_table
 from variegate.pipeline.reuse import Reuse
 from variegate.pipeline.rounds import RunState

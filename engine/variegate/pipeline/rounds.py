@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from variegate.config import RunConfig
 from variegate.curation.duplicates import DuplicateFilter
+from variegate.inference.identity import Fingerprint
 from variegate.inference.suppression.table import SuppressionTable
-from variegate.pipeline.fingerprint import Fingerprint
 from variegate.pipeline.parse import parse
 from variegate.pipeline.schedule import Schedule
 from variegate.pipeline.seeds import draw_seeds

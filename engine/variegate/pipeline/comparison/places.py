@@ -25,7 +25,7 @@ from variegate.config.study import StudyConfig
 from variegate.config.study_cells import Cell, cells_of, named
 from variegate.errors import ConfigError
 from variegate.inference.backend import check_model_path
-from variegate.pipeline.fingerprint import fingerprint
+from variegate.inference.identity import fingerprint
 from variegate.pipeline.resume import config_digest
 from variegate.seeding import digest
 from variegate.store.files import explained

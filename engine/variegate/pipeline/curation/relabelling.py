@@ -18,9 +18,9 @@ from variegate.curation.asks import Ask, Wording
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.relabel import asked, judge, observe, plan_stage
 from variegate.inference.backend import Backend, check_model_path
+from variegate.inference.identity import identity
 from variegate.inference.start import start_backend
 from variegate.pipeline.curation.inputs import Inputs
-from variegate.pipeline.fingerprint import fingerprint
 from variegate.pipeline.workers import Exchange, run_in_worker
 from variegate.seeding import digest
 from variegate.store.verdicts import CurationFolder
@@ -38,8 +38,7 @@ class Relabelling:
         run = inputs.run
         self.model: ModelConfig = stage.model or run.model
         check_model_path(self.model)
-        engine, found = self.model.engine, fingerprint(self.model)
-        self.identity = digest([engine.backend, self.model.chat, engine.dtype, engine.quantization, found.model, found.tokenizer])
+        self.identity = digest(identity(self.model), length=32)
         self._render = Prompts(run.strategy.templates).render
         self._examples = inputs.class_examples() if self._narrows else []
         self._calibration = inputs.calibration_examples() if stage.calibration == "temperature" else []

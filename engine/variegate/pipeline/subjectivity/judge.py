@@ -15,7 +15,7 @@ from typing import Any
 
 from variegate.config import ModelConfig, TaskConfig
 from variegate.errors import UsageError
-from variegate.pipeline.fingerprint import fingerprint
+from variegate.inference.identity import identity
 from variegate.pipeline.seeds import real_texts
 from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
@@ -145,14 +145,9 @@ def _question(first: str, second: str, *, chat: bool) -> tuple[Message, ...]:
 
 
 def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings) -> dict[str, Any]:
-    found = fingerprint(settings.model)
     return {
         "kind": "pairs of tasks",
-        "model": found.model,
-        "tokenizer": found.tokenizer,
-        "chat": settings.model.chat,
-        "backend": settings.model.engine.backend,
-        "dtype": settings.model.engine.dtype,
+        **identity(settings.model),
         "seed": settings.seed,
         "chunk": settings.chunk,
         "tasks": sorted({name for each in comparisons for name in (each.first, each.second)}),

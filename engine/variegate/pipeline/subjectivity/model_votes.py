@@ -15,8 +15,8 @@ from variegate.config import ModelConfig, TaskConfig
 from variegate.curation.answers import read_answers
 from variegate.curation.asks import Wording
 from variegate.errors import UsageError
+from variegate.inference.identity import identity
 from variegate.inference.tokenization import PromptEncoder
-from variegate.pipeline.fingerprint import fingerprint
 from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.annotations import Annotated
 from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
@@ -147,15 +147,10 @@ def collect_votes(
 
 def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings) -> dict[str, Any]:
     """What an answer depends on beside its text and number."""
-    found = fingerprint(settings.model)
     prompt = [message.content for message in wording.messages("A text.", list(wording.labels))]
     return {
         "kind": "labels of texts",
-        "model": found.model,
-        "tokenizer": found.tokenizer,
-        "chat": settings.model.chat,
-        "backend": settings.model.engine.backend,
-        "dtype": settings.model.engine.dtype,
+        **identity(settings.model),
         "temperature": settings.temperature,
         "seed": settings.seed,
         "texts": digest(list(texts)),

@@ -1,10 +1,14 @@
-"""What identifies a model: hashes of its weights, its configuration and its tokenizer."""
+"""What identifies an engine: its model's files by their hashes, and the settings that change what it answers.
+
+Known before the engine starts. Spelt once, here, and part of every key of what an engine was asked.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from variegate.config import ModelConfig
 
@@ -18,12 +22,27 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+# Of `ModelConfig.engine`. What stands here is fixed for good: a neutral value that changed would change every stored key.
+_NEUTRAL: dict[str, Any] = {"backend": "vllm", "dtype": "auto", "quantization": None, "load_format": "auto", "extra": {}}
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     model: str  # of config.json and the weights, or of the hub id and revision
     tokenizer: str
+
+
+def identity(model: ModelConfig, found: Fingerprint | None = None) -> dict[str, Any]:
+    """What decides an answer beside the question and how it is drawn: JSON-able, by named fields.
+
+    Those at their neutral value are left out, so a field that is added later changes no key that is stored. Not in it: what
+    changes rounding alone (batches, seats, parallelism, blocks of the cache), and lengths, beyond which there is no answer.
+    found: the model's fingerprint, where it is known already.
+    """
+    found = found or fingerprint(model)
+    settings = {name: getattr(model.engine, name) for name in _NEUTRAL}
+    changed = {name: value for name, value in settings.items() if value != _NEUTRAL[name]}
+    return {"model": found.model, "tokenizer": found.tokenizer, **({"chat": True} if model.chat else {}), **changed}
 
 
 def fingerprint(model: ModelConfig) -> Fingerprint:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from variegate.config import ModelConfig
-from variegate.pipeline import fingerprint as module
-from variegate.pipeline.fingerprint import fingerprint
+from variegate.config.model import EngineConfig
+from variegate.inference import identity as module
+from variegate.inference.identity import Fingerprint, fingerprint, identity
 
 
 @pytest.fixture
@@ -77,3 +79,40 @@ def test_a_hub_model_never_downloaded_is_named_by_id_and_revision(monkeypatch: p
     found = fingerprint(ModelConfig(name="m", path="nobody/never-there", revision="v1"))
     assert found.model == "hub:nobody/never-there@v1"
     assert found != fingerprint(ModelConfig(name="m", path="nobody/never-there"))
+
+
+def test_the_neutral_identity_is_the_files_alone(model: ModelConfig) -> None:
+    found = fingerprint(model)
+    assert identity(model) == {"model": found.model, "tokenizer": found.tokenizer}
+    assert identity(model, Fingerprint("m", "t")) == {"model": "m", "tokenizer": "t"}  # not hashed again
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("chat", True, {"chat": True}),
+        ("engine.backend", "transformers", {"backend": "transformers"}),
+        ("engine.dtype", "bfloat16", {"dtype": "bfloat16"}),
+        ("engine.quantization", "bitsandbytes", {"quantization": "bitsandbytes"}),
+        ("engine.load_format", "dummy", {"load_format": "dummy"}),
+        ("engine.extra", {"hf_overrides": {"rope_theta": 1e6}}, {"extra": {"hf_overrides": {"rope_theta": 1e6}}}),
+    ],
+)
+def test_what_changes_answers_is_in_the_identity(model: ModelConfig, field: str, value: Any, told: dict[str, Any]) -> None:
+    head, _, rest = field.partition(".")
+    settings = model.model_dump() | {head: {rest: value} if rest else value}
+    assert identity(ModelConfig.model_validate(settings)) == identity(model) | told
+
+
+def test_every_field_of_a_model_either_changes_answers_or_is_known_not_to(model: ModelConfig) -> None:
+    """A field that is added must be put into one of the two."""
+    rounding = {"tensor_parallel_size", "max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "block_size", "enforce_eager"}
+    room = {"max_model_len", "gpu_memory_utilization", "cpu_kv_cache_gib", "batch_size", "separate_process"}
+    assert set(EngineConfig.model_fields) == rounding | room | set(module._NEUTRAL)
+    by_content = {"path", "revision", "tokenizer", "engine", "chat"}
+    assert set(ModelConfig.model_fields) == by_content | {"name", "licence"}
+
+
+def test_the_neutral_values_are_todays_defaults() -> None:
+    """Else a model that says nothing would have a field in its keys."""
+    assert {name: getattr(EngineConfig(), name) for name in module._NEUTRAL} == module._NEUTRAL
