@@ -16,6 +16,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import harness
 from variegate.config import ModelConfig, RunConfig, load_model, load_task
 from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
+from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.vllm_backend import VllmBackend
 from variegate.pipeline.generate import Silent, generate
 from variegate.records import Completion, Message, Request, Sampling
@@ -52,7 +54,7 @@ class Recording:
     def __init__(self, backend: VllmBackend) -> None:
         self._backend = backend
         self.info, self.prompts = backend.info, backend.prompts
-        self.set_bias, self.score = backend.set_bias, backend.score
+        self.set_rows, self.score = backend.set_rows, backend.score
         self.requests: list[Request] = []
         self.num_tokens = 0
 
@@ -114,29 +116,28 @@ def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: 
     }
 
 
-def fixed_requests(count: int, *, max_tokens: int, groups: int = 0) -> list[Request]:
-    """Requests whose completions all have `max_tokens` tokens; request i is of group i mod `groups`."""
+def fixed_requests(count: int, *, max_tokens: int) -> list[Request]:
+    """Requests whose completions all have `max_tokens` tokens."""
     task = load_task("clinc150")
     sampling = Sampling(temperature=1.0, max_tokens=max_tokens, ignore_eos=True)
     labels = list(task.labels.values())
     out = []
     for i in range(count):
         text = f"Write a {task.text_type} that covers the element below.\nElement: {labels[i % len(labels)].phrase}\n"
-        group = f"group{i % groups}" if groups else None
-        out.append(Request(key=str(i), messages=(Message("user", text),), sampling=sampling, seed=i, label="", group=group))
+        out.append(Request(key=str(i), messages=(Message("user", text),), sampling=sampling, seed=i, label=""))
     return out
 
 
 def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
     """tokens/s at batch 256 with the same biases given four ways."""
     vocab, rng = backend.info.vocab_size, np.random.default_rng(0)
-    requests = fixed_requests(256, max_tokens=64, groups=8)
-    unlimited = {f"group{i}": -7.5 * rng.random(vocab, dtype=np.float32) for i in range(8)}
-    top100 = {}
-    for name, bias in unlimited.items():
-        top100[name] = np.zeros_like(bias)
-        places = rng.choice(vocab, size=100, replace=False)
-        top100[name][places] = bias[places]
+    requests = fixed_requests(256, max_tokens=64)
+    unlimited, top100 = [], []
+    for _ in range(8):
+        bias = -7.5 * (1 - rng.random(vocab, dtype=np.float32))
+        unlimited.append(SparseRow(np.arange(vocab, dtype=np.int32), bias))
+        ids = np.sort(rng.choice(vocab, size=100, replace=False)).astype(np.int32)
+        top100.append(SparseRow(ids, bias[ids]))
     prompts = [{"prompt_token_ids": list(backend.prompts.encode(each.messages))} for each in requests]
 
     def run(parameters: list[Any]) -> float:
@@ -144,22 +145,22 @@ def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
         outputs, seconds = harness.timed(lambda: backend._llm.generate(prompts, parameters, use_tqdm=False))
         return sum(len(each.outputs[0].token_ids) for each in outputs) / seconds
 
-    def with_table(bias: dict[str, Any]) -> float:
-        backend.set_bias(bias)
-        return run([backend._parameters(each, False) for each in requests])
+    def with_table(rows: list[SparseRow]) -> float:
+        """Request i is made under row i mod 8."""
+        backend.set_rows({row.digest: row for row in rows})
+        under = [replace(each, bias=rows[i % 8].digest) if rows else each for i, each in enumerate(requests)]
+        return run([backend._parameters(each, False) for each in under])
 
-    def with_dicts(bias: dict[str, Any]) -> float:
-        backend.set_bias({})
+    def with_dicts(rows: list[SparseRow]) -> float:
         parameters = [backend._parameters(each, False) for each in requests]
-        for each, request in zip(parameters, requests, strict=True):
-            row = bias[request.group or ""]
-            each.logit_bias = {int(token): float(row[token]) for token in np.flatnonzero(row)}
+        for i, each in enumerate(parameters):
+            each.logit_bias = dict(zip(rows[i % 8].token_ids.tolist(), rows[i % 8].biases.tolist(), strict=True))
             assert not each.extra_args or ARGUMENT not in each.extra_args
         return run(parameters)
 
     figures = harness.interleave(
         {
-            "none": lambda: with_table({}),
+            "none": lambda: with_table([]),
             "table_top_100": lambda: with_table(top100),
             "table_unlimited": lambda: with_table(unlimited),
             "logit_bias_top_100": lambda: with_dicts(top100),
@@ -167,7 +168,6 @@ def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
         },
         repeats,
     )
-    backend.set_bias({})
     return {
         "batch": 256,
         "groups": 8,

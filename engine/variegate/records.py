@@ -88,7 +88,7 @@ class Request:
     """One prompt to be sent to a model.
 
     `messages` has one user message for a plain-text model; a chat model's template is applied by the backend.
-    `group` names a row of the suppression table (None: not suppressed).
+    `group` is whose tokens its own are counted with in the suppression table (None: not counted).
     `parents` are the ids of the records whose texts stand in the prompt.
     """
 
@@ -100,6 +100,7 @@ class Request:
     slot: int = 0  # position within the run's requests for this label, from 0
     round: int = 0
     group: str | None = None
+    bias: str = ""  # the digest of the suppression row that it is made under, which the engine must hold; "": not suppressed
     parents: tuple[str, ...] = ()
     soft: Mapping[str, str] | None = None  # vectors before the prompt, by reference: {"file", "sha256", "tensor"}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.suppression import as_row
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError
 from variegate.records import Message, Request, Sampling
@@ -25,18 +26,23 @@ PROMPTS = [
 ]
 
 
-def ask(text: str, *, seed: int = 1, group: str | None = None, **sampling: Any) -> Request:
+def ask(text: str, *, seed: int = 1, bias: str = "", **sampling: Any) -> Request:
     options = {"temperature": 0.0, "max_tokens": 12, **sampling}
-    return Request(
-        key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", group=group
-    )
+    return Request(key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", bias=bias)
 
 
 @pytest.fixture(params=["vllm", "transformers", "t5_vllm", "t5_transformers"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     engine = request.getfixturevalue(f"nano_{request.param}")
     yield engine
-    engine.set_bias({})
+    engine.set_rows({})
+
+
+def suppress(backend: Any, *biases: np.ndarray) -> list[str]:
+    """Name these and no others to the engine; their digests."""
+    rows = [as_row(bias) for bias in biases]
+    backend.set_rows({row.digest: row for row in rows})
+    return [row.digest for row in rows]
 
 
 def texts(backend: Any, requests: list[Request]) -> list[str]:
@@ -123,8 +129,8 @@ def test_a_prompt_too_long_is_an_error_of_its_own(backend: Any) -> None:
 def test_logprob_is_the_models_own_under_temperature_and_suppression(backend: Any) -> None:
     bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
     bias[:2000] = -3.0
-    backend.set_bias({"g": bias})
-    requests = [ask(PROMPTS[i], seed=i, temperature=0.8, group="g") for i in range(2)]
+    (digest,) = suppress(backend, bias)
+    requests = [ask(PROMPTS[i], seed=i, temperature=0.8, bias=digest) for i in range(2)]
     for request, completion in zip(requests, backend.generate(requests, logprobs=True), strict=True):
         expected = sum(forward_logprobs(backend, backend.prompts.encode(request.messages), completion.token_ids))
         assert completion.logprob == pytest.approx(expected, abs=0.02)
@@ -154,14 +160,57 @@ def test_soft_prompts_stand_before_the_prompt(backend: Any) -> None:
     assert texts(backend, requests[:1])
 
 
-def test_suppression_bias_reaches_only_its_group(backend: Any) -> None:
-    plain = backend.generate([ask(PROMPTS[0])])[0]
+def against(backend: Any, tokens: Sequence[int]) -> np.ndarray:
     bias = np.zeros(backend.info.vocab_size, dtype=np.float32)
-    bias[list(plain.token_ids)] = -100.0
-    backend.set_bias({"joy": bias})
-    suppressed, other, none = backend.generate([ask(PROMPTS[0], group="joy"), ask(PROMPTS[0], group="unknown"), ask(PROMPTS[0])])
+    bias[list(tokens)] = -100.0
+    return bias
+
+
+def test_a_row_reaches_only_the_requests_made_under_it(backend: Any) -> None:
+    """A group is whose tokens are counted together, and suppresses nothing by itself."""
+    plain = backend.generate([ask(PROMPTS[0])])[0]
+    (digest,) = suppress(backend, against(backend, plain.token_ids))
+    grouped = dataclasses.replace(ask(PROMPTS[0]), group="joy")
+    suppressed, other, none = backend.generate([ask(PROMPTS[0], bias=digest), grouped, ask(PROMPTS[0])])
     assert not set(plain.token_ids) & set(suppressed.token_ids)
     assert other.text == none.text == plain.text
+
+
+def test_rows_are_added_and_those_no_longer_named_given_up(backend: Any) -> None:
+    plain = backend.generate([ask(PROMPTS[0])])[0]
+    biases = [against(backend, plain.token_ids[:1]), against(backend, plain.token_ids)]
+    alone = [texts(backend, [ask(PROMPTS[0], bias=digest)]) for bias in biases for digest in suppress(backend, bias)]
+    assert alone[0] != alone[1]
+    for place in (0, 1):
+        (digest,) = suppress(backend, biases[place])
+        both = suppress(backend, *biases)
+        assert both[place] == digest
+        assert [texts(backend, [ask(PROMPTS[0], bias=each)]) for each in both] == alone
+    suppress(backend, biases[1])
+    before = backend.usage
+    with pytest.raises(BackendError, match=f"made under suppression row {both[0]}, which the engine does not hold .* set_rows"):
+        backend.generate([ask(PROMPTS[0]), ask(PROMPTS[0], bias=both[0])])
+    assert backend.usage == before  # nothing was sent
+    assert texts(backend, [ask(PROMPTS[0], bias=both[1])]) == alone[1]
+
+
+def test_rows_set_while_requests_run_leave_theirs_alone(backend: Any) -> None:
+    """More requests than an engine runs at once; each time some finish, all rows but those of the requests are others."""
+    plain = backend.generate([ask(prompt, seed=1) for prompt in PROMPTS])
+    digests = suppress(backend, *(against(backend, each.token_ids[:2]) for each in plain))
+    requests = [ask(PROMPTS[i % 4], seed=i, bias=digests[i % 3], max_tokens=4 + i % 9, ignore_eos=True) for i in range(80)]
+    expected = texts(backend, requests)
+    told: list[int] = []
+
+    def disturb(count: int) -> None:
+        told.append(count)
+        suppress(backend, *(against(backend, range(100 + len(told) + i, backend.info.vocab_size)) for i in range(len(told) % 7)))
+
+    assert [each.text for each in backend.generate(requests, on_progress=disturb)] == expected
+    assert len(told) > 4
+    backend.set_rows({})
+    with pytest.raises(BackendError, match="does not hold"):  # those rows were theirs only until they were done
+        backend.generate(requests[:1])
 
 
 def test_score_equals_a_forward_pass(backend: Any) -> None:
@@ -277,16 +326,15 @@ def test_greedy_text_is_equal_between_the_engines(names: tuple[str, str], reques
     rng = np.random.default_rng(0)
     bias = np.minimum(0, rng.normal(-1.0, 2.0, size=engines[0].info.vocab_size)).astype(np.float32)
     requests = [
-        ask(prompt, seed=i, max_tokens=24, group=group, **penalty)
+        ask(prompt, seed=i, max_tokens=24, bias=digest, **penalty)
         for i, prompt in enumerate(PROMPTS)
-        for group in (None, "g")
+        for digest in ("", as_row(bias).digest)
         for penalty in ({}, {"frequency_penalty": 0.5, "presence_penalty": 0.25})
     ]
     results = []
     for engine in engines:
-        engine.set_bias({"g": bias})
+        suppress(engine, bias)
         results.append([(each.text, each.finish_reason, each.token_ids) for each in engine.generate(requests)])
-        engine.set_bias({})
     assert results[0] == results[1]
     assert results[0][0] != results[0][2]  # the bias did something
 
@@ -294,12 +342,7 @@ def test_greedy_text_is_equal_between_the_engines(names: tuple[str, str], reques
 def test_bias_after_temperature_is_scaled_by_it(nano_transformers: Any) -> None:
     """logits / T + bias == (logits + T * bias) / T: with scale T, the draw equals one from a bias of T times the size."""
     bias = np.linspace(-2, 0, 4096, dtype=np.float32)
-    request = ask(PROMPTS[0], temperature=2.0, group="g", suppression_scale=2.0)
-    nano_transformers.set_bias({"g": bias})
-    scaled = texts(nano_transformers, [request])
-    nano_transformers.set_bias({"g": 2 * bias})
-    doubled = texts(
-        nano_transformers, [dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, suppression_scale=1.0))]
-    )
-    nano_transformers.set_bias({})
-    assert scaled == doubled
+    once, twice = suppress(nano_transformers, bias, 2 * bias)
+    request = ask(PROMPTS[0], temperature=2.0, bias=once, suppression_scale=2.0)
+    doubled = dataclasses.replace(request, bias=twice, sampling=dataclasses.replace(request.sampling, suppression_scale=1.0))
+    assert texts(nano_transformers, [request]) == texts(nano_transformers, [doubled])

@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from tests.support.suppression import as_row
 from variegate.config import ModelConfig, load_model
 from variegate.inference.start import start_backend
 from variegate.inference.transformers_networks import DecoderOnly, EncoderDecoder, Network, Prompt, load_network
@@ -141,14 +142,12 @@ def test_an_end_ends_unless_it_is_to_be_ignored(backend: Any) -> None:
     (end,) = backend._network.ends
     bias = torch.full((backend.info.vocab_size,), -1000.0)
     bias[end] = 0
-    backend.set_bias({"g": bias.numpy()})
-    try:
-        for ignore, tokens, reason in ((False, (end,), "stop"), (True, (end,) * 4, "length")):
-            request = ask("wo", max_tokens=4, ignore_eos=ignore)
-            (completion,) = backend.generate([Request("k", request.messages, request.sampling, 0, "l", group="g")])
-            assert (completion.text, completion.token_ids, completion.finish_reason) == ("", tokens, reason)
-    finally:
-        backend.set_bias({})
+    row = as_row(bias.numpy())
+    backend.set_rows({row.digest: row})
+    for ignore, tokens, reason in ((False, (end,), "stop"), (True, (end,) * 4, "length")):
+        request = ask("wo", max_tokens=4, ignore_eos=ignore)
+        (completion,) = backend.generate([Request("k", request.messages, request.sampling, 0, "l", bias=row.digest)])
+        assert (completion.text, completion.token_ids, completion.finish_reason) == ("", tokens, reason)
 
 
 def tiny(folder: Path, **engine: Any) -> ModelConfig:

@@ -32,7 +32,6 @@ def test_a_killed_run_resumes_to_the_same_file(nano_vllm: Any, tmp_path: Path) -
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_file = find_config("run", "demo", Path())
     summary = generate(load_run(run_file, [*SETTINGS, f"output={whole}"]), start=lambda _: nano_vllm)
-    nano_vllm.set_bias({})
     assert summary.kept == 600
 
     options = [option for setting in SETTINGS for option in ("--set", setting)]

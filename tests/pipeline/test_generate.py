@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.support.processes import run_script
@@ -125,16 +124,18 @@ def test_bias_of_a_round_is_worked_out_from_the_rounds_before(config_of: Run, ru
     _, backend = run(config_of(tmp_path / "r", decoding={"suppression": {"group": "label", "top_k": None, "exempt_terminators": False}}))
     produced: dict[str, Counter[int]] = {}
     folder = RunFolder(tmp_path / "r")
-    for bias, round_folder in zip(backend.biases, folder.round_folders(), strict=True):
-        assert set(bias) == set(produced)
-        for label, counts in produced.items():
-            expected = np.zeros(4096)
-            for token, count in counts.items():
-                expected[token] = max(-7.5, -7.5 * 100 * count / counts.total())
-            np.testing.assert_allclose(bias[label], expected, rtol=1e-6)
-        for row in folder.read_round(round_folder):
-            produced.setdefault(row["label"], Counter()).update(row["token_ids"])
-    assert len(backend.biases) > 2
+    for rows, requests, round_folder in zip(backend.rows, backend.calls, folder.round_folders(), strict=True):
+        assert len(rows) == len(produced)
+        assert {request.label for request in requests if request.bias} == {request.label for request in requests} & set(produced)
+        for request in requests:
+            if request.bias:
+                counts = produced[request.label]
+                expected = {token: max(-7.5, -7.5 * 100 * count / counts.total()) for token, count in counts.items()}
+                row = rows[request.bias]
+                assert dict(zip(row.token_ids.tolist(), row.biases.tolist(), strict=True)) == pytest.approx(expected, rel=1e-6)
+        for stored in folder.read_round(round_folder):
+            produced.setdefault(stored["label"], Counter()).update(stored["token_ids"])
+    assert len(backend.rows) > 2
 
 
 def test_an_error_of_one_row_does_not_end_the_run_and_is_tried_again(config_of: Run, run: Run, tmp_path: Path) -> None:

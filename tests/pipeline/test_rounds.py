@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.engine import FakeEngine
 from variegate.inference.identity import Fingerprint
+from variegate.inference.suppression.table import SuppressionTable
 from variegate.pipeline.rounds import RunState
 from variegate.seeding import derive_seed
 
@@ -74,6 +75,22 @@ def test_groups(state: Run) -> None:
     for group, expected in (("label", {"apple", "bread", "cheese"}), ("run", {"run"})):
         assert {request.group for request in state(decoding={"suppression": {"group": group}}).next_requests()} == expected
     assert {request.group for request in state().next_requests()} == {None}
+
+
+def test_a_request_is_made_under_its_groups_row_and_its_key_says_so(config_of: Run, tmp_path: Path) -> None:
+    table = SuppressionTable(4096, top_k=3, floor=-7.5, scale=-7.5, exempt=frozenset())
+    made = RunState(config_of(tmp_path, 12, decoding={"suppression": {"group": "label"}}), Fingerprint("m", "t"), table)
+    plain = RunState(config_of(tmp_path, 12), Fingerprint("m", "t"), None)
+    first = made.next_requests()
+    assert {request.bias for request in first} == {""}
+    assert [request.key for request in first] == keys(plain)
+    made.finish_round(first, FakeEngine(clean=True).generate(first))
+    second = made.next_requests()
+    assert {request.bias for request in second} == {table.row(request.group or "").digest for request in second} == set(table.rows())
+    before = [request.key for request in second]
+    table.add("apple", [1] * 999)
+    for key, request in zip(before, made.next_requests(), strict=True):
+        assert (key == request.key) == (request.label != "apple")
 
 
 def test_copies_of_pool_examples_are_dropped(state: Run, tmp_path: Path) -> None:

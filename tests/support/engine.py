@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from variegate.inference.backend import EngineInfo, OnProgress, Prefixes, Usage, too_long, unserved
+from variegate.inference.suppression.held import HeldRows
+from variegate.inference.suppression.sparse import SparseRow
 from variegate.records import Completion, Message, Request
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u") for c in ("n", "t", "sk", "rm", "ll")]
@@ -55,7 +57,7 @@ class WordPrompts:
 
 
 class FakeEngine:
-    """A request's text and tokens follow from its seed, its group's bias and its soft prompt, as with a real engine.
+    """A request's text and tokens follow from its seed, the suppression row it is made under and its soft prompt, as with a real engine.
 
     write: the text of a request, given a generator that is seeded by all of these; without it, words at random.
     weigh: the log-probabilities of a prompt's choices; without it, numbers drawn from both.
@@ -89,10 +91,10 @@ class FakeEngine:
         self.fail_at, self.fail_when, self.error, self.lent = fail_at, fail_when, error, lent
         self.calls: list[list[Request]] = []
         self.scored: list[Scored] = []
-        self.biases: list[dict[str, Any]] = []
+        self.rows: list[dict[str, SparseRow]] = []  # of each call of `set_rows`
         self.closed = False
         self._write, self._weigh, self._edit = write, weigh, edit
-        self._bias: dict[str, Any] = {}
+        self._held = HeldRows()
 
     @property
     def asked(self) -> list[Request]:
@@ -110,7 +112,8 @@ class FakeEngine:
         self.calls.append(list(requests))
         self._fail(any(map(self.fail_when, requests)))
         mates = self._mates(request.key for request in requests)
-        out = [self._answer(request, mates, logprobs, prefixes) for request in requests]
+        with self._held.running(requests):
+            out = [self._answer(request, mates, logprobs, prefixes) for request in requests]
         if self._edit:
             out = list(map(self._edit, requests, out))
         self.usage += Usage(len(out), sum(each.num_prompt_tokens for each in out), 0, sum(len(each.token_ids) for each in out))
@@ -140,9 +143,9 @@ class FakeEngine:
             on_progress(len(rows))
         return rows
 
-    def set_bias(self, bias: Mapping[str, np.ndarray]) -> None:
-        self._bias = dict(bias)
-        self.biases.append(self._bias)
+    def set_rows(self, rows: Mapping[str, SparseRow]) -> None:
+        self._held.set(rows, self.info.vocab_size, lambda fresh: None)
+        self.rows.append(dict(rows))
 
     def close(self) -> None:
         assert not self.lent, "an engine that the caller made is the caller's to close"
@@ -161,9 +164,8 @@ class FakeEngine:
         reason = too_long(num_tokens, request.sampling.max_tokens, self.info.max_model_len)
         if reason:
             return unserved(request, num_tokens, reason)
-        bias = self._bias.get(request.group or "")
         soft = "" if prefix is None else f" {hashlib.sha256(np.asarray(prefix).tobytes()).hexdigest()}"
-        rng = random.Random(f"{request.seed} {hashlib.sha256(bias.tobytes()).hexdigest() if bias is not None else ''}{soft}{mates}")
+        rng = random.Random(f"{request.seed} {request.bias}{soft}{mates}")
         try:
             text, token_ids, reason = self._text(request, rng)
         except Unserved as error:

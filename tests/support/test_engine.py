@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.engine import FakeEngine, WordPrompts
 from tests.support.rows import make_row
+from tests.support.suppression import as_row
+from variegate.errors import BackendError
 from variegate.inference.backend import Backend, Usage
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Message, Request
@@ -68,13 +70,16 @@ def test_scores_differ_by_batch_mates_in_the_last_digits_alone() -> None:
     np.testing.assert_allclose(first, other, atol=2e-6)
 
 
-def test_texts_follow_the_bias_of_their_group_and_soft_prompts() -> None:
+def test_texts_follow_the_row_they_are_made_under_and_soft_prompts() -> None:
     asked, engine = requests(), FakeEngine(clean=True)
     before = texts(engine, asked)
-    engine.set_bias({"other": np.ones(3)})
+    row = as_row(-np.ones(3))
+    under = [replace(request, bias=row.digest) for request in asked]
+    with pytest.raises(BackendError, match="does not hold"):
+        engine.generate(under)
+    engine.set_rows({row.digest: row})
     assert texts(engine, asked) == before
-    engine.set_bias({"run": np.ones(3)})
-    biased = texts(engine, asked)
+    asked, biased = under, texts(engine, under)
     assert not set(biased) & set(before)
     soft = [each.text for each in engine.generate(asked, prefixes=lambda request: np.ones((request.slot % 2, 4)) if request.slot else None)]
     assert [old == new for old, new in zip(biased, soft, strict=True)] == [True] + [False] * 5

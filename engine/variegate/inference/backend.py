@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
+from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request
 
@@ -110,10 +111,13 @@ class Backend(Protocol):
         """
         ...
 
-    def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
-        """Replace the suppression table: group -> logit bias. Requests of other groups are not suppressed.
+    def set_rows(self, rows: Mapping[str, SparseRow]) -> None:
+        """The suppression rows, by digest, that requests may be made under from now on: `Request.bias` names one of them.
 
-        Called between rounds only, so that results do not depend on how requests were batched.
+        Rows that the engine holds stay as they are, new ones are added; those that are not named are given up, but not
+        under requests that are running: these keep theirs until they are done. So an engine never holds more rows than
+        were named and running at once. A request that names a row that is not held is a BackendError in `generate`,
+        before anything is sent; one with bias "" is not suppressed, whatever rows there are.
         """
         ...
 

@@ -21,6 +21,9 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
+from variegate.inference.suppression.device_table import DeviceTable
+from variegate.inference.suppression.held import HeldRows
+from variegate.inference.suppression.sparse import Pairs, SparseRow
 from variegate.inference.suppression.transformers import SuppressionProcessor
 from variegate.inference.tokenization import PromptEncoder
 from variegate.inference.transformers_networks import Prompt, Start, load_network
@@ -89,7 +92,7 @@ class TransformersBackend(Backend):
         self.usage = Usage()
         self._network = load_network(model, self.prompts)
         self._batch_size = engine.batch_size
-        self._bias: dict[str, int] = {}
+        self._rows = HeldRows()
         network = self._network.model
         max_len = self._network.max_len(engine.max_model_len)
         self.info = EngineInfo(
@@ -102,7 +105,7 @@ class TransformersBackend(Backend):
             vocab_size=int(network.config.vocab_size),
             max_prompt_len=max_len if self.prompts.encoder_decoder else None,
         )
-        self._table = torch.zeros(1, self.info.vocab_size, device=network.device)
+        self._table = DeviceTable(self.info.vocab_size, network.device)
 
     def generate(
         self,
@@ -111,6 +114,12 @@ class TransformersBackend(Backend):
         logprobs: bool = False,
         prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
+    ) -> list[Completion]:
+        with self._rows.running(requests):
+            return self._generate(requests, logprobs, prefixes, on_progress)
+
+    def _generate(
+        self, requests: Sequence[Request], logprobs: bool, prefixes: Prefixes | None, on_progress: OnProgress | None
     ) -> list[Completion]:
         out: dict[int, Completion] = {}
         batches: dict[Sampling, list[int]] = {}
@@ -166,10 +175,11 @@ class TransformersBackend(Backend):
     def _processors(self, requests: list[Request], sampling: Sampling, start: Start, first: list[Any]) -> transformers.LogitsProcessorList:
         """In vLLM's order: suppression, penalties, temperature, min-p, top-k, top-p, then the draw."""
         processors = transformers.LogitsProcessorList(first)
-        rows = torch.tensor([self._bias.get(request.group or "", 0) for request in requests], device=self._table.device)
-        if rows.any():
-            scale = torch.full((len(requests),), sampling.suppression_scale, device=self._table.device)
-            processors.append(SuppressionProcessor(self._table, rows, scale))
+        rows = [self._rows.number(request) for request in requests]
+        if any(rows):
+            table = self._table.table
+            scale = torch.full((len(requests),), sampling.suppression_scale, device=table.device)
+            processors.append(SuppressionProcessor(table, torch.tensor(rows, device=table.device), scale))
         if sampling.repetition_penalty != 1.0:
             processors.append(RepetitionPenalty(sampling.repetition_penalty, start.real))
         if sampling.frequency_penalty or sampling.presence_penalty:
@@ -243,13 +253,8 @@ class TransformersBackend(Backend):
         self.usage += Usage(len(questions), prompt_tokens=sum(lengths), generated_tokens=len(questions))
         return out
 
-    def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
-        groups = sorted(bias)
-        table = np.zeros((len(groups) + 1, self.info.vocab_size), dtype=np.float32)
-        for row, group in enumerate(groups, 1):
-            table[row] = bias[group]
-        self._table = torch.from_numpy(table).to(self._table.device)
-        self._bias = {group: row for row, group in enumerate(groups, 1)}
+    def set_rows(self, rows: Mapping[str, SparseRow]) -> None:
+        self._rows.set(rows, self.info.vocab_size, lambda fresh: self._table.add(Pairs.of(fresh)))
 
     def close(self) -> None:
         del self._network

@@ -21,6 +21,8 @@ from variegate.inference import t5
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.suppression import ARGUMENT
+from variegate.inference.suppression.held import HeldRows
+from variegate.inference.suppression.sparse import Pairs, SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.inference.vllm_start import (
     arguments_of,
@@ -83,7 +85,7 @@ class VllmBackend(Backend):
             max_prompt_len=config.max_model_len if self.prompts.encoder_decoder else None,
         )
         self._width = config.get_hidden_size()  # of soft prompts
-        self._rows: dict[str, int] = {}  # group -> row of the suppression table; row 0 suppresses nothing
+        self._rows = HeldRows()
 
     def generate(
         self,
@@ -95,6 +97,12 @@ class VllmBackend(Backend):
     ) -> list[Completion]:
         if prefixes is not None and not self.prompts.encoder_decoder:
             raise BackendError("soft prompts: on vLLM, Variegate serves those of T5 models: use engine.backend: transformers")
+        with self._rows.running(requests):
+            return self._generate(requests, logprobs, prefixes, on_progress)
+
+    def _generate(
+        self, requests: Sequence[Request], logprobs: bool, prefixes: Prefixes | None, on_progress: OnProgress | None
+    ) -> list[Completion]:
         out: dict[int, Completion] = {}
         sent: list[tuple[int, _Sent]] = []
         # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a
@@ -162,7 +170,7 @@ class VllmBackend(Backend):
 
     def _parameters(self, request: Request, logprobs: bool) -> Any:
         sampling: Sampling = request.sampling
-        row = self._rows.get(request.group, 0) if request.group is not None else 0
+        row = self._rows.number(request)
         return self._vllm.SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -227,13 +235,11 @@ class VllmBackend(Backend):
             out[place] = steps
         return out
 
-    def set_bias(self, bias: Mapping[str, Float[np.ndarray, " v"]]) -> None:
-        groups = sorted(bias)
-        table = np.zeros((len(groups) + 1, self.info.vocab_size), dtype="<f4")
-        for row, group in enumerate(groups, 1):
-            table[row] = bias[group]
-        self._llm.collective_rpc("variegate_set_bias", args=(table.tobytes(), len(table)))
-        self._rows = {group: row for row, group in enumerate(groups, 1)}
+    def set_rows(self, rows: Mapping[str, SparseRow]) -> None:
+        self._rows.set(rows, self.info.vocab_size, self._send_rows)
+
+    def _send_rows(self, rows: dict[int, SparseRow]) -> None:
+        self._llm.collective_rpc("variegate_add_rows", args=Pairs.of(rows).to_bytes())
 
     def close(self) -> None:
         import torch

@@ -153,7 +153,7 @@ class Run:
     def generate(self, requests: list[Request]) -> list[Completion]:
         backend = self.engine()
         if self.state.table is not None:
-            backend.set_bias(self.state.bias())
+            backend.set_rows(self.state.table.rows())
         return backend.generate(requests, logprobs=self.config.logprobs, on_progress=self.progress.completions)
 
     def engine(self) -> Backend:

@@ -6,11 +6,7 @@ disk and stands where the killed one stood. Knows no engine and no files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float
 
 from variegate.config import RunConfig
 from variegate.curation.duplicates import DuplicateFilter
@@ -85,12 +81,12 @@ class RunState:
         sampling = digest([str(self._sampling)])
         for call in self.schedule.next_round(self.ledger, self.round):
             group = self._group(call.label)
-            # A group that has produced nothing yet is not suppressed: its key is that of a run without suppression.
-            bias = self.table.digest(group) if self.table is not None and group in self.table.groups() else None
+            bias = self.table.row(group).digest if self.table is not None and group is not None else ""
             slot = call.first_slot
             rng = derive_rng(self.config.seed, "prompts", call.label, call.first_slot)
             for prompt in self.strategy.prompts(call, self.pool, rng):
-                shared = digest([self._identity, sampling, bias, [[m.role, m.content] for m in prompt.messages], call.label])
+                # None and not "": the keys of what is not suppressed stay those they were.
+                shared = digest([self._identity, sampling, bias or None, [[m.role, m.content] for m in prompt.messages], call.label])
                 for _ in range(prompt.count):
                     key = digest([shared, slot], length=20)
                     requests.append(
@@ -103,15 +99,12 @@ class RunState:
                             slot=slot,
                             round=self.round,
                             group=group,
+                            bias=bias,
                             parents=prompt.parents,
                         )
                     )
                     slot += 1
         return requests
-
-    def bias(self) -> Mapping[str, Float[np.ndarray, " v"]]:
-        """Suppression group -> logit bias, as it stands for the next round."""
-        return {group: self.table.bias(group) for group in self.table.groups()} if self.table is not None else {}
 
     def finish_round(self, requests: list[Request], completions: list[Completion]) -> list[Row]:
         """Judge a round's completions in request order and take them into the state: the barrier."""

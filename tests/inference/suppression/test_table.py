@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
@@ -10,20 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.suppression import as_dense
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
 
+NUM_TOKENS = 20
 TOKENS = st.lists(st.integers(0, 19), max_size=60)
 
 
-def make_table(num_tokens: int = 20, top_k: int | None = None, exempt: frozenset[int] = frozenset(), **other: float) -> SuppressionTable:
+def make_table(
+    num_tokens: int = NUM_TOKENS, top_k: int | None = None, exempt: frozenset[int] = frozenset(), **other: float
+) -> SuppressionTable:
     return SuppressionTable(num_tokens, top_k=top_k, floor=other.get("floor", -7.5), scale=other.get("scale", -7.5), exempt=exempt)
+
+
+def bias_of(table: SuppressionTable, group: str = "run") -> np.ndarray:
+    return as_dense(table.row(group), table.num_tokens)
 
 
 def test_shares_of_two_one_and_a_fifth_of_a_percent() -> None:
     table = make_table(1000, top_k=100)
     table.add("run", [0] * 20 + [1] * 10 + [2] * 2)
     table.add("run", list(range(4, 972)))  # 968 tokens of 0.1 % each: 1,000 in all; token 3 never
-    bias = table.bias("run")
+    bias = bias_of(table)
     assert bias.dtype == np.float32
     assert bias[:4].tolist() == [-7.5, -7.5, -1.5, 0.0]
     assert bias[4] == np.float32(-0.75)
@@ -36,17 +45,17 @@ def test_the_cut_among_ties_takes_the_lower_ids_whatever_the_order() -> None:
     for seed in range(10):
         table = make_table(top_k=3)
         table.add("run", random.Random(seed).sample(tokens, len(tokens)))
-        assert np.flatnonzero(table.bias("run")).tolist() == [1, 3, 5]  # 3 and 5 twice each, then 1 before 7 and 9
+        assert np.flatnonzero(bias_of(table)).tolist() == [1, 3, 5]  # 3 and 5 twice each, then 1 before 7 and 9
 
 
 def test_exempt_tokens_are_untouched_count_in_the_sum_and_take_no_place() -> None:
     tokens = [0] * 500 + [1] * 490 + [2] * 8 + [3] * 2
     table = make_table(top_k=2, exempt=frozenset({0, 7}))
     table.add("run", tokens)
-    assert table.bias("run")[:4].tolist() == [0.0, -7.5, -6.0, 0.0]  # 0.8 % of all 1,000; token 3 is third
+    assert bias_of(table)[:4].tolist() == [0.0, -7.5, -6.0, 0.0]  # 0.8 % of all 1,000; token 3 is third
     everything = make_table(top_k=2)
     everything.add("run", tokens)
-    assert everything.bias("run")[:4].tolist() == [-7.5, -7.5, 0.0, 0.0]
+    assert bias_of(everything)[:4].tolist() == [-7.5, -7.5, 0.0, 0.0]
 
 
 def test_groups_are_apart_and_an_unknown_one_has_no_bias() -> None:
@@ -55,20 +64,41 @@ def test_groups_are_apart_and_an_unknown_one_has_no_bias() -> None:
     table.add("a", [2])
     table.add("empty", [])
     assert table.groups() == ["a", "b", "empty"]
-    assert np.flatnonzero(table.bias("a")).tolist() == [2]
-    assert np.flatnonzero(table.bias("b")).tolist() == [1]
-    assert table.digest("empty") == table.digest("never seen") == make_table(top_k=3).digest("x")
+    assert table.row("a").token_ids.tolist() == [2]
+    assert table.row("b").token_ids.tolist() == [1]
+    assert table.row("empty").digest == table.row("never seen").digest == ""
     assert "never seen" not in table.groups()
-    assert table.counts("b")[1] == 2
 
 
-def test_counts_and_bias_are_copies() -> None:
+def test_rows_go_by_their_digests_and_equal_ones_are_one() -> None:
     table = make_table()
-    table.add("run", [1])
-    table.counts("run")[:] = 9
-    table.bias("run")[:] = 9
-    assert table.counts("run").sum() == 1
-    assert table.bias("run")[1] == -7.5
+    for group, tokens in {"a": [1], "b": [1, 1], "c": [2], "empty": []}.items():
+        table.add(group, tokens)
+    rows = table.rows()
+    assert sorted(rows) == sorted({table.row("a").digest, table.row("c").digest})
+    assert table.row("a") == table.row("b") != table.row("c")
+    assert all(row.digest == digest for digest, row in rows.items())
+
+
+def test_a_row_is_made_once_until_its_group_is_added_to() -> None:
+    table = make_table()
+    table.add("a", [1])
+    table.add("b", [2])
+    a, b = table.row("a"), table.row("b")
+    table.add("a", [3])
+    assert table.row("b") is b
+    assert table.row("a").token_ids.tolist() == [1, 3]
+    assert a.token_ids.tolist() == [1]
+
+
+def test_only_a_bias_other_than_0_is_in_a_row() -> None:
+    for other in ({"scale": 0.0}, {"floor": 0.0}, {"scale": -1e-60}):  # the last is 0 as float32
+        table = make_table(**other)
+        table.add("run", [1, 2, 2])
+        assert (len(table.row("run")), table.row("run").digest, table.rows()) == (0, "", {})
+    exempt = make_table(exempt=frozenset({1}))
+    exempt.add("run", [1, 1])
+    assert exempt.row("run").digest == ""
 
 
 def test_top_reports_exempt_tokens_too() -> None:
@@ -99,7 +129,9 @@ def test_a_token_outside_the_vocabulary_changes_nothing(tokens: list[int]) -> No
     table = make_table()
     with pytest.raises(ValueError, match="outside the vocabulary"):
         table.add("run", tokens)
-    assert table.counts("run").sum() == 0
+    assert table.groups() == []
+    table.add("run", [3])
+    assert table.state == {"run": {"token_ids": [3], "counts": [1]}}
 
 
 @given(tokens=TOKENS, top_k=st.none() | st.integers(1, 25), exempt=st.frozensets(st.integers(0, 19), max_size=5), data=st.data())
@@ -109,7 +141,7 @@ def test_properties(tokens: list[int], top_k: int | None, exempt: frozenset[int]
     scale = data.draw(st.floats(-20, 0))
     table = make_table(top_k=top_k, exempt=exempt, floor=floor, scale=scale)
     table.add("run", tokens)
-    bias = table.bias("run")
+    bias = bias_of(table)
     assert (bias >= np.float32(floor)).all()
     assert (bias <= 0).all()
     assert not np.signbit(bias[bias == 0]).any()
@@ -126,24 +158,48 @@ def test_properties(tokens: list[int], top_k: int | None, exempt: frozenset[int]
     permuted = data.draw(st.permutations(tokens))
     shuffled.add("run", permuted[:cut])
     shuffled.add("run", permuted[cut:])
-    assert np.array_equal(shuffled.bias("run"), bias)
-    assert shuffled.digest("run") == table.digest("run")
+    assert np.array_equal(bias_of(shuffled), bias)
+    assert shuffled.row("run") == table.row("run")
 
 
-@given(first=TOKENS, second=TOKENS)
+@given(tokens=st.lists(st.tuples(st.sampled_from("abc"), TOKENS), max_size=8), top_k=st.none() | st.integers(1, 5))
 @settings(max_examples=150, deadline=None)
-def test_digests_are_equal_exactly_when_the_biases_are(first: list[int], second: list[int]) -> None:
-    table = make_table(top_k=4)
-    table.add("a", first)
-    table.add("b", second)
-    assert (table.digest("a") == table.digest("b")) == np.array_equal(table.bias("a"), table.bias("b"))
+def test_a_table_goes_on_from_its_state_as_if_it_had_never_stopped(tokens: list[tuple[str, list[int]]], top_k: int | None) -> None:
+    """The state goes through JSON after every step, and counts are the definition's."""
+    table = make_table(top_k=top_k, exempt=frozenset({4}))
+    counts: dict[str, Counter[int]] = {}
+    for group, ids in tokens:
+        table.add(group, ids)
+        counts.setdefault(group, Counter()).update(ids)
+        taken = make_table(top_k=top_k, exempt=frozenset({4}))
+        taken.state = json.loads(json.dumps(table.state))
+        assert taken.rows() == table.rows()
+        assert taken.groups() == table.groups() == sorted(counts)
+        table = taken
+    assert table.state == {
+        group: {"token_ids": sorted(each), "counts": [each[token] for token in sorted(each)]} for group, each in counts.items()
+    }
 
 
-def test_digest_is_stable_across_versions() -> None:
-    """Request keys hold it: a change here would make every old run be generated again."""
-    table = make_table(4)
-    table.add("run", [1, 1, 2])
-    assert table.digest("run") == "577cd10b2a9a7235"  # sha256 of the little-endian floats 0, -7.5, -7.5, 0
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"token_ids": [2, 1], "counts": [1, 1]},
+        {"token_ids": [1, 1], "counts": [1, 1]},
+        {"token_ids": [-1], "counts": [1]},
+        {"token_ids": [20], "counts": [1]},
+        {"token_ids": [1], "counts": [0]},
+        {"token_ids": [1], "counts": [1, 1]},
+        {"token_ids": [[1]], "counts": [[1]]},
+    ],
+)
+def test_a_wrong_state_is_refused_and_changes_nothing(wrong: dict[str, list[int]]) -> None:
+    table = make_table()
+    table.add("run", [1])
+    before = table.row("run")
+    with pytest.raises(ValueError, match=r"state of group 'b': expected token_ids that ascend within \[0, 20\)"):
+        table.state = {"a": {"token_ids": [2], "counts": [1]}, "b": wrong}
+    assert (table.row("run"), table.groups()) == (before, ["run"])
 
 
 VOCABULARY = ["<s>", "</s>", "a", '"', ' "', "\u201cthe", "\n", "END", " of", "###", "b\r", " list", "x###y", "'", "."]

@@ -15,6 +15,7 @@ from vllm import SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, build_custom_logits_processors_params_validator
 
+from tests.support.suppression import as_pairs
 from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR
 from variegate.inference.suppression.vllm_either import Suppression
 from variegate.inference.suppression.vllm_v2 import SuppressionV2
@@ -55,14 +56,14 @@ def test_recycled_and_reordered_slots(seed: int, device: str) -> None:
     rng = random.Random(seed)
     processor = make_processor(device)
     table = make_bias_table(seed)
-    processor.bias_rows.set_table(table)
+    processor.bias_rows.add(as_pairs(table))
     wanted: dict[int, tuple[int, float]] = {}
     num_recycled, ever = 0, set()
     for step in range(150):
         if step == 75:  # a barrier: the old table's seats are stale
             wanted.clear()
             table = make_bias_table(seed + 100)
-            processor.bias_rows.set_table(table)
+            processor.bias_rows.add(as_pairs(table))
         for slot in rng.sample(sorted(wanted), rng.randint(0, len(wanted))):
             del wanted[slot]  # V2 tells nobody
         free = sorted(set(range(NUM_SEATS)) - set(wanted))

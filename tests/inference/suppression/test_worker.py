@@ -17,7 +17,9 @@ from vllm.v1.sample.logits_processor import LogitsProcessors
 from vllm.v1.worker.cpu_worker import CPUWorker
 from vllm.v1.worker.gpu_worker import Worker
 
+from tests.support.suppression import as_dense, as_row
 from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
+from variegate.inference.suppression.sparse import Pairs
 from variegate.inference.suppression.vllm_either import Suppression
 from variegate.inference.suppression.worker import SuppressionWorker
 
@@ -54,17 +56,18 @@ def test_the_table_arrives(make: Any, runner_of: Any, name: str) -> None:
     processor = make()
     worker = make_worker(runner_of(processor))
     assert worker.variegate_runner() == name
-    for num_rows in (3, 3, 2):
-        table = -np.random.default_rng(num_rows).random((num_rows, NUM_TOKENS)).astype("<f4")
-        table[0] = 0
-        assert worker.variegate_set_bias(table.tobytes(), num_rows) == name
-        assert np.array_equal(processor.bias_rows.table.numpy(), table)
+    expected = np.zeros((4, NUM_TOKENS), np.float32)
+    for numbers in ((1, 2, 3), (2,), (3, 1)):
+        rows = {number: as_row(-np.random.default_rng(number).random(NUM_TOKENS)) for number in numbers}
+        assert worker.variegate_add_rows(*Pairs.of(rows).to_bytes()) == name
+        for number, row in rows.items():
+            expected[number] = as_dense(row, NUM_TOKENS)
+        assert np.array_equal(processor.bias_rows.table.numpy(), expected)
 
 
-@pytest.mark.parametrize("num_bytes", [0, 4 * NUM_TOKENS, 8 * NUM_TOKENS - 1, 12 * NUM_TOKENS])
-def test_bytes_of_another_size_are_refused(num_bytes: int) -> None:
-    with pytest.raises(ValueError, match=f"table: got {num_bytes} bytes, expected num_rows=2 times {NUM_TOKENS}"):
-        make_worker(v1_runner(make_v1())).variegate_set_bias(bytes(num_bytes), 2)
+def test_bytes_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 4, 4 and 8 bytes"):
+        make_worker(v1_runner(make_v1())).variegate_add_rows(bytes(4), bytes(4), bytes(8))
 
 
 def test_a_runner_that_keeps_its_processors_elsewhere_is_named() -> None:
@@ -80,14 +83,14 @@ def test_a_runner_without_our_processor_is_named(runner: Any, place: str) -> Non
 
 def test_a_pipeline_stage_that_does_not_sample_has_no_table() -> None:
     worker = make_worker(SimpleNamespace(sampler=None, is_last_pp_rank=False))
-    assert worker.variegate_set_bias(b"", 0) == "v2"
+    assert worker.variegate_add_rows(b"", b"", b"") == "v2"
 
 
 @pytest.mark.parametrize("worker_class", [Worker, CPUWorker])
 def test_no_name_clashes_with_vllms_workers(worker_class: type) -> None:
     """vLLM asserts this when it mixes the class in."""
     ours = [name for name in dir(SuppressionWorker) if not name.startswith("__")]
-    assert ours == ["variegate_runner", "variegate_set_bias"]
+    assert ours == ["variegate_add_rows", "variegate_runner"]
     its_own = [base for base in worker_class.__mro__ if base is not SuppressionWorker]  # an engine in this process has mixed ours in
     assert not any(name in vars(base) for base in its_own for name in ours)
 

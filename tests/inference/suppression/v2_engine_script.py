@@ -1,11 +1,11 @@
-"""Generate greedily from a tiny random Llama under three bias tables, in one engine, and print the token ids as JSON.
+"""Generate greedily from a tiny random Llama under three tables, in one engine, and print the token ids as JSON.
 
     v2_engine_script.py v1|v2|transformers MODEL_FOLDER
 
 Round "plain" has no table; "counted" has the table counted from round "plain", two groups and unsuppressed requests; "forced"
-has a new table whose row r leaves only token FORCED[r]. There are more requests than seats, of several lengths, so that seats
-are recycled and change places. "probes" are the requests that scoring sends: greedy among some tokens, with the
-log-probabilities of some. Not a test: test_real_engine_v2.py runs it and compares.
+has new rows under the same numbers, of which row r leaves only token FORCED[r]. There are more requests than seats, of several
+lengths, so that seats are recycled and change places. "probes" are the requests that scoring sends: greedy among some tokens,
+with the log-probabilities of some. Not a test: test_real_engine_v2.py runs it and compares.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
+from variegate.inference.suppression.sparse import Pairs, SparseRow
 from variegate.inference.suppression.table import SuppressionTable
 
 NUM_TOKENS = 211
@@ -45,6 +46,11 @@ def make_requests() -> list[tuple[list[int], int, int]]:
     return [([3 + 7 * i, 5 + i, 11, 40 + 3 * i][: 2 + i % 3], i % 3, 3 + (2 * i) % 5) for i in range(8)]
 
 
+def sparse(bias: np.ndarray) -> SparseRow:
+    ids = np.flatnonzero(bias)
+    return SparseRow(ids.astype(np.int32), bias[ids])
+
+
 class Vllm:
     def __init__(self, model: Path) -> None:
         from vllm import LLM
@@ -60,7 +66,8 @@ class Vllm:
         from vllm import SamplingParams
 
         if table is not None:
-            assert self.llm.collective_rpc("variegate_set_bias", args=(table.astype("<f4").tobytes(), len(table))) == [self.runner]
+            pairs = Pairs.of({row: sparse(bias) for row, bias in enumerate(table) if row})
+            assert self.llm.collective_rpc("variegate_add_rows", args=pairs.to_bytes()) == [self.runner]
         requests = make_requests()
         params = [
             SamplingParams(
@@ -142,7 +149,9 @@ def main(engine: str, model: Path) -> None:
     for (_, row, _), tokens in zip(make_requests(), plain, strict=True):
         if row:
             counts.add(GROUPS[row - 1], tokens)
-    counted = np.stack([np.zeros(NUM_TOKENS, np.float32), *(counts.bias(group) for group in GROUPS)])
+    counted = np.zeros((3, NUM_TOKENS), np.float32)
+    for row, group in enumerate(GROUPS, 1):
+        counted[row, counts.row(group).token_ids] = counts.row(group).biases
 
     forced = np.zeros((3, NUM_TOKENS), np.float32)
     for row, token in FORCED.items():

@@ -1,4 +1,4 @@
-"""The bias table on a device, and which of its rows each seat of a batch uses. Shared by all engine adapters.
+"""Which row of the table on a device each seat of a batch uses. Shared by both adapters to vLLM.
 
 Knows nothing of tokens, groups or engines: an adapter says which request sits where. Seats are changed on the host and
 reach the device in one copy, at the next `flush`.
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from variegate.inference.suppression import ARGUMENT
+from variegate.inference.suppression.device_table import DeviceTable
 from variegate_kernels.suppression import apply_bias
 
 
@@ -38,11 +39,15 @@ def parse_argument(extra_args: Mapping[str, Any] | None) -> tuple[int, float]:
     return row, float(scale)
 
 
-class BiasRows:
-    """`table` is Float[Tensor, "g v"], row 0 all zeros; seat i adds scale[i] * table[rows[i]]. Starts as row 0 alone: no effect."""
+class BiasRows(DeviceTable):
+    """Seat i adds scale[i] * table[rows[i]]. All seats start at row 0: no effect.
+
+    A seat keeps the row of the last request that sat there until the next one comes. It is not read before that, so rows may
+    be written at any time.
+    """
 
     def __init__(self, num_seats: int, num_tokens: int, device: torch.device, *, pin_memory: bool = False) -> None:
-        self.table: Float[Tensor, "g v"] = torch.zeros(1, num_tokens, dtype=torch.float32, device=device)
+        super().__init__(num_tokens, device)
         self.rows: Int[Tensor, " max_b"] = torch.zeros(num_seats, dtype=torch.int32, device=device)
         self.scale: Float[Tensor, " max_b"] = torch.ones(num_seats, dtype=torch.float32, device=device)
         self._host_rows = np.zeros(num_seats, dtype=np.int32)
@@ -50,41 +55,10 @@ class BiasRows:
         self._pin_memory = pin_memory
         self._dirty = False
 
-    @property
-    def num_rows(self) -> int:
-        return int(self.table.shape[0])
-
-    def set_table(self, table: Float32[np.ndarray, "g v"] | bytes, num_rows: int | None = None) -> None:
-        """Replace the table; raw bytes are little-endian float32, `num_rows` rows.
-
-        Only for a barrier, when no request is running: seats keep the row of the last request that sat there until the next
-        one comes, so a seat whose row is no longer there is cleared and not an error.
-        """
-        num_tokens = self.table.shape[1]
-        if isinstance(table, np.ndarray):
-            values = np.ascontiguousarray(table, dtype=np.float32)
-        else:
-            if num_rows is None or len(table) != num_rows * num_tokens * 4:
-                raise ValueError(f"table: got {len(table)} bytes, expected num_rows={num_rows} times {num_tokens} tokens times 4")
-            values = np.frombuffer(table, dtype="<f4").astype(np.float32).reshape(num_rows, num_tokens)
-        if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] != num_tokens:
-            raise ValueError(f"table: got shape {values.shape}, expected (g, {num_tokens}) with g >= 1; row 0 means 'not suppressed'")
-        if not np.isfinite(values).all():
-            raise ValueError("table: got NaN or an infinite bias, expected finite numbers")
-        if values[0].any():
-            raise ValueError("table: row 0 is not all zeros; it means 'not suppressed'")
-        fresh = torch.from_numpy(values.copy())
-        if fresh.shape == self.table.shape:
-            self.table.copy_(fresh)
-        else:
-            self.table = fresh.to(self.table.device)
-        for seat in np.flatnonzero(self._host_rows >= self.num_rows):
-            self.clear(int(seat))
-
     def assign(self, seat: int, row: int, scale: float = 1.0) -> None:
         """The request in `seat` uses table row `row`."""
-        if not 0 <= row < self.num_rows:
-            raise ValueError(f"row: got {row}, the bias table has {self.num_rows} rows: set the table before sending the request")
+        if not self.holds(row):
+            raise ValueError(f"row: got {row}, which the suppression table does not hold: add it before sending the request")
         self._host_rows[seat] = row
         self._host_scale[seat] = scale
         self._dirty = True

@@ -6,12 +6,14 @@ effect, and ties are broken by token id.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
+
+from variegate.inference.suppression.sparse import SparseRow
 
 _QUOTES_AND_NEWLINES = ('"', "\u201c", "\u201d", "\n", "\r")
 
@@ -24,7 +26,8 @@ class SuppressionTable:
     id) get a bias, all others 0; exempt tokens get 0 and take up none of the `top_k` places. With floor = scale = -7.5 the
     bias lies in [-7.5, 0] and a token with 1 % of the group's tokens is at the floor. A group without tokens has bias 0.
 
-    Cost: add is O(tokens), bias O(v log v) at most.
+    Counts are kept of the tokens that were produced, u of them in a group, and no array is as wide as the vocabulary but
+    the one of exempt tokens. Cost: add is O(tokens); the first `row` of a group after it O(u log u), every further one O(1).
 
     Reference: Chung, Kamar, Amershi. Increasing Diversity While Maintaining Accuracy. ACL 2023, section 3.1.
     Differs from the paper: groups other than the whole run, `top_k=None`, and exempt tokens; with one group, top_k=100 and
@@ -47,8 +50,10 @@ class SuppressionTable:
         self.floor = floor
         self.scale = scale
         self.exempt = exempt
-        self._exempt_ids = np.fromiter(sorted(exempt), dtype=np.int64, count=len(exempt))
-        self._counts: dict[str, Int64[np.ndarray, " v"]] = {}
+        self._is_exempt = np.zeros(num_tokens, dtype=bool)
+        self._is_exempt[list(exempt)] = True
+        self._counts: dict[str, _Counts] = {}
+        self._rows: dict[str, SparseRow] = {}  # of groups that nothing was added to since
 
     def add(self, group: str, token_ids: Sequence[int]) -> None:
         """Count every one of `token_ids` for `group`, exempt ones too."""
@@ -56,47 +61,93 @@ class SuppressionTable:
         if ids.size and not (ids.min() >= 0 and ids.max() < self.num_tokens):
             wrong = int(ids.min() if ids.min() < 0 else ids.max())
             raise ValueError(f"token_ids: {wrong} is outside the vocabulary [0, {self.num_tokens})")
-        if group not in self._counts:
-            self._counts[group] = np.zeros(self.num_tokens, dtype=np.int64)
-        self._counts[group] += np.bincount(ids, minlength=self.num_tokens)
+        self._counts.setdefault(group, _Counts()).new.append(ids)
+        self._rows.pop(group, None)
 
-    def counts(self, group: str) -> Int64[np.ndarray, " v"]:
-        """How often each token was added to `group`; a copy."""
-        if group not in self._counts:
-            return np.zeros(self.num_tokens, dtype=np.int64)
-        return self._counts[group].copy()
+    def row(self, group: str) -> SparseRow:
+        """What to add to the logits of a request of `group`; the empty row for a group that nothing was added to."""
+        if group not in self._rows:
+            self._rows[group] = self._make_row(*self._of(group))
+        return self._rows[group]
 
-    def bias(self, group: str) -> Float32[np.ndarray, " v"]:
-        """What to add to the logits of a request of `group`."""
-        bias = np.zeros(self.num_tokens, dtype=np.float32)
-        counts = self.counts(group)
-        total = int(counts.sum())
-        if total == 0:
-            return bias
-        eligible = counts.copy()
-        eligible[self._exempt_ids] = 0
-        chosen = np.flatnonzero(eligible)
+    def _of(self, group: str) -> tuple[Int64[np.ndarray, " u"], Int64[np.ndarray, " u"]]:
+        return self._counts[group].merge() if group in self._counts else (_NONE, _NONE)
+
+    def _make_row(self, ids: Int64[np.ndarray, " u"], counts: Int64[np.ndarray, " u"]) -> SparseRow:
+        chosen = np.flatnonzero(~self._is_exempt[ids])
         if self.top_k is not None and len(chosen) > self.top_k:
-            order = np.argsort(-eligible[chosen], kind="stable")  # chosen ascends, so a stable sort keeps lower ids first
-            chosen = chosen[order[: self.top_k]]
-        bias[chosen] = np.maximum(self.floor, self.scale * (100.0 * counts[chosen] / total))
-        bias += 0.0  # turns -0.0 (scale or floor 0) into 0.0: equal biases have equal bytes
-        return bias
+            rank = ids[chosen] - counts[chosen] * self.num_tokens  # no two are equal: more often first, then the lower id
+            chosen = np.sort(chosen[np.argpartition(rank, self.top_k - 1)[: self.top_k]])
+        total = int(counts.sum())
+        biases = np.maximum(self.floor, self.scale * (100.0 * counts[chosen] / total)).astype(np.float32)
+        suppressed = np.flatnonzero(biases)  # all, unless floor or scale is 0
+        return SparseRow(ids[chosen][suppressed].astype(np.int32), biases[suppressed])
 
     def groups(self) -> list[str]:
         """The groups that something was added to, sorted."""
         return sorted(self._counts)
 
-    def digest(self, group: str) -> str:
-        """16 hex digits; equal exactly when the bias rows are equal. For request keys."""
-        return hashlib.sha256(self.bias(group).astype("<f4").tobytes()).hexdigest()[:16]
+    def rows(self) -> dict[str, SparseRow]:
+        """Every group's row that is not empty, by its digest: what `Backend.set_rows` takes. Groups of equal rows share one."""
+        return {row.digest: row for row in map(self.row, self.groups()) if row.digest}
 
     def top(self, group: str, n: int) -> list[tuple[int, float, float]]:
         """The `n` tokens produced most often (exempt ones too), as (token id, share in percent, bias). For reports."""
-        counts, bias = self.counts(group), self.bias(group)
+        ids, counts = self._of(group)
         total = int(counts.sum())
+        row = self.row(group)
+        bias = dict(zip(row.token_ids.tolist(), row.biases.tolist(), strict=True))
         order = np.argsort(-counts, kind="stable")[:n]
-        return [(int(token), 100.0 * int(counts[token]) / total, float(bias[token])) for token in order if counts[token]]
+        return [
+            (token, 100.0 * count / total, bias.get(token, 0.0))
+            for token, count in zip(ids[order].tolist(), counts[order].tolist(), strict=True)
+        ]
+
+    @property
+    def state(self) -> dict[str, dict[str, list[int]]]:
+        """All that was added, as JSON-able data: group -> {"token_ids": ascending, "counts": of each}. Settings are not in it.
+
+        Setting it replaces what was added; ValueError, and nothing is changed, where it is not of that form.
+        """
+        return {
+            group: dict(zip(("token_ids", "counts"), (each.tolist() for each in self._of(group)), strict=True)) for group in self.groups()
+        }
+
+    @state.setter
+    def state(self, state: Mapping[str, Mapping[str, Sequence[int]]]) -> None:
+        counts: dict[str, _Counts] = {}
+        for group, each in state.items():
+            ids, times = (np.asarray(each[name], dtype=np.int64) for name in ("token_ids", "counts"))
+            right = ids.ndim == 1 and ids.shape == times.shape and (ids[1:] > ids[:-1]).all() and (times > 0).all()
+            if not right or (ids.size and not 0 <= ids[0] <= ids[-1] < self.num_tokens):
+                raise ValueError(
+                    f"state of group {group!r}: expected token_ids that ascend within [0, {self.num_tokens}) and as many counts of at least 1"
+                )
+            counts[group] = _Counts(ids, times)
+        self._counts, self._rows = counts, {}
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """One group's: `counts` of `ids`, which ascend, and `new` tokens that are not counted yet."""
+
+    ids: Int64[np.ndarray, " u"] = field(default_factory=lambda: _NONE)
+    counts: Int64[np.ndarray, " u"] = field(default_factory=lambda: _NONE)
+    new: list[Int64[np.ndarray, " t"]] = field(default_factory=list)
+
+    def merge(self) -> tuple[Int64[np.ndarray, " u"], Int64[np.ndarray, " u"]]:
+        if self.new:
+            fresh, times = np.unique(np.concatenate(self.new), return_counts=True)
+            both = np.concatenate([self.ids, fresh])
+            self.ids, places = np.unique(both, return_inverse=True)
+            counts = np.zeros(len(self.ids), dtype=np.int64)
+            np.add.at(counts, places, np.concatenate([self.counts, times]))
+            self.counts = counts
+            self.new.clear()
+        return self.ids, self.counts
 
 
 def exempt_token_ids(

@@ -1,5 +1,5 @@
-"""The workers' end of suppression: `collective_rpc("variegate_set_bias", args=(data, num_rows))` reaches every worker, with
-tensor parallelism too, and replaces its bias table.
+"""The workers' end of suppression: `collective_rpc("variegate_add_rows", args=pairs.to_bytes())` reaches every worker, with
+tensor parallelism too, and writes rows of its table.
 
 Knows where vLLM keeps its logits processors; imports nothing of vLLM, nor torch, before it is called.
 """
@@ -18,12 +18,17 @@ class SuppressionWorker:
 
     model_runner: Any  # the worker's own; an annotation adds no attribute
 
-    def variegate_set_bias(self, data: bytes, num_rows: int) -> str:
-        """Set the bias table: float32, little-endian, `num_rows` rows of the model's vocabulary, row 0 zeros. Only between
-        rounds, when no request is running. Returns the runner, "v1" or "v2"; raw bytes, since the call goes through msgpack."""
+    def variegate_add_rows(self, row_numbers: bytes, token_ids: bytes, biases: bytes) -> str:
+        """Write rows of the suppression table, given as `Pairs.to_bytes`; all other rows stay, so requests may be running.
+
+        Returns the runner, "v1" or "v2". Bytes, since the call goes through msgpack.
+        """
+        from variegate.inference.suppression.sparse import Pairs
+
+        pairs = Pairs.from_bytes(row_numbers, token_ids, biases)
         runner, tables = _find(self.model_runner)
         for bias_rows in tables:
-            bias_rows.set_table(bytes(data), num_rows)
+            bias_rows.add(pairs)
         return runner
 
     def variegate_runner(self) -> str:

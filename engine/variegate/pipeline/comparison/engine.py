@@ -168,7 +168,6 @@ class _Engine:
                 raise
             info = self._backend.info
             self._telling.say(f"{info.name} {info.version} on {info.device}, started in {time.monotonic() - began:.0f} s")
-        self._backend.set_bias({})  # of the run before
         return self._backend
 
     def forget(self) -> None:
@@ -178,10 +177,8 @@ class _Engine:
             self._backend = None
 
     def close(self) -> None:
-        if self._backend is not None:
-            self._backend.set_bias({})
-            if self._start is None:
-                self._backend.close()
+        if self._backend is not None and self._start is None:
+            self._backend.close()
 
 
 def _warm_up(backend: Backend) -> None:
