@@ -215,6 +215,31 @@ def test_set_aside_is_numbered_by_the_highest(shelf: Shelf) -> None:
     assert shelf.set_aside(["x"]) == shelf.path / "set-aside" / "1001"
 
 
+def test_one_object_sets_aside_to_one_folder(shelf: Shelf) -> None:
+    for name in ("x", "y"):
+        shelf.put(name, "1", [])
+        shelf.set_aside([name])
+    shelf.put("z", "1", [])
+    shelf.set_aside(["z"], reuse=False)
+    shelf.put("x", "2", [])
+    shelf.set_aside(["x"])
+    Shelf(shelf.path).put("x", "3", [])
+    Shelf(shelf.path).set_aside(["x"])
+    there = sorted(path.relative_to(shelf.path / "set-aside").as_posix() for path in (shelf.path / "set-aside").glob("*/*"))
+    assert there == ["000/x", "000/y", "001-not-reused/z", "002/x", "003/x"]
+
+
+def test_reading_moves_nothing(shelf: Shelf, damage: list[str]) -> None:
+    put_rounds(shelf, 1)
+    assert shelf.read("rounds/000000") == shelf.get("rounds/000000")
+    assert shelf.read("rounds/000001") is None
+    (shelf.path / "rounds" / "000000" / "rows.jsonl").write_bytes(b"")
+    before = tree(shelf.path)
+    with pytest.raises(StoreError, match="is not what entry.json states"):
+        shelf.read("rounds/000000")
+    assert (tree(shelf.path), damage) == (before, [])
+
+
 def test_what_was_set_aside_for_good_does_not_come_back(shelf: Shelf) -> None:
     shelf.put("x", "1", [{"key": "old"}])
     shelf.set_aside(["x"], reuse=False)

@@ -46,6 +46,7 @@ class Shelf:
     def __init__(self, path: Path, *, on_damage: Callable[[str], None] = _warn) -> None:
         self.path, self._on_damage = path, on_damage
         self._lookups: weakref.WeakSet[RowLookup] = weakref.WeakSet()
+        self._aside: dict[str, Path] = {}  # ending -> the folder that this shelf sets aside to
 
     # -- entries -----------------------------------------------------------------------------------------------
 
@@ -61,6 +62,11 @@ class Shelf:
             aside = self._set_aside([name], DAMAGED)
             self._on_damage(f"{error}. It was damaged after it was written: it is set aside in {aside}, and made again")
             return None
+
+    def read(self, name: str) -> Entry | None:
+        """The entry, for those who may move nothing: None where there is none. Raises StoreError for a damaged one."""
+        path = self._place(name)
+        return read_entry(path, read_statement(path, name)) if is_entry(path) else None
 
     def put(
         self,
@@ -102,9 +108,10 @@ class Shelf:
         return restored
 
     def set_aside(self, names: Iterable[str], *, reuse: bool = True) -> Path | None:
-        """Move entries, or single files, to a new folder under set-aside/; returns it, or None where none of them is there.
+        """Move entries, or single files, to a folder under set-aside/; returns it, or None where none of them is there.
 
-        Nothing is deleted. The last goes first, so that what stays has no gap at any instant.
+        Nothing is deleted. The last goes first, so that what stays has no gap at any instant. The folder is a new one, or the one
+        that this object made before where nothing of these names lies there.
         reuse: False where neither entries nor rows may be used again.
         """
         return self._set_aside(names, "" if reuse else NOT_REUSED)
@@ -224,8 +231,11 @@ class Shelf:
         there = [path for path in (self._place(name) for name in sorted(set(names), key=_order, reverse=True)) if path.exists()]
         if not there:
             return None
-        found = (re.match(r"\d+", path.name) for path in (self.path / ASIDE).glob("*"))
-        folder = self.path / ASIDE / f"{max((int(each[0]) for each in found if each), default=-1) + 1:03d}{ending}"
+        folder = self._aside.get(ending)
+        if folder is None or not folder.is_dir() or any((folder / path.relative_to(self.path)).exists() for path in there):
+            found = (re.match(r"\d+", path.name) for path in (self.path / ASIDE).glob("*"))
+            folder = self.path / ASIDE / f"{max((int(each[0]) for each in found if each), default=-1) + 1:03d}{ending}"
+            self._aside[ending] = folder
         for path in there:
             self._move(path, folder / path.relative_to(self.path), forget=bool(ending))
         return folder
