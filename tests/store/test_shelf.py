@@ -235,7 +235,7 @@ def test_reading_moves_nothing(shelf: Shelf, damage: list[str]) -> None:
     assert shelf.read("rounds/000001") is None
     (shelf.path / "rounds" / "000000" / "rows.jsonl").write_bytes(b"")
     before = tree(shelf.path)
-    with pytest.raises(StoreError, match="is not what entry.json states"):
+    with pytest.raises(StoreError, match=r"is not what entry\.json states"):
         shelf.read("rounds/000000")
     assert (tree(shelf.path), damage) == (before, [])
 

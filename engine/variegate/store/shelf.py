@@ -27,7 +27,7 @@ from variegate.store.entry import DamagedEntryError, Entry, is_entry, read_entry
 from variegate.store.files import explained, new_folder, sync_folder
 from variegate.store.row_lookup import RowLookup
 
-__all__ = ["Entry", "RowLookup", "Shelf"]
+__all__ = ["Entry", "Made", "RowLookup", "Shelf"]
 
 Made = tuple[Iterable[Mapping[str, Any]], Mapping[str, Any]]  # rows, facts
 

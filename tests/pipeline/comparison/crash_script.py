@@ -1,13 +1,15 @@
-"""For test_compare: a small study, killed at the given file operations one after the other, and a whole one.
+"""For test_compare: a small study, killed just before something appears in each of the given places in turn, and a whole one.
 
-Usage: crash_script.py FOLDER STOP...
+Usage: crash_script.py FOLDER PLACE...
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import variegate.embeddings
@@ -17,11 +19,28 @@ from tests.support import chatter
 from tests.support.crash import attempt
 from variegate.pipeline.comparison.compare import compare
 
-STAYS = ("rename", "replace", "fsync")  # after the others too little has happened to count
+
+def attempt_until(place: str, work: Callable[[], object]) -> int:
+    """As `attempt`, killed just before the first rename into a path that holds `place`: something unfinished is left there."""
+
+    def watched() -> None:
+        for name in ("rename", "replace"):
+            setattr(os, name, watch(getattr(os, name)))
+        work()
+
+    def watch(function: Callable[..., None]) -> Callable[..., None]:
+        def call(old: object, new: object, **options: object) -> None:
+            if place in f"{new}":
+                os.kill(os.getpid(), signal.SIGKILL)
+            function(old, new, **options)
+
+        return call
+
+    return attempt(watched)
 
 
 def main() -> None:
-    folder, stops = Path(sys.argv[1]), [int(stop) for stop in sys.argv[2:]]
+    folder, places = Path(sys.argv[1]), sys.argv[2:]
     os.environ["VARIEGATE_CACHE"] = str(folder / "vectors")
 
     def work(name: str) -> None:
@@ -29,8 +48,10 @@ def main() -> None:
         compare(study, start=lambda _: chatter.wordy_engine())
 
     whole = attempt(lambda: work("whole"))
-    killed = [attempt(lambda: work("broken"), stop, operations=STAYS) for stop in stops]
-    left = len(list((folder / "broken").rglob(".*.tmp")))
+    killed, left = [], []
+    for place in places:
+        killed.append(attempt_until(f"/{place}/", lambda: work("broken")))
+        left.append(sum(f"/{place}/" in str(path) for path in (folder / "broken").rglob(".*.tmp")))
     print(json.dumps({"whole": whole, "killed": killed, "left": left, "broken": attempt(lambda: work("broken"))}))
 
 

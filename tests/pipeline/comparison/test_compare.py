@@ -18,6 +18,7 @@ from tests.support.processes import run_script
 from tests.support.tiny_bert import write_bert
 from variegate.config.load import load_curation, load_run
 from variegate.config.load_study import load_study
+from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.config.study import StudyConfig
 from variegate.embeddings import Encoder
 from variegate.errors import BackendError, ConfigError, Interrupted, StoreError, UsageError
@@ -228,7 +229,7 @@ def test_every_cell_is_measured_at_the_smallest_cells_size(copied: Callable[...,
     assert [cell["available"] for cell in found["cells"]] == [24, 12]
     assert found["train_size"] == {"n": 12, "rule": "the smallest cell's texts"}
     assert any("compared on 12 texts, as many as temperature-0.3_r0+half has" in warning for warning in found["warnings"])
-    scores = json.loads((Path(study.output) / "scores" / "temperature-0.3_r0+none.json").read_bytes())
+    scores = json.loads((Path(study.output) / "scores" / "cells" / "temperature-0.3_r0+none" / "entry.json").read_bytes())["facts"]
     assert sum(each["support"] for each in scores["student"]["per_class"].values()) == 60
     assert "per_class" not in found["cells"][0]["student"]
 
@@ -296,6 +297,87 @@ def test_runs_are_found_again_when_axes_are_renamed(copied: Callable[..., StudyC
         "heat-cold_r0", "heat-cold_r1", "heat-hot_r0", "heat-hot_r1"]  # fmt: skip
 
 
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    place = data.index(b"accuracy") + len(b'accuracy": 0.')
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def swap_with_the_neighbours(path: Path) -> None:
+    other = path.parent.parent / "temperature-2_r0+lr" / path.name
+    mine, theirs = path.read_bytes(), other.read_bytes()
+    path.write_bytes(theirs)
+    other.write_bytes(mine)
+
+
+def copy_the_neighbours(path: Path) -> None:
+    shutil.copytree(path.parent.parent / "temperature-2_r0+lr", path.parent, dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("harm", "number"), [(cut, 1), (flip_a_bit, 1), (Path.unlink, 1), (copy_the_neighbours, 1), (swap_with_the_neighbours, 2)]
+)
+def test_damaged_scores_are_named_and_made_again(
+    finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, harm: Callable[[Path], Any], number: int
+) -> None:
+    study, watcher = copied(), Watcher()
+    harm(Path(study.output) / "scores" / "cells" / "temperature-0.3_r1+lr" / "entry.json")
+    assert lasting(run(study, watcher=watcher)) == lasting(finished[1])
+    assert sum("temperature-0.3_r1+lr/entry.json" in note and "is set aside in" in note for note in watcher.notes) == 1
+    assert len([note for note in watcher.notes if "is set aside in" in note]) == number
+    assert len([note for note in watcher.notes if "student accuracy" in note]) == number
+    again = Watcher()
+    run(study, watcher=again)
+    assert again.notes == []
+
+
+def test_scores_of_an_earlier_size_come_back(copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = copied()
+    run(copied(train_size=20))
+    monkeypatch.setattr("variegate.pipeline.comparison.score.evaluate", lambda *_, **__: pytest.fail("a student was evaluated"))
+    run(study)
+    run(copied(train_size=20))
+
+
+def test_a_new_setting_with_a_neutral_default_makes_no_cell_new(
+    finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later(LinearStudentConfig):
+        sharpness: float = 0.0
+
+    study = copied()
+    assert study.student is not None
+    later = {name: Later(**getattr(study, name).model_dump()) for name in ("student", "oracle")}
+    monkeypatch.setattr("variegate.pipeline.comparison.real.train_student", lambda *_, **__: pytest.fail("a student was trained"))
+    watcher = Watcher()
+    run(study.model_copy(update=later), watcher=watcher)
+    assert watcher.notes == []
+
+
+def test_the_defaults_that_keys_leave_out_are_known() -> None:
+    """A key leaves out a setting at its default: where one of these changes, `_RECIPE` in `score` must too. New ones may come."""
+    linear = LinearStudentConfig(kind="logistic_regression")
+    assert linear.model_dump().items() >= {"encoder": "all-MiniLM-L6-v2", "pooling": None, "C": 10.0, "max_iter": 10_000}.items()
+    numbers = {"epochs": 5, "learning_rate": 3e-5, "weight_decay": 0.0, "batch_size": 32, "gradient_accumulation": 1, "max_tokens": 128}
+    warmup = {"warmup": 0.1, "warmup_steps": None, "schedule": "linear", "patience": None, "max_grad_norm": 1.0}
+    words = {"model": "minilm", "revision": None, "best_by": "accuracy", "precision": "auto", "optimizer": "adamw", "group_by_length": True}
+    assert FinetunedStudentConfig(kind="finetune").model_dump().items() >= {**numbers, **warmup, **words}.items()
+
+
+def test_a_study_of_another_format_is_refused(copied: Callable[..., StudyConfig], run: Run) -> None:
+    study = copied()
+    assert json.loads((Path(study.output) / "format.json").read_bytes())["format"] == 2
+    (Path(study.output) / "format.json").unlink()
+    for attempt in (run, describe):
+        with pytest.raises(UsageError, match=r"study: is of format 1, and Variegate \S+ works on format 2"):
+            attempt(study)
+
+
 def test_one_engine_serves_all_runs_of_a_model(run: Run, tmp_path: Path) -> None:
     started: list[Any] = []
     backend = chatter.wordy_engine()
@@ -342,17 +424,17 @@ def test_stopped_while_scoring_it_goes_on(
     monkeypatch.setattr(real_side, "train_student", stopping)
     with pytest.raises(Interrupted):
         run(study)
-    assert len(list((Path(study.output) / "scores").glob("*.json"))) == 2
+    assert len(list((Path(study.output) / "scores" / "cells").iterdir())) == 2
     assert lasting(run(study)) == lasting(finished[1])
     assert len(calls) == 3 + 6
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
-    """kill -9 just before a rename, replace or fsync: in a run, in the oracle, in a curation, in the scores. See crash_script.py."""
-    done = run_script(Path(__file__).with_name("crash_script.py"), tmp_path, 41, 20, 25, 40)
+    """kill -9 just before a rename: in a run, in the oracle, in a curation, in the scores. See crash_script.py."""
+    done = run_script(Path(__file__).with_name("crash_script.py"), tmp_path, "rounds", "students", "curations", "scores")
     assert (done["whole"], done["killed"], done["broken"]) == (0, [KILLED] * 4, 0)
-    assert done["left"] >= 1
+    assert min(done["left"]) >= 1
     found = [lasting(json.loads((tmp_path / name / "study" / "study.json").read_bytes())) for name in ("whole", "broken")]
     assert found[0] == found[1]
     assert not list((tmp_path / "broken").rglob(".*.tmp"))
@@ -404,7 +486,7 @@ def test_a_fault_of_our_own_is_kept_with_its_traceback(
     copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = copied()
-    (Path(study.output) / "scores" / "temperature-2_r1+lr.json").unlink()
+    shutil.rmtree(Path(study.output) / "scores" / "cells" / "temperature-2_r1+lr")
 
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("by design")

@@ -131,7 +131,7 @@ def test_a_draw_is_seeded_in_order_and_without_replacement() -> None:
 
 
 def test_the_mean_of_several_students() -> None:
-    one = {"accuracy": 0.5, "macro_f1": 0.4, "n": 10, "per_class": {}, "confusion": {}, "warnings": ["slow"], "key": "k"}
+    one = {"accuracy": 0.5, "macro_f1": 0.4, "n": 10, "per_class": {}, "confusion": {}, "warnings": ["slow"]}
     two = {**one, "accuracy": 0.7, "macro_f1": 0.6, "warnings": ["slow", "odd"]}
     found = mean_evaluation([one, two])
     assert (found["accuracy"], found["macro_f1"]) == (pytest.approx(0.6), pytest.approx(0.5))

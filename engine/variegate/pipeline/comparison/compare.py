@@ -22,7 +22,18 @@ from variegate.errors import Interrupted, UsageError
 from variegate.pipeline.comparison.engine import Start, explain
 from variegate.pipeline.comparison.make import Made, Watcher, fail, make_all
 from variegate.pipeline.comparison.notes import notes_of
-from variegate.pipeline.comparison.places import BEST, ERRORS, Place, adopt, clear_unfinished, places_of, read_curation, read_manifest
+from variegate.pipeline.comparison.places import (
+    BEST,
+    ERRORS,
+    MARKS,
+    SCORES,
+    Place,
+    adopt,
+    clear_unfinished,
+    places_of,
+    read_curation,
+    read_manifest,
+)
 from variegate.pipeline.comparison.real import Encoders, RealData, asks_oracle, needs_dev
 from variegate.pipeline.comparison.score import Sample, Scorer, read_sample, shown
 from variegate.pipeline.comparison.summary import best_of, conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
@@ -30,7 +41,9 @@ from variegate.pipeline.curation.curate import config_text as curation_text
 from variegate.pipeline.real_splits import has_split
 from variegate.pipeline.resume import config_text
 from variegate.store.files import commit_folder, write_atomic
+from variegate.store.formats import check_format, state_format
 from variegate.store.run_folder import RunFolder
+from variegate.store.shelf import Shelf
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -62,6 +75,8 @@ def compare(
     check_data(study)
     output = Path(study.output)
     with RunFolder(output).lock():
+        check_format(output, MARKS)
+        state_format(output)
         try:
             return _Study(study, output, places, watcher, start, encoder).run()
         except (KeyboardInterrupt, Interrupted) as error:
@@ -104,13 +119,15 @@ class _Study:
         began = time.monotonic()
         study, watcher = self.study, self.watcher
         clear_unfinished(self.output)
+        shelf = Shelf(self.output / SCORES, on_damage=watcher.note)
+        shelf.clear_unfinished()
         write_atomic(self.output / "study.yaml", _study_text(study).encode())
         shutil.rmtree(self.output / ERRORS, ignore_errors=True)  # of the last call
         for former, now in adopt(self.output, self.places):
             watcher.note(f"{now}: is the run that was called {former}")
         self.real = RealData(study, self.output, self.encoders, watcher.update)
         made = make_all(study, self.places, self.real, self.encoders, watcher, start=self._start)
-        self.scorer = Scorer(study, self.output, self.real, self.encoders, watcher.update)
+        self.scorer = Scorer(study, shelf, self.real, self.encoders, watcher.update)
         samples = self._samples(made)
         size = self._size(samples)
         cells = []

@@ -1,9 +1,9 @@
-"""Where a study keeps what: a run folder for every generated data set, a curation in it for every curated one, a file of scores.
+"""Where a study keeps what: a run folder for every generated data set, a curation in it for every curated one, a shelf of scores.
 
-    OUTPUT/study.yaml, study.json, report.html
+    OUTPUT/format.json, study.yaml, study.json, report.html
     OUTPUT/runs/temperature-0.7_suppression-off_r0/          a run folder as `variegate generate` writes it
     OUTPUT/runs/.../curations/lr180/                         as `variegate curate` writes it
-    OUTPUT/scores/temperature-0.7_suppression-off_r0+lr180.json
+    OUTPUT/scores/cells/temperature-0.7_suppression-off_r0+lr180/, OUTPUT/scores/real/
     OUTPUT/students/, OUTPUT/errors/, OUTPUT/best/
 
 Knows folders and what lies in them; generates, curates and trains nothing.
@@ -29,11 +29,14 @@ from variegate.inference.identity import fingerprint
 from variegate.pipeline.resume import config_digest
 from variegate.seeding import digest
 from variegate.store.files import explained
+from variegate.store.formats import check_format
 from variegate.store.run_folder import RunFolder
+from variegate.store.shelf import Shelf
 from variegate.store.verdicts import CurationFolder
 
 _LONGEST_NAME = 150  # characters of a folder's name
 RUNS, SCORES, STUDENTS, ERRORS, BEST = "runs", "scores", "students", "errors", "best"
+MARKS = ("study.yaml", RUNS)  # of a study's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,6 @@ class Place:
     @property
     def curation(self) -> CurationConfig | None:
         return self.cell.curation_config
-
-    def scores(self, output: Path) -> Path:
-        return output / SCORES / f"{self.id}.json"
 
 
 def places_of(study: StudyConfig) -> list[Place]:
@@ -137,8 +137,8 @@ def _model_hash(model: str) -> str:
 
 
 def clear_unfinished(output: Path) -> None:
-    """Remove what a killed process left of a file or folder it was writing. Run folders clear their own."""
-    for folder in (output, output / SCORES, output / SCORES / "real", output / STUDENTS):
+    """Remove what a killed process left of a file or folder it was writing. Run folders and shelves clear their own."""
+    for folder in (output, output / STUDENTS):
         for path in folder.glob(".*.tmp"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -168,6 +168,8 @@ def adopt(output: Path, places: list[Place]) -> list[tuple[str, str]]:
 def describe(study: StudyConfig) -> list[dict[str, Any]]:
     """What `--dry-run` says of each cell: what is on disk and will be looked at again. Reads; changes nothing."""
     output = Path(study.output)
+    check_format(output, MARKS)
+    scored = Shelf(output / SCORES).names("cells")
     rows: list[dict[str, Any]] = []
     for place in places_of(study):
         state = "new"
@@ -185,7 +187,7 @@ def describe(study: StudyConfig) -> list[dict[str, Any]]:
                 "folder": str(place.folder),
                 "run": state,
                 "curated": curated,
-                "scored": place.scores(output).is_file(),
+                "scored": f"cells/{place.id}" in scored,
             }
         )
     return rows

@@ -192,7 +192,7 @@ class RealData:
         self, config: StudentConfig, train: LabelledTexts, seed: int, make: Callable[[], Student], *, dev: LabelledTexts | None = None
     ) -> LazyStudent:
         own_seed = seed if depends_on_seed(config) or needs_dev(config) else 0
-        settings = [config.model_dump(mode="json"), self.encoders.fingerprint(config), own_seed, self.study.dev]
+        settings = [config.model_dump(mode="json", exclude_defaults=True), self.encoders.fingerprint(config), own_seed, self.study.dev]
         key = digest([settings, train.texts, train.labels, None if dev is None else [dev.texts, dev.labels]])
         return LazyStudent(self._folder / f"{config.kind}-{key}", make, lambda: self.encoders.of_student(config))
 

@@ -1,35 +1,34 @@
 """One cell of a study measured: diversity, similarity to real data, label accuracy, and a student trained on it.
 
-All cells are measured on equally many texts. What was measured is kept in a file with a key, and not measured again while
-the key holds. Knows nothing of how a cell was made, or of other cells.
+All cells are measured on equally many texts. What was measured stands on the study's shelf, and is not measured again while its key
+holds. Knows nothing of how a cell was made, or of other cells.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from jaxtyping import Float
 
 from variegate.config.study import StudyConfig
-from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.errors import UsageError, VariegateError
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
-from variegate.pipeline.comparison.places import SCORES, Place
+from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, Report, draw, needs_dev
 from variegate.seeding import digest
-from variegate.store.files import write_atomic
+from variegate.store.shelf import Made, Shelf
 from variegate.store.texts import read_texts
 from variegate.students.data import LabelledTexts, without_overlap
 from variegate.students.evaluate import evaluate, summarise
 
-_FORMAT = 1  # of the scores; part of their keys
+_RECIPE = 2  # of the scores: another one where measures, or the defaults of the settings in the keys, are no longer the same
 _K = 5  # Li et al.'s top-5 similarity
-_SHOWN = ("per_class", "confusion")  # parts of an evaluation that stay in the scores file
+_SHOWN = ("per_class", "confusion")  # parts of an evaluation that stay on the shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +59,39 @@ def read_sample(place: Place, real: RealData) -> Sample:
 
 
 class Scorer:
-    """Measures samples of one size against the real data of one study."""
+    """Measures samples of one size against the real data of one study. shelf: of its scores."""
 
-    def __init__(self, study: StudyConfig, output: Path, real: RealData, encoders: Encoders, report: Report) -> None:
-        self.study, self.output, self.real, self.encoders, self.report = study, output, real, encoders, report
+    def __init__(self, study: StudyConfig, shelf: Shelf, real: RealData, encoders: Encoders, report: Report) -> None:
+        self.study, self.shelf, self.real, self.encoders, self.report = study, shelf, real, encoders, report
 
     # -- one cell ----------------------------------------------------------------------------------------------
 
     def score(self, sample: Sample, size: int) -> tuple[dict[str, Any], bool]:
-        """(what the scores file holds, whether it was there). Raises VariegateError."""
+        """(the scores, whether they were there). Raises VariegateError."""
         place = sample.place
         drawn = draw(sample.texts, size, self.study.run.seed, place.run_id)
         key = digest([self._common_key, drawn.texts, drawn.labels, place.run.seed], length=32)
-        path = place.scores(self.output)
-        stored = _read(path)
-        if stored is not None and stored.get("key") == key:
-            return stored, True
-        found = {"key": key, "id": place.id, "n": len(drawn), **self._measure(drawn, place)}
-        write_atomic(path, orjson.dumps(found, option=orjson.OPT_INDENT_2))
-        return found, False
+        measured = False
+
+        def measure() -> Made:
+            nonlocal measured
+            measured = True
+            return (), {"n": len(drawn), **self._measure(drawn, place)}
+
+        return dict(self.shelf.made(f"cells/{place.id}", key, measure).facts), not measured
 
     @cached_property
     def _common_key(self) -> str:
         study = self.study
-        settings = study.model_dump(mode="json", include={"student", "student_seeds", "dev", "oracle", "encoder"})
-        readers = [self.encoders.fingerprint(config) for config in (study.student, study.oracle) if config is not None]
-        return digest([_FORMAT, settings, self.real.key, self.real.labels, self._encoder.fingerprint, readers], length=32)
+        configs = [config for config in (study.student, study.oracle) if config is not None]
+        settings = {
+            "students": [config.model_dump(mode="json", exclude_defaults=True) for config in configs],  # a new setting changes no key
+            "student_seeds": study.student_seeds,
+            "dev": study.dev,
+            "encoder": study.encoder,
+        }
+        readers = [self.encoders.fingerprint(config) for config in configs]
+        return digest([_RECIPE, settings, self.real.key, self.real.labels, self._encoder.fingerprint, readers], length=32)
 
     def _measure(self, texts: LabelledTexts, place: Place) -> dict[str, Any]:
         self.report(f"measuring {place.id}", 0, 1)
@@ -142,14 +148,13 @@ class Scorer:
         real = self._real_vectors
         if len(real) < 2:
             return None
-        path = self.output / SCORES / "real" / "radius.json"
-        key = digest([_FORMAT, self.real.key, self._encoder.fingerprint], length=32)
-        stored = _read(path)
-        if stored is None or stored.get("key") != key:
+        key = digest([_RECIPE, self.real.key, self._encoder.fingerprint], length=32)
+
+        def find() -> Made:
             self.report("distances among the real texts", 0, 1)
-            stored = {"key": key, "radius": coverage(real, real[:1]).details["radius"]}
-            write_atomic(path, orjson.dumps(stored))
-        return float(stored["radius"])
+            return (), {"radius": coverage(real, real[:1]).details["radius"]}
+
+        return float(self.shelf.made("real/radius", key, find).facts["radius"])
 
     # -- the real side -----------------------------------------------------------------------------------------
 
@@ -189,15 +194,9 @@ class Scorer:
         texts = self.real.train if size is None else draw(self.real.train, size, self.study.run.seed, "real")
         return {**mean_evaluation(evaluations), "diversity": _diversity(texts, self._encode(texts.texts))}
 
-    def _stored(self, name: str, make: Any) -> dict[str, Any]:
-        """What scores/real/NAME.json holds, made where its key no longer holds."""
-        path = self.output / SCORES / "real" / f"{name}.json"
+    def _stored(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         key = digest([self._common_key, self.study.run.seed], length=32)
-        stored = _read(path)
-        if stored is None or stored.get("key") != key:
-            stored = {"key": key, **make()}
-            write_atomic(path, orjson.dumps(stored, option=orjson.OPT_INDENT_2))
-        return stored
+        return dict(self.shelf.made(f"real/{name}", key, lambda: ((), make())).facts)
 
 
 def mean_evaluation(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -212,7 +211,7 @@ def mean_evaluation(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
 
 def shown(evaluation: dict[str, Any]) -> dict[str, Any]:
     """An evaluation as the study holds it: without what grows with the number of classes."""
-    return {name: value for name, value in evaluation.items() if name not in (*_SHOWN, "key")}
+    return {name: value for name, value in evaluation.items() if name not in _SHOWN}
 
 
 def _diversity(texts: LabelledTexts, vectors: Float[np.ndarray, "n d"]) -> dict[str, float | None]:
@@ -243,14 +242,3 @@ def _or_none(measure: Any) -> float | None:
         return float(measure())
     except UsageError:
         return None
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A stored file of scores; None where there is none. Raises StoreError."""
-    if not path.is_file():
-        return None
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}): delete it, and run the same command again") from error
-    return value if isinstance(value, dict) else None
