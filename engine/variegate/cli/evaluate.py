@@ -33,10 +33,12 @@ def command(student: Path, test: str, against: Path | None, output: Path | None,
     from variegate.errors import UsageError
     from variegate.pipeline.training.evaluate import evaluate_saved, load_students
     from variegate.pipeline.training.splits import Source, read_one
-    from variegate.store.files import write_atomic
+    from variegate.store.files import check_file, write_atomic
 
-    if output is not None and test != "-" and output.resolve() == Path(test).resolve():
-        raise UsageError(f"{output}: would be written over the test data: name another file")
+    if output is not None:
+        if test != "-" and output.resolve() == Path(test).resolve():
+            raise UsageError(f"{output}: would be written over the test data: name another file")
+        check_file(output)
     stages = make_stages()
     try:
         stages.update("reading the test data", 0, 1)

@@ -28,7 +28,7 @@ def command(examples: Path, name: str | None, text_field: str, label_field: str,
     from variegate.config.load import load_model, load_run, load_task
     from variegate.config.starter import starter_run, starter_task
     from variegate.errors import UsageError
-    from variegate.store.files import write_atomic
+    from variegate.store.files import check_file, write_atomic
 
     read = read_examples(examples, text_field, label_field)
     name = _checked_name(name or default_name(examples))
@@ -41,6 +41,7 @@ def command(examples: Path, name: str | None, text_field: str, label_field: str,
     task_path, run_path, data_path = (folder / f"{name}.{ending}" for ending in ("task.yaml", "run.yaml", "train.jsonl"))
     written = [task_path, run_path, *([] if read.as_they_stand else [data_path])]
     for path in written:
+        check_file(path)
         if path.exists():
             raise UsageError(f"{path}: exists already: choose another --name or another folder with -o, or delete it")
 
@@ -89,15 +90,19 @@ def _relative(examples: Path, folder: Path) -> str:
 
 
 def _write_schemas(folder: Path) -> dict[str, str]:
-    """kind -> the JSON Schema's path as seen from the files, for editors. A foreign file of that name is left alone."""
+    """kind -> the JSON Schema's path as seen from the files, for editors. What else stands under that name is left alone."""
     from variegate.config.schema import json_schema
     from variegate.store.files import write_atomic
 
     schemas = {}
     for kind in ("task", "run"):
         path = folder / "schema" / f"{kind}.schema.json"
-        if path.exists() and b'"title": "Variegate' not in path.read_bytes()[:400]:
+        if os.path.lexists(path) and not _is_ours(path):
             continue
         write_atomic(path, (json.dumps(json_schema(kind, installed=True), indent=2) + "\n").encode())
         schemas[kind] = f"schema/{path.name}"
     return schemas
+
+
+def _is_ours(schema: Path) -> bool:
+    return schema.is_file() and not schema.is_symlink() and b'"title": "Variegate' in schema.read_bytes()[:400]

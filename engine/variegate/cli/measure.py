@@ -102,6 +102,7 @@ def command(
 def _check(source: str, reference: str | None, options: dict[str, Any], outputs: list[Path]) -> None:
     """Refuse what would be ignored, and what would write over the data."""
     from variegate.errors import UsageError
+    from variegate.store.files import check_file
 
     if source == "-" and reference == "-":
         raise UsageError("SET and --reference are both '-': only one can come from standard input")
@@ -113,6 +114,7 @@ def _check(source: str, reference: str | None, options: dict[str, Any], outputs:
         for data in (source, reference):
             if data not in (None, "-") and path.resolve() == Path(data).resolve():
                 raise UsageError(f"{path}: would be written over the data that is to be measured: name another file")
+        check_file(path)
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise UsageError(f"{outputs[0]}: --output and --html name the same file: name two")
 
@@ -149,7 +151,7 @@ def _write(
     """folder: of the run, if it is one, which keeps the measurement, beside the curation it is of. Says on stderr what was written."""
     from variegate.errors import StoreError
     from variegate.report.visible import visible
-    from variegate.store.files import write_atomic
+    from variegate.store.files import check_inside, write_atomic
 
     def say(path: Path) -> None:
         click.echo(f"Wrote {visible(str(path))}", err=True)
@@ -169,6 +171,7 @@ def _write(
 
         path = (folder if curation is None else folder / CURATIONS / curation) / MEASURES
         try:
+            check_inside(folder, path)
             write_atomic(path, data)
             say(path)
             say(write_report(RunFolder.existing(folder)))

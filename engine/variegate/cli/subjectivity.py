@@ -172,10 +172,12 @@ def _refuse(names: tuple[str, ...], why: str) -> None:
 
 def _check_outputs(outputs: list[Path], sources: list[Path | str | None]) -> None:
     from variegate.errors import UsageError
+    from variegate.store.files import check_file
 
     for path in outputs:
         if any(source is not None and path.resolve() == Path(source).resolve() for source in sources):
             raise UsageError(f"{path}: would be written over the data that is to be read: name another file")
+        check_file(path)
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise UsageError(f"{outputs[0]}: --output and --html name the same file: name two")
 

@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int, UInt64
 
 from variegate.embeddings.location import cache_errors
 from variegate.errors import StoreError
+from variegate.store.files import open_appending, sync_folder
 
 _MAGIC = b"VGVECT01"
 _HEADER = struct.Struct("<8sQIII")  # magic, first row, rows, crc of the vectors, crc of the entries
@@ -150,7 +151,7 @@ class VectorStore:
         """Find out before the work that `num_rows` can be stored. Raises StoreError."""
         with cache_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.open("ab").close()
+            open_appending(self._lock).close()
             if shutil.disk_usage(self._folder).free < num_rows * (self._width * 4 + _ENTRY.itemsize):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -158,7 +159,7 @@ class VectorStore:
         self, keys: UInt64[np.ndarray, "n 2"], vectors: Float[np.ndarray, "n d"], truncated: Bool[np.ndarray, " n"]
     ) -> Int[np.ndarray, " n"]:
         """Commit vectors under their texts' hashes; returns their rows. What another process stored meanwhile is not stored again."""
-        with cache_errors(self._folder), self._lock.open("ab") as lock:
+        with cache_errors(self._folder), open_appending(self._lock) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the file, also when the process is killed
             before = self._end
             self._refresh()
@@ -174,7 +175,7 @@ class VectorStore:
             _write_at(self._vectors, first * self._width * 4, data.data)
             _write_at(self._index, self._end, header + _CHECKED.pack(zlib.crc32(header)) + entries.tobytes())
             if first == 0:
-                _sync_folder(self._folder)
+                sync_folder(self._folder)
             self._refresh()
         rows[new] = np.arange(first, first + len(new))
         return rows
@@ -201,16 +202,8 @@ class Scratch:
 
 def _write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
     """Write after the first `offset` bytes, and nothing may follow: what a killed process left there goes."""
-    with path.open("ab") as file:
+    with open_appending(path, buffering=-1) as file:
         file.truncate(offset)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

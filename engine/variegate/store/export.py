@@ -17,10 +17,9 @@ import orjson
 
 from variegate.errors import StoreError, UsageError, nearest
 from variegate.store.card import dataset_card
-from variegate.store.files import commit_folder, write_atomic
-from variegate.store.inspected import INSPECTED
-from variegate.store.run_folder import MEASURES, RunFolder
-from variegate.store.verdicts import CURATIONS, CurationFolder, open_curation
+from variegate.store.files import check_file, check_folder, commit_folder, write_atomic
+from variegate.store.run_folder import OWN, RunFolder
+from variegate.store.verdicts import CurationFolder, open_curation
 
 FORMATS = ("jsonl", "parquet", "csv", "hf")
 
@@ -99,19 +98,14 @@ def columns_of(curated: bool) -> dict[str, str]:
 
 def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool) -> None:
     run, place = folder.path.resolve(), target.resolve()
-    own = {"run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", "rounds", "set-aside"}
-    own |= {INSPECTED, CURATIONS, "students"}
-    if place == run or (place.is_relative_to(run) and place.relative_to(run).parts[0] in own):
+    if place == run or (place.is_relative_to(run) and place.relative_to(run).parts[0] in OWN):
         raise UsageError(f"{target}: belongs to the run itself: choose another target with -o")
+    (check_folder if format == "hf" else check_file)(target)
     if not target.exists():
         return
     if not overwrite:
         raise UsageError(f"{target}: exists already: choose another target with -o, or give --overwrite")
-    if target.is_dir() and format != "hf":
-        raise UsageError(f"{target}: is a folder, and {format} is written to a file: choose another target with -o")
     if format == "hf":
-        if not target.is_dir():
-            raise UsageError(f"{target}: is a file, and hf is written to a folder: choose another target with -o")
         foreign = sorted(str(path.relative_to(target)) for path in target.rglob("*") if str(path.relative_to(target)) not in _HF_FILES)
         if foreign:
             raise UsageError(

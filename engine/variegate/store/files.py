@@ -1,4 +1,8 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of either."""
+"""Writing files so that a crash leaves the old one or the new one, never half of either.
+
+All that Variegate writes goes through here, and what stands at the target is looked at first: only a regular file, or a folder,
+is ever replaced or added to. A rename over a device, a pipe, a socket or a link would take it away: as root, the machine's own.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from variegate.errors import StoreError
+from variegate.errors import StoreError, UsageError
+
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @contextmanager
@@ -32,6 +40,61 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {hints.get(error.errno or 0, f'cannot be written: {error}')}") from error
 
 
+# -- what stands at a target -----------------------------------------------------------------------------------
+
+
+def check_file(path: Path) -> None:
+    """Refuse a target where anything but a regular file stands. A link is refused wherever it leads: replacing it would leave
+    the file it names as it was, and writing through it could write anywhere.
+
+    Raises UsageError; StoreError where it cannot be looked at.
+    """
+    _check(path, stat.S_ISREG, "a file")
+
+
+def check_folder(path: Path) -> None:
+    """The same for a folder that is to be written or replaced as a whole."""
+    _check(path, stat.S_ISDIR, "a folder")
+
+
+def _check(path: Path, fits: Callable[[int], bool], wanted: str) -> None:
+    with explained(path):
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):  # the latter is for the writing to explain
+            return
+        if stat.S_ISLNK(mode):
+            raise UsageError(
+                f"{path}: is a link to {path.readlink()}, and a link is neither replaced nor followed: name {wanted} itself, or delete the link"
+            )
+    if not fits(mode):
+        found = _KINDS.get(stat.S_IFMT(mode), "a file")
+        raise UsageError(f"{path}: is {found}, and {wanted} is to be written there: choose another name")
+
+
+def check_inside(root: Path, path: Path) -> None:
+    """Refuse a path below `root` on whose way a link leads out of it; `root` itself may be one. Raises UsageError."""
+    place = path
+    while place not in (root, place.parent):
+        if place.is_symlink() and not place.resolve().is_relative_to(root.resolve()):
+            raise UsageError(f"{place}: is a link that leads out of {root}, to {place.readlink()}: put a folder or a file in its place")
+        place = place.parent
+
+
+def open_appending(path: Path, *, buffering: int = 0) -> BinaryIO:
+    """Open a regular file to read and to append to, made where it is not there. Unbuffered, closing it cannot fail on a full disk,
+    and a write can be short.
+
+    Raises UsageError and StoreError as `check_file`; OSError.
+    """
+    check_file(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.fdopen(descriptor, "a+b", buffering=buffering)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------
+
+
 def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -41,7 +104,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         for chunk in chunks:
             file.write(chunk)
         file.flush()
@@ -51,8 +114,9 @@ def _write(path: Path, chunks: Iterable[bytes]) -> None:
 def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file through a temporary one in the same folder: fsync, rename, fsync of the folder.
 
-    Raises StoreError when the disk is full, read-only or forbidden; the old file then stands.
+    Raises UsageError as `check_file`, StoreError when the disk is full, read-only or forbidden; the old file then stands.
     """
+    check_file(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +133,9 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary folder beside `folder` to write into; when the block ends well, it is synced and renamed to `folder`.
 
     replace: a folder that is there already goes, but only when the new one is complete beside it.
-    Raises StoreError for its own work. After any error, the block's too, `folder` is as it was.
+    Raises UsageError as `check_folder`, StoreError for its own work. After any error, the block's too, `folder` is as it was.
     """
+    check_folder(folder)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with explained(folder):
@@ -111,6 +176,9 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
 
 
 def make_folder(path: Path) -> None:
+    """Make a folder to add to, unless it is there; a link to a folder is one. Raises UsageError, StoreError."""
+    if path.is_symlink() and not path.is_dir():
+        check_folder(path)
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):

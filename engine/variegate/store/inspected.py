@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from variegate.errors import StoreError, nearest
-from variegate.store.files import explained
+from variegate.store.files import explained, open_appending
 from variegate.store.rows import KEPT
 from variegate.store.run_folder import COMPLETIONS, RunFolder
 from variegate.store.settings import labels_of, read_settings
@@ -67,7 +67,7 @@ def open_inspected(folder: RunFolder, *, clock: Callable[[], datetime] = lambda:
     """
     path = folder.path / INSPECTED
     with explained(path):
-        file = path.open("a+b", buffering=0)
+        file = open_appending(path)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, also when that is killed

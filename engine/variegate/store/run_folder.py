@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,26 @@ import orjson
 
 from variegate.errors import StoreError, UsageError
 from variegate.records import Record
-from variegate.store.files import commit_folder, explained, make_folder, sha256_of, write_atomic
+from variegate.store.files import (
+    check_file,
+    check_inside,
+    commit_folder,
+    explained,
+    make_folder,
+    open_appending,
+    sha256_of,
+    write_atomic,
+)
 from variegate.store.rows import KEPT, Row, dump_lines, parse_line, parse_row, stored_record
 
 COMPLETIONS = "completions.jsonl"
 MEASURES = "measures.json"
+# What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
+OWN = (
+    *("run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", "rounds", "set-aside"),
+    *("inspected.jsonl", "curations", "students"),
+)
+_MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")
 NOT_REUSED = "-not-reused"  # ends the name of a set-aside folder that `--resume never` made
 
 
@@ -39,12 +54,17 @@ class RunFolder:
         return cls(path)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder for this process. Raises StoreError when another process holds it."""
+    def lock(self, *, own: Iterable[str] = OWN) -> Iterator[None]:
+        """Hold the folder for this process. own: the names of what is written into it.
+
+        Raises StoreError when another process holds it; UsageError where something of these names is not ours: it stands in a
+        folder that is no run's, or is a link that leads out of the folder.
+        """
         make_folder(self.path)
+        self._check_own(own)
         path = self.path / "lock"
         with explained(path):
-            file = path.open("a+b", buffering=0)  # unbuffered: closing it cannot fail on a full disk
+            file = open_appending(path)
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,6 +80,16 @@ class RunFolder:
                 file.truncate()
                 file.write(str(os.getpid()).encode())
             yield  # the lock goes with the file, also when the process is killed
+
+    def _check_own(self, own: Iterable[str]) -> None:
+        there = [self.path / name for name in own if os.path.lexists(self.path / name)]
+        if there and not any((self.path / mark).exists() for mark in _MARKS):
+            raise UsageError(
+                f"{self.path}: holds {there[0].name}, and is no folder that Variegate made: it would be written over. Choose another"
+                " folder with `output:` or -o"
+            )
+        for path in (*there, *(self.path / "curations").glob("*")):
+            check_inside(self.path, path)
 
     # -- rounds ------------------------------------------------------------------------------------------------
 
@@ -165,7 +195,9 @@ class RunFolder:
             path = self.path / name
             if path.is_file():
                 with explained(path):
-                    path.rename(path.with_suffix(".previous.json"))
+                    previous = path.with_suffix(".previous.json")
+                    check_file(previous)
+                    path.rename(previous)
 
     def read_manifest(self, *, previous: bool = False) -> dict[str, Any] | None:
         """None while the run has not ended. previous: the one that was retired last, where there is none."""

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, UsageError
-from variegate.store.files import explained, make_folder, write_atomic
+from variegate.store.files import check_inside, explained, make_folder, open_appending, write_atomic
 from variegate.store.rows import dump_lines
 
 ASKED = "asked.json"
@@ -30,7 +30,9 @@ class VoteFolder:
         if self.path.is_dir() and not (self.path / ASKED).is_file() and any(each.name != "lock" for each in self.path.iterdir()):
             raise UsageError(f"{self.path}: holds other things than a model's votes: choose another folder")
         make_folder(self.path)
-        with explained(self.path), (self.path / "lock").open("a") as file:
+        for each in self.path.iterdir():
+            check_inside(self.path, each)
+        with explained(self.path), open_appending(self.path / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -115,8 +115,8 @@ def test_where_something_stands_already(bert: Path, small_encoder: Encoder, spli
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("x")
     (tmp_path / "file").write_text("x")
-    for name in ("other", "file"):
-        with pytest.raises(UsageError, match=r"is no earlier training of a student \(it holds no scores\.json\)"):
+    for name, says in (("other", r"is no earlier training of a student \(it holds no scores\.json\)"), ("file", "is a file, and a folder")):
+        with pytest.raises(UsageError, match=says):
             check_output(tmp_path / name, overwrite=True)
     run = tmp_path / "run"
     for inside in ("rounds/x", ".", "students"):

@@ -26,7 +26,9 @@ from variegate.pipeline.comparison.places import (
     BEST,
     ERRORS,
     MARKS,
+    RUNS,
     SCORES,
+    STUDENTS,
     Place,
     adopt,
     clear_unfinished,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from variegate.embeddings import Encoder
 
 STUDY = "study.json"
+OWN = ("study.yaml", STUDY, "report.html", "lock", RUNS, SCORES, STUDENTS, ERRORS, BEST)  # what may stand in a study's folder
 
 
 class SilentWatcher:
@@ -74,7 +77,7 @@ def compare(
     places = places_of(study)
     check_data(study)
     output = Path(study.output)
-    with RunFolder(output).lock():
+    with RunFolder(output).lock(own=OWN):
         check_format(output, MARKS)
         state_format(output)
         try:

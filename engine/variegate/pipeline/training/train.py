@@ -19,7 +19,7 @@ from variegate import __version__
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import UsageError
 from variegate.pipeline.training.splits import Splits
-from variegate.store.files import new_folder, write_atomic
+from variegate.store.files import check_folder, check_inside, new_folder, write_atomic
 from variegate.students import LabelledTexts, Predictions, depends_on_seed, evaluate, summarise, train_student
 from variegate.students.student import Progress
 
@@ -37,6 +37,9 @@ def check_output(output: Path, *, overwrite: bool, run: Path | None = None) -> N
     place = output.resolve()
     if run is not None and place.is_relative_to(run.resolve()) and place.relative_to(run.resolve()).parts[:1] != (STUDENTS,):
         raise UsageError(f"{output}: belongs to the run itself: choose another folder with -o, or {run / STUDENTS / output.name}")
+    check_folder(output)
+    if run is not None and output.is_relative_to(run):
+        check_inside(run, output)
     if not output.exists() or _is_empty(output):
         return
     if not (output / SCORES).is_file():
