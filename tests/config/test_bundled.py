@@ -12,6 +12,7 @@ from variegate.config import load_model, load_run, load_task
 from variegate.config.curation import DenoiseStage, LabelReplacementStage, RelabelStage, ScopeStage
 from variegate.config.load import load_curation
 from variegate.config.resources import bundled
+from variegate.kinds import kind_of
 
 LI = (
     "ag_news",
@@ -107,4 +108,4 @@ def test_labels_are_those_of_the_real_data(name: str, data_folder: Path, monkeyp
         rows = [json.loads(line) for line in Path(path).read_bytes().splitlines()]
         labels = {row[task.data.label_field] for row in rows} - {task.data.out_of_scope_label}
         assert labels == set(task.labels), path
-        assert all(row[task.data.text_field].strip() for row in rows)
+        assert all(row[field].strip() for row in rows for field in kind_of(task).text_fields)

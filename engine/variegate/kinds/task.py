@@ -11,6 +11,12 @@ from pydantic import Field, field_validator, model_validator
 
 from variegate.closed import Closed, Name, Text
 
+# Columns that every record has, as generated, curated or exported: no kind may call a text of its own so.
+RESERVED = frozenset(
+    ("id", "label", "origin", "extra", "given_label", "confidence", "reasons", "strategy", "form", "model", "suppression", "bias", "round",
+     "block", "slot", "seed", "parents", "alpha", "temperature", "finish_reason", "num_prompt_tokens", "num_tokens", "logprob", "facts")
+)  # fmt: skip
+
 
 class LabelConfig(Closed):
     phrase: Text
