@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ from variegate.curation.copies import find_duplicates
 from variegate.curation.duplicates import NearIndex
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import UsageError
+from variegate.kinds.text import Text
 
 WORDS = [f"{start}{middle}{end}" for start in "bdfgklmn" for middle in ("a", "e", "ino", "oru") for end in ("n", "t", "sk")]
 
 
-def items_of(texts: list[str], labels: str | None = None) -> Items:
+def items_of(texts: Sequence[Text], labels: str | None = None) -> Items:
     n = len(texts)
     return Items(tuple(f"r{i:03}" for i in range(n)), tuple(texts), tuple(labels or "a" * n), ((),) * n)
 
 
-def find(texts: list[str], labels: str | None = None, **changed: Any) -> Judgement:
+def find(texts: Sequence[Text], labels: str | None = None, **changed: Any) -> Judgement:
     return find_duplicates(items_of(texts, labels), **{"exact": True, "near": None, "near_by": "minhash", **changed})
 
 
@@ -67,6 +69,14 @@ def test_held_out_texts_go_whatever_else_is_off_and_are_named() -> None:
     assert judgement.verdicts[0].details == {"in": "test", "text": "what TIME is it", "similarity": 1.0}
     assert judgement.facts["held_out"] == {"dev": {"n": 1, "found": 0}, "test": {"n": 2, "found": 3}}
     assert judgement.warnings == ("3 of 4 items stand in held-out data 'test'",)
+
+
+def test_of_pairs_both_texts_count() -> None:
+    held_out = [("test", [("the cat", "it sleeps"), ("a dog", "it barks")])]
+    texts = [("The  cat", "it sleeps"), ("the cat", "it barks"), ("the cat it", "barks"), ("THE cat", "it barks"), ("a dog", "it sleeps")]
+    found = find(texts, held_out=held_out)
+    assert gone(found) == {"r000": ("held_out", "test"), "r003": ("duplicate", "r001")}
+    assert found.verdicts[0].details["text"] == "the cat\nit sleeps"
 
 
 def test_nothing_and_no_texts() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from variegate.curation.duplicates import DuplicateFilter, ExactIndex, NearIndex, shingles
+from variegate.kinds.text import comparable
 
 WORDS = [f"{start}{middle}{end}" for start in "bdfgklmnprst" for middle in ("a", "e", "ino", "oru") for end in ("n", "t", "sk")]
 
@@ -59,7 +60,7 @@ def test_the_estimate_is_jaccard_within_its_standard_error() -> None:
     estimated = np.array([(signatures[a] == signatures[b]).mean() for a, b in pairs])
     some = true > 0.02
     z = (estimated - true)[some] / np.sqrt(np.maximum(true * (1 - true), 0.01)[some] / 64)
-    assert some.sum() > 30
+    assert some.sum() > 100
     assert np.sqrt((z**2).mean()) < 1.5
     assert estimated[true == 0].max() < 0.1
     assert (estimated[true == 1] == 1).all()
@@ -129,3 +130,53 @@ def test_each_check_can_be_off() -> None:
     assert [exact_off(text) for text in (long, long, long + " ok")] == [None, None, "near_duplicate"]
     both_off = DuplicateFilter(exact=False, near=None).check
     assert [both_off(long), both_off(long)] == [None, None]
+
+
+# -- pairs -----------------------------------------------------------------------------------------------------
+
+
+def test_of_pairs_the_estimate_is_the_product_of_both_similarities() -> None:
+    rng = random.Random(3)
+
+    def edited(text: str) -> str:
+        words = text.split()
+        for place in rng.sample(range(len(words)), rng.randrange(4)):
+            words[place] = rng.choice(WORDS)
+        return " ".join(words)
+
+    def sentence() -> str:
+        return " ".join(rng.choices(WORDS, k=rng.randrange(12, 31)))
+
+    true, estimated = [], []
+    for shares_words in (False, True) * 300:  # within a pair
+        first = sentence()
+        pair = (first, first if shares_words else sentence())
+        changed = edited(first)
+        other = (changed, changed if shares_words else edited(pair[1]))
+        true.append(jaccard(pair[0], other[0]) * jaccard(pair[1], other[1]))
+        estimated.append((NearIndex.signature(pair) == NearIndex.signature(other)).mean())
+    truth, error = np.array(true), np.array(estimated) - np.array(true)
+    inside = (truth > 0.02) & (truth < 0.98)
+    assert inside.sum() > 400
+    scaled = error[inside] / np.sqrt(truth * (1 - truth) / 64)[inside]
+    assert abs(scaled.mean()) < 4 / np.sqrt(inside.sum()) + 0.1
+    assert 0.8 < scaled.std() < 1.4  # more than 1 where both texts of a pair change alike
+    assert (np.array(estimated)[truth == 1] == 1).all()
+
+
+def test_a_long_text_that_two_pairs_share_does_not_make_them_near() -> None:
+    premise = " ".join(edited_texts(8, seed=5))
+    given = f"{premise} \0 "  # as kinds.text.comparable joins
+    check = DuplicateFilter(exact=True, near=0.8).check
+    assert check(f"{given}The man sold his house in spring.") is None
+    assert check(f"{given}Nobody heard of the ship again.") is None
+    assert check(f"{given}THE man sold  his house in spring.") == "duplicate"
+    assert check(f"{given}The man sold his house in spring!") == "near_duplicate"
+    assert check("another passage \0 The man sold his house in spring.") is None
+
+
+def test_a_pair_has_one_signature_however_it_comes() -> None:
+    pair = ("Some words stand here now", "and others stand there")
+    assert (NearIndex.signature(pair) == NearIndex.signature(comparable(pair))).all()
+    assert (NearIndex.signature(pair) != NearIndex.signature(pair[::-1])).any()
+    assert (NearIndex.signature(pair) != NearIndex.signature(" ".join(pair))).any()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_distances, cosine_similarity, euclidean_distances
 
 from variegate.errors import UsageError
+from variegate.kinds.text import Text
 from variegate.pipeline.measure import MeasureSettings, measure
 from variegate.pipeline.sides import embed
 from variegate.store.texts import TextSet
@@ -42,7 +43,7 @@ DISTANCES: dict[str, Callable[..., np.ndarray]] = {
 
 
 def text_set(
-    vectors: Any, *, texts: Sequence[str] | None = None, labels: Sequence[str] | None = None, source: str = "set.jsonl", **more: Any
+    vectors: Any, *, texts: Sequence[Text] | None = None, labels: Sequence[str] | None = None, source: str = "set.jsonl", **more: Any
 ) -> TextSet:
     ids = tuple(f"line {number + 1}" for number in range(len(vectors)))
     return TextSet(source, texts and tuple(texts), labels and tuple(labels), ids, np.asarray(vectors), **more)
@@ -237,6 +238,23 @@ def test_texts_are_counted(made: TextSet, real: TextSet) -> None:
     leaked = np.mean([text in (real.texts or ()) for text in shared.texts or ()])
     assert leaked >= 0.25
     assert value_of(pooled["pair"], "leakage_exact")["value"] == leaked
+
+
+def test_of_pairs_both_texts_are_counted_compared_and_shown() -> None:
+    real = text_set(np.eye(4) + 0.1, texts=[("a b", "c"), ("d", "e"), ("f", "g"), ("h", "i")], text_fields=("premise", "hypothesis"))
+    made = text_set(np.eye(4) + 0.1, texts=[("a", "b c"), ("D", "e"), ("f", "g"), ("f", "g")], text_fields=("premise", "hypothesis"))
+    found = measure(made, real, MeasureSettings(k=2))
+    check_shape(found)
+    assert value_of(found["pooled"]["pair"], "leakage_exact")["value"] == 0.5
+    assert value_of(found["pooled"]["pair"], "leakage_folded")["value"] == 0.75  # ("a", "b c") is not ("a b", "c")
+    assert value_of(found["pooled"]["set"], "mean_length")["value"] == (3 + 2 + 2 + 2) / 4
+    assert found["duplicates"] == [{"text": "premise: f\nhypothesis: g", "count": 2}]
+    assert found["set"]["num_unique"] == 3
+    assert {pair["text"]: pair["kind"] for pair in found["nearest_pairs"]} == {
+        "premise: a\nhypothesis: b c": "near",
+        "premise: D\nhypothesis: e": "folded",
+        "premise: f\nhypothesis: g": "equal",
+    }
 
 
 @pytest.mark.parametrize("larger", ["set", "reference"])

@@ -21,6 +21,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value, load_from_disk
 
 from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.kinds.text import Text
 from variegate.store.export import export
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder
@@ -261,9 +262,11 @@ def test_damaged_saved_sets(tmp_path: Path) -> None:
 
 
 def test_a_set_says_which_fields_its_texts_were_read_from(tmp_path: Path) -> None:
-    write(tmp_path / "pair.jsonl", jsonl({"premise": "p", "hypothesis": "h"}))
+    write(tmp_path / "pair.jsonl", jsonl({"premise": "p\nq", "hypothesis": "h"}))
     write(tmp_path / "one.jsonl", jsonl({"text": "t"}))
-    assert read_texts(tmp_path / "pair.jsonl").text_fields == ("premise", "hypothesis")
+    pair = read_texts(tmp_path / "pair.jsonl")
+    assert (pair.text_fields, pair.texts) == (("premise", "hypothesis"), (("p\nq", "h"),))
+    assert read_texts(tmp_path / "pair.jsonl", text_field=("hypothesis", "premise")).texts == (("h", "p\nq"),)
     assert read_texts(tmp_path / "one.jsonl").text_fields == ("text",)
 
 
@@ -276,16 +279,16 @@ def test_a_set_says_which_fields_its_texts_were_read_from(tmp_path: Path) -> Non
         ({"text": "a", "intent": "i", "category": "c"}, {}, "a", None),
         ({"text": "a", "intents": ["i"]}, {}, "a", None),
         ({"text": "a", "label": "x"}, {"label_field": ""}, "a", None),
-        ({"premise": "p", "hypothesis": "h"}, {}, "p\nh", None),
-        ({"premise": "p\nmore", "hypothesis": "h\n"}, {}, "p more\nh ", None),  # one line end, so that the parts can be told apart
+        ({"premise": "p", "hypothesis": "h"}, {}, ("p", "h"), None),
+        ({"premise": "p\nmore", "hypothesis": "h\n"}, {}, ("p\nmore", "h\n"), None),
         ({"text": "p\nmore"}, {}, "p\nmore", None),
-        ({"question": "q", "answer": "r"}, {"text_field": "question, answer"}, "q\nr", None),
+        ({"question": "q", "answer": "r"}, {"text_field": "question, answer"}, ("q", "r"), None),
         ({"a,b": "one", "a": "two", "b": "three"}, {"text_field": "a,b"}, "one", None),
         ({"tokens": ["to", "be"], "tags": ["O", "O"]}, {}, "to be", None),
         ({"text": "a", "label": "x", "domain": "d"}, {"label_field": "domain", "text_field": "label"}, "x", "d"),
     ],
 )
-def test_fields_found_and_named(tmp_path: Path, row: dict[str, Any], options: dict[str, str], text: str, label: str | None) -> None:
+def test_fields_found_and_named(tmp_path: Path, row: dict[str, Any], options: dict[str, str], text: Text, label: str | None) -> None:
     paths = [
         write(tmp_path / "a.jsonl", jsonl(row, row)),
         parquet(tmp_path / "a.parquet", **{name: [value] * 2 for name, value in row.items()}),
@@ -651,7 +654,7 @@ def test_every_real_set_reads_by_default() -> None:
         found = read_texts(path)
         assert found.texts is not None
         if path.parent.name == "rte":
-            assert found.texts == tuple(f"{row['premise']}\n{row['hypothesis']}" for row in rows)
+            assert found.texts == tuple((row["premise"], row["hypothesis"]) for row in rows)
         elif path.parent.name == "crossner":
             assert found.texts == tuple(" ".join(row["tokens"]) for row in rows)
         else:

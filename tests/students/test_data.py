@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,24 +8,28 @@ from planted import planted
 
 from variegate.errors import UsageError
 from variegate.folding import fold
+from variegate.kinds.text import Text
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
-from variegate.students.data import same_form, split_pairs
+from variegate.students.data import check_same_form, columns_of
 
 
-def of(texts: list[str], labels: list[str] | None = None, source: str = "train.jsonl", pairs: bool = False) -> LabelledTexts:
+def of(texts: Sequence[Text], labels: list[str] | None = None, source: str = "train.jsonl") -> LabelledTexts:
     labels = labels or ["a"] * len(texts)
-    return LabelledTexts(tuple(texts), tuple(labels), tuple(f"line {n + 1}" for n in range(len(texts))), source, pairs)
+    return LabelledTexts(tuple(texts), tuple(labels), tuple(f"line {n + 1}" for n in range(len(texts))), source)
 
 
 def test_what_was_read_becomes_labelled_texts(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "x", "label": "a"}\n{"text": "y", "label": "b", "id": "why"}\n')
-    assert LabelledTexts.of(read_texts(path)) == LabelledTexts(("x", "y"), ("a", "b"), ("line 1", "why"), str(path), pairs=False)
+    assert LabelledTexts.of(read_texts(path)) == LabelledTexts(("x", "y"), ("a", "b"), ("line 1", "why"), str(path))
     path.write_text('{"premise": "one\\ntwo", "hypothesis": "three", "label": "a"}\n')
     pair = LabelledTexts.of(read_texts(path))
     assert pair.pairs
-    assert split_pairs(pair.texts) == (["one two"], ["three"])  # a line end inside a part would have made three
+    assert pair.texts == (("one\ntwo", "three"),)
+    path.write_text('{"title": "one", "body": "two", "end": "three", "label": "a"}\n')
+    whole = LabelledTexts.of(read_texts(path, text_field="title,body,end"))
+    assert (whole.pairs, whole.texts) == (False, ("one\ntwo\nthree",))
 
 
 def test_texts_and_labels_are_needed() -> None:
@@ -41,25 +46,31 @@ def test_take_and_leave_out() -> None:
     assert found.label_counts == {"a": 2, "b": 1}
 
 
-def test_pairs_have_two_parts() -> None:
-    with pytest.raises(UsageError, match=r"'one' has 1 part, and this student reads pairs"):
-        split_pairs(["a\nb", "one"])
-    with pytest.raises(UsageError, match="has 3 parts"):
-        split_pairs(["a\nb\nc"])
-    with pytest.raises(UsageError, match="reads pairs"):
-        split_pairs(["a\n "])
+def test_texts_are_read_in_the_form_of_the_student() -> None:
+    assert columns_of([("a", "b"), ("c", "d")], pairs=True, source="x") == (["a", "c"], ["b", "d"])
+    assert columns_of(["a", "b"], pairs=False, source="x") == (["a", "b"],)
+    with pytest.raises(UsageError, match=r"^x: 'one' is no pair, and this student reads pairs: name two fields with --text-field"):
+        columns_of([("a", "b"), "one"], pairs=True, source="x")
+    with pytest.raises(UsageError, match=r"^x: 'a\\nb' is a pair, and this student reads single texts: name one field with --text-field"):
+        columns_of([("a", "b")], pairs=False, source="x")
+    with pytest.raises(UsageError, match="this student reads pairs"):
+        columns_of([("a", "b", "c")], pairs=True, source="x")
 
 
-def test_one_set_of_pairs_makes_all_pairs() -> None:
-    single, pair = of(["x\ny"]), of(["p\nq"], source="test.jsonl", pairs=True)
-    train, dev, test = same_form(single, None, pair)
-    assert train is not None
-    assert train.pairs
-    assert dev is None
-    assert test == pair
-    assert same_form(single, None, single) == [single, None, single]
-    with pytest.raises(UsageError, match=r"train\.jsonl: 'alone' has 1 part"):
-        same_form(of(["alone"]), pair)
+def test_sets_of_two_forms_are_refused() -> None:
+    single, pair = of(["x\ny"]), of([("p", "q")], source="test.jsonl")
+    check_same_form(single, None, single)
+    check_same_form(pair, pair, pair)
+    with pytest.raises(UsageError, match=r"^test\.jsonl holds text pairs and train\.jsonl single texts"):
+        check_same_form(single, None, pair)
+
+
+def test_pairs_are_equal_where_both_texts_are() -> None:
+    train, test = of([("a b", "c"), ("X", " y")]), of([("a", "b c"), ("x", "Y"), ("y", "x")], source="test.jsonl")
+    left, dropped = without_overlap(train, test)
+    assert (left.texts, dropped) == ((("a b", "c"),), 1)
+    with pytest.raises(UsageError, match=r"line 2: 'X\\n y' stands in the test data too \(test\.jsonl: line 2\)"):
+        check_disjoint(train, test, "test")
 
 
 def test_an_overlap_is_named_with_both_places() -> None:

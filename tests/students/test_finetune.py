@@ -262,7 +262,7 @@ def test_other_architectures(tmp_path: Path, kind: str) -> None:
     train = planted(40)
     made = student(config(tmp_path, epochs=1, max_tokens=64), train)
     assert len(made.predict(train.texts).labels) == 40
-    both = LabelledTexts(tuple(f"{text}\n{text}" for text in train.texts), train.labels, train.ids, "pairs", pairs=True)
+    both = LabelledTexts(tuple((str(text), str(text)) for text in train.texts), train.labels, train.ids, "pairs")
     assert len(student(config(tmp_path, epochs=1, max_tokens=64), both).predict(both.texts).labels) == 40
 
 

@@ -30,9 +30,7 @@ def sets() -> list[LabelledTexts]:
 def paired(texts: LabelledTexts) -> LabelledTexts:
     """Each text with another behind it."""
     others = texts.texts[1:] + texts.texts[:1]
-    return LabelledTexts(
-        tuple(f"{a}\n{b}" for a, b in zip(texts.texts, others, strict=True)), texts.labels, texts.ids, "pairs.jsonl", pairs=True
-    )
+    return LabelledTexts(tuple((str(a), str(b)) for a, b in zip(texts.texts, others, strict=True)), texts.labels, texts.ids, "pairs.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +101,16 @@ def test_scores_that_are_no_numbers_are_an_error(made: FinetunedStudent, folder:
 
 def test_pairs_are_tokenised_as_pairs(bert: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(bert)
-    found, cut = tokenize(tokenizer, ["the cat sings\nthe dog", "a dog\nred"], 32, pairs=True, source="x")
+    found, cut = tokenize(tokenizer, [("the cat sings", "the dog"), ("a dog", "red")], 32, pairs=True, source="x")
     assert found[0]["input_ids"] == tokenizer("the cat sings", "the dog")["input_ids"]
     assert found[0]["token_type_ids"] == [0, 0, 0, 0, 0, 1, 1, 1]  # [CLS] the cat sings [SEP] | the dog [SEP]
     assert cut == 0
-    (found,), cut = tokenize(tokenizer, [f"{'red ' * 20}\nthe dog"], 10, pairs=True, source="x")
+    (found,), cut = tokenize(tokenizer, [("red " * 20, "the dog")], 10, pairs=True, source="x")
     assert (len(found["input_ids"]), sum(found["token_type_ids"]), cut) == (10, 3, 1)  # the longer part is cut
-    with pytest.raises(UsageError, match=r"x: 'alone' has 1 part"):
+    with pytest.raises(UsageError, match=r"x: 'alone' is no pair, and this student reads pairs"):
         tokenize(tokenizer, ["alone"], 10, pairs=True, source="x")
+    with pytest.raises(UsageError, match=r"x: 'a\\nb' is a pair, and this student reads single texts"):
+        tokenize(tokenizer, [("a", "b")], 10, pairs=False, source="x")
 
 
 def test_a_student_of_pairs_and_the_pipeline(bert: Path, sets: list[LabelledTexts], tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_student_of_pairs_and_the_pipeline(bert: Path, sets: list[LabelledText
     found = made.predict(test.texts)
     made.save(tmp_path / "s")
     pipe = transformers.pipeline("text-classification", str(tmp_path / "s"), device="cpu")
-    parts = [dict(zip(("text", "text_pair"), text.split("\n"), strict=True)) for text in test.texts]
+    parts = [dict(zip(("text", "text_pair"), text, strict=True)) for text in test.texts]
     assert tuple(each["label"] for each in pipe(parts, truncation=True, max_length=32)) == found.labels
     assert load(tmp_path / "s").pairs
     with pytest.raises(UsageError, match="reads pairs"):

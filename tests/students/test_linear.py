@@ -120,7 +120,7 @@ def test_pairs_are_seen_as_pairs(bert: Path, encoder: Encoder) -> None:
     single = planted(60, words=(3, 6)).texts
     rows = [(a, a if same else rng.choice(single), "same" if same else "other") for a in single for same in (True, False)]
     rows = [row for row in rows if (row[0] == row[1]) == (row[2] == "same")]
-    texts = LabelledTexts(tuple(f"{a}\n{b}" for a, b, _ in rows), tuple(label for *_, label in rows), tuple(map(str, range(len(rows)))), "p", pairs=True)  # fmt: skip
+    texts = LabelledTexts(tuple((a, b) for a, b, _ in rows), tuple(label for *_, label in rows), tuple(map(str, range(len(rows)))), "p")
     train, test = split(texts, 80, len(rows) - 80)
     made = student(config(bert), train, encoder=encoder)
     assert made.pairs

@@ -12,6 +12,7 @@ from typing import Protocol
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
 from variegate.kinds.task import LabelConfig
+from variegate.kinds.text import as_one
 from variegate.records import Message
 from variegate.seeding import digest
 
@@ -118,7 +119,7 @@ def make_plan(
     content_free: bool = False,
 ) -> Plan:
     """Asks for the items, for labelled real examples (text, label), and for texts without content, once for each group."""
-    asks = plan_relabel(items.ids, items.texts, candidates, wording)
+    asks = plan_relabel(items.ids, list(map(as_one, items.texts)), candidates, wording)
     real_ids = [f"{REAL}{index}" for index in range(len(real))]
     asks += plan_relabel(real_ids, [text for text, _ in real], real_candidates, wording)
     if content_free:

@@ -18,12 +18,12 @@ from variegate.curation.duplicates import BAND_ROWS, NUM_PERMUTATIONS, NearIndex
 from variegate.curation.inputs import check_vectors
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import UsageError
-from variegate.folding import fold
+from variegate.kinds.text import Text, as_one, folded
 from variegate.neighbors import has_faiss, nearest_in, nearest_other
 from variegate.records import Verdict
 
 Found = list[tuple[str, dict[str, Any]] | None]  # reason and details of each item that goes
-HeldOut = Sequence[tuple[str, Sequence[str]]]  # name, texts
+HeldOut = Sequence[tuple[str, Sequence[Text]]]  # name, texts
 _BLOCK = 2048  # rows compared at once
 _FEWEST_FOUND = 0.95  # share of the pairs at the threshold that share a band; 0.99 at 0.7, 0.64 at 0.5
 _ROUNDING = 1e-6  # of a cosine in float32
@@ -42,8 +42,8 @@ def find_duplicates(
     """Drop items that stand in held-out data (`held_out`), repeat an earlier item (`duplicate`) or nearly so (`near_duplicate`).
 
     exact: equal after folding. With `exact` off, an equal text is the user's wish and is no near duplicate either.
-    near: least similarity, or None. near_by "minhash": Jaccard similarity of word trigrams, estimated (see `NearIndex`);
-    "embedding": cosine of the vectors, exact. The first stands, in record order: an item is compared with earlier items that are
+    near: least similarity, or None. near_by "minhash": Jaccard similarity of word trigrams, estimated (see `NearIndex`), of pairs the
+    product of both; "embedding": cosine of the vectors, exact. The first stands, in record order: an item is compared with earlier items that are
     kept, so of a, b, c where only (a, b) and (b, c) are near, a and c stay.
     held_out: (name, texts). Equal folded texts are always dropped, near ones from the same `near` on.
     Labels are not compared: an item goes also where the one it repeats has another label (fact `of_another_label`).
@@ -54,18 +54,18 @@ def find_duplicates(
     Raises UsageError for an unknown `near_by`, a threshold out of range, or vectors that do not belong to the texts.
     """
     _check(items, near, near_by, vectors, held_out, held_out_vectors)
-    folded = [fold(text) for text in items.texts]
+    forms = [folded(text) for text in items.texts]
     first: dict[str, int] = {}
-    for place, key in enumerate(folded):
+    for place, key in enumerate(forms):
         first.setdefault(key, place)
     found: Found = [None] * len(items)
-    _exactly_held_out(folded, held_out, found)
+    _exactly_held_out(forms, held_out, found)
     open_ = [place for place in sorted(first.values()) if found[place] is None]
     if near is not None and near_by == "minhash":
         _near_by_minhash(items, open_, near, held_out, found)
     elif near is not None and vectors is not None:
         _near_by_embedding(items, open_, near, vectors, held_out, held_out_vectors or (), found)
-    for place, key in enumerate(folded):  # an equal text goes the way of the first one
+    for place, key in enumerate(forms):  # an equal text goes the way of the first one
         if place != first[key]:
             repeats = ("duplicate", {"of": items.ids[first[key]], "similarity": 1.0}) if exact else None
             found[place] = found[first[key]] or repeats
@@ -117,13 +117,13 @@ def _check(
 # -- equal texts -----------------------------------------------------------------------------------------------
 
 
-def _exactly_held_out(folded: list[str], held_out: HeldOut, found: Found) -> None:
+def _exactly_held_out(forms: list[str], held_out: HeldOut, found: Found) -> None:
     """The first set that holds the text, and its first text there."""
     where: dict[str, tuple[str, str]] = {}
     for name, texts in held_out:
         for text in texts:
-            where.setdefault(fold(text), (name, text))
-    for place, key in enumerate(folded):
+            where.setdefault(folded(text), (name, as_one(text)))
+    for place, key in enumerate(forms):
         if key in where:
             found[place] = ("held_out", {"in": where[key][0], "text": where[key][1], "similarity": 1.0})
 
@@ -133,7 +133,7 @@ def _exactly_held_out(folded: list[str], held_out: HeldOut, found: Found) -> Non
 
 def _near_by_minhash(items: Items, open_: list[int], near: float, held_out: HeldOut, found: Found) -> None:
     forbidden, kept = NearIndex(near), NearIndex(near)
-    names: list[tuple[str, str]] = []  # of the texts in `forbidden`
+    names: list[tuple[str, Text]] = []  # of the texts in `forbidden`
     places: list[int] = []  # of those in `kept`
     for name, texts in held_out:
         for text in texts:
@@ -144,7 +144,7 @@ def _near_by_minhash(items: Items, open_: list[int], near: float, held_out: Held
         number = forbidden.find(signature)
         if number is not None:
             name, other = names[number]
-            found[place] = ("held_out", {"in": name, "text": other, "similarity": _agreement(signature, other)})
+            found[place] = ("held_out", {"in": name, "text": as_one(other), "similarity": _agreement(signature, other)})
             continue
         number = kept.find(signature)
         if number is not None:
@@ -156,7 +156,7 @@ def _near_by_minhash(items: Items, open_: list[int], near: float, held_out: Held
         places.append(place)
 
 
-def _agreement(signature: np.ndarray, other: str) -> float:
+def _agreement(signature: np.ndarray, other: Text) -> float:
     return round(float((signature == NearIndex.signature(other)).mean()), 6)
 
 
@@ -181,7 +181,7 @@ def _near_by_embedding(
         for row in np.flatnonzero(cosine >= least):
             found[left[row]] = (
                 "held_out",
-                {"in": name, "text": texts[int(nearest.index[row])], "similarity": round(float(cosine[row]), 6)},
+                {"in": name, "text": as_one(texts[int(nearest.index[row])]), "similarity": round(float(cosine[row]), 6)},
             )
         keep = cosine < least
         left, rows = left[keep], rows[torch.from_numpy(keep)]

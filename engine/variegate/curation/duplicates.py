@@ -16,6 +16,7 @@ from datasketch import MinHash
 from jaxtyping import UInt32, UInt64
 
 from variegate.folding import fold
+from variegate.kinds.text import BETWEEN, Text
 
 NUM_PERMUTATIONS = 64
 BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 shares a band with probability 0.9998, one of 0.9 with 1 - 1e-7
@@ -33,6 +34,12 @@ def shingles(text: str) -> list[bytes]:
 def _empty_sketch() -> MinHash:
     """Made once: drawing the permutations costs more than hashing a short text."""
     return MinHash(num_perm=NUM_PERMUTATIONS, seed=1)
+
+
+def _sketch(text: str) -> UInt32[np.ndarray, "64"]:
+    sketch = _empty_sketch().copy()
+    sketch.update_batch(shingles(text))
+    return sketch.hashvalues.astype(np.uint32)
 
 
 class ExactIndex:
@@ -98,10 +105,15 @@ class NearIndex:
             self._settle()
 
     @staticmethod
-    def signature(text: str) -> UInt32[np.ndarray, "64"]:
-        sketch = _empty_sketch().copy()
-        sketch.update_batch(shingles(text))
-        return sketch.hashvalues.astype(np.uint32)
+    def signature(text: Text) -> UInt32[np.ndarray, "64"]:
+        """Of several texts a value is equal where those of each are: the share estimates the product of their similarities, so
+        that two pairs are near when both texts are, however long one of them is. A pair may come as `comparable` gives it."""
+        parts = text.split(BETWEEN) if isinstance(text, str) else text
+        found, *others = (_sketch(part) for part in parts)
+        for place, other in enumerate(others, 1):
+            mixed = (found.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+            found = mixed.astype(np.uint32) ^ np.roll(other, place)  # of other permutations: texts of a pair may share words
+        return found
 
     @staticmethod
     def _band_keys(signature: UInt32[np.ndarray, "64"]) -> UInt64[np.ndarray, "16"]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from variegate.kinds.text import Text
 from variegate.records import Verdict
 
 
@@ -17,7 +18,7 @@ class Items:
     """Records as a stage sees them, after the stages before it. The four tuples belong together, in record order."""
 
     ids: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]
     labels: tuple[str, ...]  # as they stand now
     parents: tuple[tuple[str, ...], ...]  # ids of the records (or "seed:N") that stood in the prompt
 

@@ -30,6 +30,7 @@ from variegate.curation.relabel_verdicts import judge
 from variegate.errors import UsageError, nearest
 from variegate.inference.backend import Backend, too_long
 from variegate.kinds.task import LabelConfig
+from variegate.kinds.text import as_one
 from variegate.records import Request, Sampling
 
 __all__ = ["asked", "judge", "observe", "plan_stage"]
@@ -73,7 +74,7 @@ def plan_stage(
             "or use calibration: contextual or none"
         )
     wording = Wording(render, labels, text_type, context, chat, stage.class_block)
-    texts = [*items.texts, *(text for text, _ in calibration)]
+    texts = [*map(as_one, items.texts), *(text for text, _ in calibration)]
     candidates = _candidates(stage, texts, labels, encode, examples)
     return make_plan(
         items,

@@ -28,7 +28,8 @@ class TaskKind(Protocol):
 
     columns: Mapping[str, str]  # field -> "string", "label", "list" or "json", in order: records, exports, Hugging Face features
     written: str  # the field that a model writes
-    text_fields: tuple[str, ...]  # the columns of the task's data files that hold what `texts` gives, in that order
+    text_names: tuple[str, ...]  # the fields that hold what `texts` gives, in that order
+    text_fields: tuple[str, ...]  # the columns of the task's data files that hold the same
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> TaskKind:

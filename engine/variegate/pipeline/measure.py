@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from variegate import __version__
 from variegate.errors import UsageError, some_of
+from variegate.kinds.text import as_one, comparable
 from variegate.metrics import (
     MetricValue,
     NearestReference,
@@ -171,7 +172,7 @@ def _set_values(side: Side, settings: MeasureSettings, report: Progress, name: s
     for lexical_measure in (
         *(partial(lexical.distinct_n, words, n) for n in (1, 2, 3)),
         partial(lexical.self_repetition, words),
-        partial(lexical.compression_ratio, texts),
+        partial(lexical.compression_ratio, list(map(as_one, texts))),
         partial(lexical.vocabulary_size, words),
         partial(lexical.length_distribution, words),
     ):
@@ -202,7 +203,8 @@ def _pair_values(
             values.append(tsne_coverage(real.vectors, made.vectors, radius=settings.tsne_radius, seed=settings.seed))
     values.append(coverage(real.vectors, made.vectors, radius=settings.radius, distance=settings.distance, implementation=exact))
     if made.texts is not None and real.texts is not None and made.words is not None and real.words is not None:
-        values += [lexical.leakage_exact(made.texts, real.texts), lexical.leakage_folded(made.texts, real.texts)]
+        texts, others = list(map(comparable, made.texts)), list(map(comparable, real.texts))
+        values += [lexical.leakage_exact(texts, others), lexical.leakage_folded(texts, others)]
         values += _if_possible(partial(lexical.bigram_overlap, made.words, real.words), "bigram overlap", warnings)
     return values, near
 

@@ -10,6 +10,7 @@ from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
 from variegate.folding import fold
 from variegate.kinds import kind_of
+from variegate.kinds.text import folded
 from variegate.overlap import find_overlap
 from variegate.seeding import derive_rng
 from variegate.store.texts import TextSet, read_texts
@@ -82,7 +83,7 @@ def _held_out(task: TaskConfig) -> Iterator[tuple[str, TextSet]]:
 
 def _without_held_out(task: TaskConfig, texts: dict[str, list[str]]) -> dict[str, list[str]]:
     """Raises UsageError when nothing is left."""
-    known = {fold(text) for _, held_out in _held_out(task) for text in held_out.texts or ()}
+    known = {folded(text) for _, held_out in _held_out(task) for text in held_out.texts or ()}
     left = {label: [text for text in each if fold(text) not in known] for label, each in texts.items()}
     if not any(left.values()):
         raise UsageError(f"task {task.name!r}: every text of data.train also stands in its dev or test data: give another training file")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variegate.errors import UsageError
+from variegate.kinds.text import Text, as_one, shown
 from variegate.metrics.vectors import Vectors, check_same_width, prepare
 from variegate.metrics.words import Words, words_of
 from variegate.seeding import derive_seed
@@ -47,7 +48,7 @@ class Side:
             )
 
     @property
-    def texts(self) -> list[str] | None:
+    def texts(self) -> list[Text] | None:
         return None if self.source.texts is None else [self.source.texts[place] for place in self.places]
 
     def part(self, chosen: np.ndarray, *, drawn: bool = False) -> Side:
@@ -57,7 +58,7 @@ class Side:
 
     def describe(self, text: int) -> str:
         place = self.places[text]
-        return self.source.ids[place] if self.source.texts is None else self.source.texts[place]
+        return self.source.ids[place] if self.source.texts is None else shown(self.source.texts[place], self.source.text_fields)
 
     def draw(self, size: int, seed: int) -> Side:
         """`size` of the records, without replacement; all of them where there are no more."""
@@ -90,7 +91,7 @@ def embed(texts: TextSet, reference: TextSet | None, encoder: Encoder | None, re
     sides = []
     for (_, each), rows in zip(sets, vectors, strict=True):
         _check_lengths(each, rows)
-        words = None if each.texts is None else words_of(each.texts)
+        words = None if each.texts is None else words_of(list(map(as_one, each.texts)))
         sides.append(Side(each, prepare(rows, each.source), words, np.arange(len(each))))
     check_same_width(sides[0].vectors, sides[-1].vectors)
     encoding.setdefault("width", sides[0].vectors.rows.shape[1])
@@ -112,6 +113,6 @@ def _encode(sets: list[TextSet], encoder: Encoder | None, report: Progress) -> t
     """Vectors of each set, from one call: the same precision, and one vector for a text that both have."""
     if encoder is None:
         raise UsageError(f"{sets[0].source}: brings no vectors, and no encoder was given: name an encoder, or give vectors")
-    texts = [text for each in sets for text in each.texts or ()]
+    texts = [as_one(text) for each in sets for text in each.texts or ()]
     found = encoder.encode(texts, progress=lambda done, whole: report("embedding", done, whole))
     return np.split(found.vectors, np.cumsum([len(each) for each in sets])[:-1]), found.to_json()

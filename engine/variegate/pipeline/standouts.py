@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from variegate.errors import some_of
-from variegate.folding import fold
+from variegate.kinds.text import folded, shown
 from variegate.metrics import NearestReference
 from variegate.metrics.projection import project
 from variegate.pipeline.sides import Side
@@ -72,7 +72,7 @@ def duplicates_of(side: Side) -> list[dict[str, Any]]:
     if side.source.texts is None:
         return []
     common = Counter(side.source.texts).most_common(MOST_DUPLICATES)
-    return [{"text": text, "count": count} for text, count in common if count > 1]
+    return [{"text": shown(text, side.source.text_fields), "count": count} for text, count in common if count > 1]
 
 
 def nearest_pairs(made: Side, real: Side, near: NearestReference) -> list[dict[str, Any]]:
@@ -107,8 +107,8 @@ def _kind(made: Side, row: int, real: Side, other: int) -> str:
     """How near two records are: by their texts, or by their vectors where one side has no texts."""
     if made.source.texts is None or real.source.texts is None:
         return "equal" if bool((made.vectors.rows[row] == real.vectors.rows[other]).all()) else "near"
-    text, reference_text = made.describe(row), real.describe(other)
-    return "equal" if text == reference_text else "folded" if fold(text) == fold(reference_text) else "near"
+    text, other_text = made.source.texts[made.places[row]], real.source.texts[real.places[other]]
+    return "equal" if text == other_text else "folded" if folded(text) == folded(other_text) else "near"
 
 
 def draw_map(made: Side, real: Side | None, *, method: Literal["pca", "tsne"], distance: str, seed: int) -> dict[str, Any] | None:

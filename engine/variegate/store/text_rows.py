@@ -14,19 +14,19 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.errors import UsageError, nearest
+from variegate.kinds.text import Text, text_of
 from variegate.tabular import BLANK, BadRow
 
 # Tried when no field is named: the first name alone, then the others where exactly one of them is there.
 TEXT_FIELDS = ("text", "sentence", "utterance", "content", "query", "tokens")
 TEXT_PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"))  # tried after TEXT_FIELDS
 LABEL_FIELDS = ("label", "intent", "category", "class")
-PAIR_SEPARATOR = "\n"  # between the parts of a text made of several fields: white space, so no word or token is added
 FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    text: tuple[str, ...]  # several are joined; none: there are only vectors
+    text: tuple[str, ...]  # several: each its own text; none: there are only vectors
     label: str | None
     vector: str | None
     no_label: bool = False  # no field of LABEL_FIELDS was there
@@ -105,7 +105,7 @@ class Collector:
 
     def __init__(self, name: str, asked: Asked, *, unit: str, strict: bool) -> None:
         self.name, self.asked, self.unit, self.strict = name, asked, unit, strict
-        self.texts: list[str] = []
+        self.texts: list[Text] = []
         self.labels: list[str] = []
         self.ids: list[str] = []
         self.skipped: Counter[str] = Counter()
@@ -184,7 +184,7 @@ class Collector:
             raise _RowError("no such field", missing(name, option, list(row), where))
         return row[name]
 
-    def _text(self, row: Mapping[str, Any], fields: Fields, where: str) -> str:
+    def _text(self, row: Mapping[str, Any], fields: Fields, where: str) -> Text:
         parts = []
         for name in fields.text:
             value = self._get(row, name, "text", where)
@@ -200,8 +200,8 @@ class Collector:
                 raise _RowError(
                     "text is not Unicode", f"{where}: field {name!r}: {_short(value)} holds half of a character pair: write the text again"
                 )
-            parts.append(value if len(fields.text) == 1 else value.replace(PAIR_SEPARATOR, " "))  # so that the parts can be told apart
-        return PAIR_SEPARATOR.join(parts)
+            parts.append(value)
+        return text_of(parts)
 
     def _label(self, row: Mapping[str, Any], name: str, where: str) -> str:
         value = self._get(row, name, "label", where)

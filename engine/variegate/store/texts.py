@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.errors import UsageError, VariegateError, nearest
+from variegate.kinds.text import Text
 from variegate.store.run_folder import RunFolder
 from variegate.store.text_rows import FLOATS, NOT_FINITE, Asked, Collector, Fields
 from variegate.store.verdicts import open_curation
@@ -36,12 +37,12 @@ class TextSet:
     """`texts`, `labels`, `ids` and the rows of `vectors` belong together, in the source's order. Equal texts are all kept."""
 
     source: str  # as given
-    texts: tuple[str, ...] | None  # None when only vectors were given
+    texts: tuple[Text, ...] | None  # None when only vectors were given
     labels: tuple[str, ...] | None  # None when no label field was found and none was asked for
     ids: tuple[str, ...]  # a record's `id` where it has one, else "line 12" or "row 12", counted from 1
     vectors: Float[np.ndarray, "n d"] | None = field(default=None, repr=False, compare=False)  # .npy: memory-mapped, read-only
     skipped: Mapping[str, int] = field(default_factory=dict)  # reason -> rows left out
-    text_fields: tuple[str, ...] = field(default=(), compare=False)  # that a text was read from; two are a text pair
+    text_fields: tuple[str, ...] = field(default=(), compare=False)  # that a text was read from: several make tuples, two are a text pair
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,7 +66,7 @@ def read_texts(
         *.parquet or data/*.parquet, named SPLIT.parquet or SPLIT-00000-of-00001.parquet); `-`: standard input, JSONL when its
         first line that is not blank begins with {, and else a text a line.
     text_field: `text` when absent, or the one of TEXT_FIELDS or TEXT_PAIRS that is there. "premise,hypothesis", or both names
-        as a tuple, joins fields with PAIR_SEPARATOR; a list of words is joined with spaces.
+        as a tuple, gives both texts of a row; a list of words is joined with spaces.
     label_field: `label` when absent, or the one of LABEL_FIELDS that is there. "": read no labels. Whole numbers become their
         class names where the source holds them, else their digits. Of a run, any field of a record's origin can be named.
     vector_field: a field that holds lists of numbers of one length. Texts need not be there then. Lists in JSON become float32

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, UsageError, nearest
+from variegate.kinds.text import Text
 from variegate.records import Verdict
 from variegate.store.files import explained, sha256_of, write_atomic
 from variegate.store.run_folder import MEASURES, RunFolder
@@ -293,8 +294,8 @@ def histogram(values: Iterable[float]) -> list[int]:
     return counts
 
 
-def input_digest(rows: Iterable[tuple[str, str, str]]) -> str:
-    """SHA-256 of what a stage is given: (id, text, label) of each record, in order."""
+def input_digest(rows: Iterable[tuple[str, Text, str]]) -> str:
+    """SHA-256 of what a stage is given: (id, text or texts, label) of each record, in order."""
     whole = hashlib.sha256()
     for row in rows:
         whole.update(orjson.dumps(row) + b"\n")

@@ -8,42 +8,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from variegate.errors import UsageError, nearest
+from variegate.kinds.text import Text, as_one, parts_of
 from variegate.overlap import find_overlap
 from variegate.seeding import derive_seed
-from variegate.store.text_rows import PAIR_SEPARATOR
 from variegate.store.texts import TextSet
 
+_Value = TypeVar("_Value")
 _SHOWN = 80  # characters of a text in a message
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledTexts:
-    """texts, labels and ids belong together, in the source's order. A pair is one text, its parts joined by PAIR_SEPARATOR."""
+    """texts, labels and ids belong together, in the source's order."""
 
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]  # all single, or all pairs
     labels: tuple[str, ...]
     ids: tuple[str, ...]
     source: str  # as given, for messages
-    pairs: bool = False  # every text has two parts, which the student reads as such
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @classmethod
-    def of(cls, found: TextSet, *, pairs: bool | None = None) -> LabelledTexts:
-        """pairs: None takes what the reader saw: whether two fields were joined. Raises UsageError for a set without texts or labels."""
+    def of(cls, found: TextSet) -> LabelledTexts:
+        """Texts of three fields and more are read as one. Raises UsageError for a set without texts or labels."""
         if found.texts is None:
             raise UsageError(f"{found.source}: holds vectors without texts, and a student reads texts: give the texts")
         if found.labels is None:
             raise UsageError(
                 f"{found.source}: holds no labels, and a student learns and is judged by them: name their field with --label-field"
             )
-        both = len(found.text_fields) == 2 if pairs is None else pairs
-        return cls(found.texts, found.labels, found.ids, found.source, both)
+        texts = tuple(map(as_one, found.texts)) if len(found.text_fields) > 2 else found.texts
+        return cls(texts, found.labels, found.ids, found.source)
+
+    @property
+    def pairs(self) -> bool:
+        return bool(self.texts) and not isinstance(self.texts[0], str)
 
     @property
     def label_counts(self) -> dict[str, int]:
@@ -53,7 +58,7 @@ class LabelledTexts:
     def take(self, places: Iterable[int]) -> LabelledTexts:
         chosen = list(places)
 
-        def taken(column: tuple[str, ...]) -> tuple[str, ...]:
+        def taken(column: tuple[_Value, ...]) -> tuple[_Value, ...]:
             return tuple(column[place] for place in chosen)
 
         return replace(self, texts=taken(self.texts), labels=taken(self.labels), ids=taken(self.ids))
@@ -66,29 +71,28 @@ class LabelledTexts:
 # -- pairs -----------------------------------------------------------------------------------------------------
 
 
-def split_pairs(texts: Sequence[str], source: str = "pairs") -> tuple[list[str], list[str]]:
-    """First and second parts. Raises UsageError naming a text that has not exactly two."""
-    first, second = [], []
+def columns_of(texts: Sequence[Text], *, pairs: bool, source: str) -> tuple[list[str], ...]:
+    """What a student reads: all texts, or of pairs all first and all second ones. Raises UsageError naming a text of another form."""
+    wanted = 2 if pairs else 1
     for text in texts:
-        parts = text.split(PAIR_SEPARATOR)
-        if len(parts) != 2 or not all(part.strip() for part in parts):
+        if len(parts_of(text)) != wanted:
             raise UsageError(
-                f"{source}: {short(text)} has {len(parts)} part{'' if len(parts) == 1 else 's'}, and this student reads pairs: expected two texts joined by a line"
-                " end, or two fields named with --text-field FIRST,SECOND"
+                f"{source}: {short(text)} is no pair, and this student reads pairs: name two fields with --text-field FIRST,SECOND"
+                if pairs
+                else f"{source}: {short(text)} is a pair, and this student reads single texts: name one field with --text-field"
             )
-        first.append(parts[0])
-        second.append(parts[1])
-    return first, second
+    return tuple([parts_of(text)[place] for text in texts] for place in range(wanted))
 
 
-def same_form(*sets: LabelledTexts | None) -> list[LabelledTexts | None]:
-    """All sets as pairs where one of them is. Raises UsageError naming a text of another that has not two parts."""
-    if not any(each.pairs for each in sets if each is not None):
-        return list(sets)
-    for each in sets:
-        if each is not None:
-            split_pairs(each.texts, each.source)
-    return [None if each is None else replace(each, pairs=True) for each in sets]
+def check_same_form(*sets: LabelledTexts | None) -> None:
+    """Raises UsageError where some sets hold pairs and others single texts."""
+    given = [each for each in sets if each is not None and len(each)]
+    both = {each.pairs: each for each in given}
+    if len(both) == 2:
+        raise UsageError(
+            f"{both[True].source} holds text pairs and {both[False].source} single texts: name two fields of the latter with --text-field"
+            " FIRST,SECOND, or one of the former"
+        )
 
 
 # -- splits kept apart -----------------------------------------------------------------------------------------
@@ -165,6 +169,6 @@ def check_labels(texts: LabelledTexts, known: Sequence[str], whose: str) -> None
     )
 
 
-def short(text: str) -> str:
-    shown = repr(text)
+def short(text: Text) -> str:
+    shown = repr(as_one(text))
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -20,8 +20,9 @@ from safetensors import SafetensorError
 
 from variegate.config.student import FinetunedStudentConfig
 from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.kinds.text import Text
 from variegate.store.files import explained, new_folder
-from variegate.students.data import split_pairs
+from variegate.students.data import columns_of, short
 from variegate.students.student import STUDENT, Predictions, Progress, write_about
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}  # in one forward pass, padding included
@@ -39,7 +40,7 @@ class FinetunedStudent:
     facts: dict[str, Any]
     trained_on: frozenset[str] = field(default=frozenset(), repr=False)
 
-    def predict(self, texts: Sequence[str], *, progress: Progress | None = None) -> Predictions:
+    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions:
         """In float32, with padding: a score may move by rounding with the texts beside it. Raises VariegateError where one is no number."""
         encoded, _ = tokenize(self.tokenizer, texts, self.config.max_tokens, pairs=self.pairs, source="the texts")
         columns = [self.model.config.label2id[label] for label in self.labels]  # sorted, which a foreign model's need not be
@@ -57,7 +58,7 @@ class FinetunedStudent:
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(bad):
             raise VariegateError(
-                f"the student's scores for the text {texts[bad[0]][:80]!r} are no numbers: train it again, with a lower learning_rate"
+                f"the student's scores for the text {short(texts[bad[0]])} are no numbers: train it again, with a lower learning_rate"
             )
         odds = np.exp(scores - scores.max(axis=1, keepdims=True)) if len(texts) else scores
         return Predictions(
@@ -86,14 +87,14 @@ def _batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, *, pairs: bool, source: str) -> tuple[list[dict[str, list[int]]], int]:
+def tokenize(tokenizer: Any, texts: Sequence[Text], max_tokens: int, *, pairs: bool, source: str) -> tuple[list[dict[str, list[int]]], int]:
     """The model's inputs of each text, unpadded, and how many texts were cut to `max_tokens` (of a pair the longer part first).
 
-    Raises UsageError for a text that is no pair, where pairs are expected.
+    Raises UsageError for a text that is no pair, where pairs are expected, and for one that is, where not.
     """
     if not len(texts):
         return [], 0
-    parts = split_pairs(texts, source) if pairs else (list(texts),)
+    parts = columns_of(texts, pairs=pairs, source=source)
     found = tokenizer(*parts, truncation="longest_first", max_length=max_tokens)
     encoded = [{name: found[name][place] for name in found} for place in range(len(texts))]
     full = [place for place, each in enumerate(encoded) if len(each["input_ids"]) >= max_tokens]

@@ -21,8 +21,9 @@ from jaxtyping import Float
 from variegate.config.student import LinearStudentConfig
 from variegate.embeddings.models import find_model
 from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.kinds.text import Text
 from variegate.store.files import explained, new_folder
-from variegate.students.data import LabelledTexts, split_pairs
+from variegate.students.data import LabelledTexts, columns_of
 from variegate.students.student import Predictions, Progress, write_about
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class LinearStudent:
     trained_on: frozenset[str] = field(default=frozenset(), repr=False)
     encoder: Encoder | None = field(default=None, repr=False)  # None: made when it is needed
 
-    def predict(self, texts: Sequence[str], *, progress: Progress | None = None) -> Predictions:
+    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions:
         """Raises VariegateError when the encoder is not the one that the student was trained on."""
         if self.encoder is None:
             self.encoder = make_encoder(self.config)
@@ -121,15 +122,15 @@ def make_encoder(config: LinearStudentConfig) -> Encoder:
 
 
 def embed(
-    texts: Sequence[str], encoder: Encoder, *, pairs: bool, source: str, progress: Progress | None = None
+    texts: Sequence[Text], encoder: Encoder, *, pairs: bool, source: str, progress: Progress | None = None
 ) -> tuple[Float[np.ndarray, "n d"], dict[str, Any]]:
-    """What a linear student sees of the texts, and facts of the encoding. Raises UsageError for a text that is no pair."""
+    """What a linear student sees of the texts, and facts of the encoding. Raises UsageError for a text that is no pair where pairs are read."""
 
     def report(done: int, whole: int) -> None:
         if progress is not None:
             progress("embedding", done, whole)
 
-    parts = split_pairs(texts, source) if pairs else (list(texts),)
+    parts = columns_of(texts, pairs=pairs, source=source)
     found = encoder.encode([text for part in parts for text in part], progress=report)
     facts = {name: getattr(found, name) for name in ("name", "fingerprint", "width", "pooling", "precision", "num_truncated")}
     return (pair_features(*np.split(found.vectors, 2)) if pairs else found.vectors), facts

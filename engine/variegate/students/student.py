@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from variegate import __version__
 from variegate.errors import StoreError, UsageError
+from variegate.kinds.text import Text
 
 Progress = Callable[[str, int, int], None]  # stage, done, whole
 
@@ -47,7 +48,7 @@ class Student(Protocol):
 
     @property
     def pairs(self) -> bool:
-        """Whether it reads text pairs: each text is then two, joined by PAIR_SEPARATOR."""
+        """Whether it reads text pairs: each text is then a tuple of two."""
         ...
 
     @property
@@ -60,7 +61,7 @@ class Student(Protocol):
         """`overlap.text_hash` of each text it was trained on; empty for a model that another tool trained."""
         ...
 
-    def predict(self, texts: Sequence[str], *, progress: Progress | None = None) -> Predictions: ...
+    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions: ...
 
     def save(self, folder: Path) -> None:
         """Write the student into a new folder, whole or not at all. Raises StoreError, also when the folder is there already."""

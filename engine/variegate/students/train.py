@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, nearest
 from variegate.overlap import text_hash
-from variegate.students.data import LabelledTexts, check_disjoint, check_labels
+from variegate.students.data import LabelledTexts, check_disjoint, check_labels, check_same_form
 from variegate.students.student import STUDENT, Progress, Student, read_about
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def train_student(
 def _check_dev(train: LabelledTexts, dev: LabelledTexts, known: Sequence[str]) -> None:
     if not len(dev):
         raise UsageError(f"{dev.source}: the dev data holds no text: give one with texts, or none")
-    if dev.pairs != train.pairs:
-        one, other = (train, dev) if train.pairs else (dev, train)
-        raise UsageError(f"{one.source} holds text pairs and {other.source} single texts: name two fields of both with --text-field")
+    check_same_form(train, dev)
     check_disjoint(train, dev, "dev")
     check_labels(dev, known, "the student's")
 

@@ -94,7 +94,7 @@ def test_equal_texts_without_ids_are_items_of_their_own_where_rows_are_items(tmp
 
 def test_pairs_and_lists_of_words(tmp_path: Path) -> None:
     pairs = [{"premise": "it\nrains", "hypothesis": "it is wet", "labels": ["yes", "yes"]}]
-    assert read(jsonl(tmp_path / "a.jsonl", pairs)).texts == ("it rains\nit is wet",)
+    assert read(jsonl(tmp_path / "a.jsonl", pairs)).texts == (("it\nrains", "it is wet"),)
     assert read(jsonl(tmp_path / "b.jsonl", [{"tokens": ["so", "it", "is"], "labels": ["a", "b"]}])).texts == ("so it is",)
 
 

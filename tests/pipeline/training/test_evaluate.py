@@ -104,7 +104,7 @@ def test_texts_it_was_trained_on(saved: Path, splits: Splits) -> None:
 
 
 def test_forms_that_do_not_fit(saved: Path, splits: Splits) -> None:
-    pairs = LabelledTexts(tuple(f"{text}\nx" for text in splits.test.texts), splits.test.labels, splits.test.ids, "p.jsonl", pairs=True)
+    pairs = LabelledTexts(tuple((str(text), "x") for text in splits.test.texts), splits.test.labels, splits.test.ids, "p.jsonl")
     with pytest.raises(UsageError, match=r"p\.jsonl: holds text pairs, and .*seed-0 reads single texts"):
         evaluate_saved(load_students(saved / "svc", pairs=True), pairs)
 

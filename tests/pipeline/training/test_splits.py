@@ -202,7 +202,9 @@ def test_two_fields_make_pairs_of_all(files: Files, tmp_path: Path) -> None:
     found = files.read(train=Source(str(tmp_path / "train-pairs.jsonl")), test=Source(str(tmp_path / "test-pairs.jsonl")))
     assert found.train.pairs
     assert found.test.pairs
-    with pytest.raises(UsageError, match=r"train\.jsonl: .* has 1 part, and this student reads pairs"):
+    with pytest.raises(
+        UsageError, match=r"test-pairs\.jsonl holds text pairs and .*train\.jsonl single texts: name two fields of the latter"
+    ):
         files.read(test=Source(str(tmp_path / "test-pairs.jsonl")))
 
 

@@ -17,6 +17,7 @@ from variegate.config.curation import CurationConfig, LabelReplacementStage, Sco
 from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.config.study import StudyConfig
 from variegate.errors import UsageError
+from variegate.kinds.text import Text
 from variegate.pipeline.comparison.places import STUDENTS
 from variegate.pipeline.curation.inputs import ORACLE
 from variegate.pipeline.real_splits import has_split, read_split
@@ -66,7 +67,7 @@ class LazyStudent:
     def trained_on(self) -> frozenset[str]:
         return self._student.trained_on
 
-    def predict(self, texts: Sequence[str], *, progress: Report | None = None) -> Predictions:
+    def predict(self, texts: Sequence[Text], *, progress: Report | None = None) -> Predictions:
         return self._student.predict(texts, progress=progress)
 
     def save(self, folder: Path) -> None:

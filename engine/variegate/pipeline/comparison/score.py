@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from variegate.config.study import StudyConfig
 from variegate.errors import UsageError, VariegateError
+from variegate.kinds.text import Text, as_one
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
 from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, Report, draw, needs_dev
@@ -123,8 +124,10 @@ class Scorer:
     def _encoder(self) -> Any:
         return self.encoders.get(self.study.encoder)
 
-    def _encode(self, texts: tuple[str, ...]) -> Float[np.ndarray, "n d"]:
-        return np.asarray(self._encoder.encode(texts, progress=lambda done, whole: self.report("embedding", done, whole)).vectors)
+    def _encode(self, texts: tuple[Text, ...]) -> Float[np.ndarray, "n d"]:
+        return np.asarray(
+            self._encoder.encode(list(map(as_one, texts)), progress=lambda done, whole: self.report("embedding", done, whole)).vectors
+        )
 
     @cached_property
     def _real_vectors(self) -> Float[np.ndarray, "m d"]:
@@ -216,11 +219,12 @@ def shown(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 def _diversity(texts: LabelledTexts, vectors: Float[np.ndarray, "n d"]) -> dict[str, float | None]:
     found = diversity(vectors, per_record=False)
+    words = list(map(as_one, texts.texts))
     return {
         "remote_clique": float(found.remote_clique),
         "chamfer": float(found.chamfer),
-        "distinct_2": _or_none(lambda: lexical.distinct_n(texts.texts, 2)),
-        "self_repetition": _or_none(lambda: lexical.self_repetition(texts.texts)),
+        "distinct_2": _or_none(lambda: lexical.distinct_n(words, 2)),
+        "self_repetition": _or_none(lambda: lexical.self_repetition(words)),
         "remote_clique_within_labels": _within_labels(texts, vectors),
     }
 

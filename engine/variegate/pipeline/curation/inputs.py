@@ -20,6 +20,8 @@ from variegate.config import RunConfig
 from variegate.config.curation import CurationConfig, ScopeStage
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
+from variegate.kinds import kind_of
+from variegate.kinds.text import Text, as_one
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.seeds import draw_seeds
@@ -66,11 +68,12 @@ class Inputs:
     ) -> None:
         self.folder, self.run, self.config, self.records, self.report = folder, run, config, records, report
         self.task = run.task
+        self.kind = kind_of(run.task)
         self._encoder, self._oracle = encoder, oracle
         self._vectors: Float[np.ndarray, "n d"] | None = None
         self._splits: dict[str, LabelledTexts] = {}
         self._judged: dict[str, Judged] = {}
-        self._held_out: dict[str, tuple[str, ...]] = {}
+        self._held_out: dict[str, tuple[Text, ...]] = {}
 
     # -- vectors -----------------------------------------------------------------------------------------------
 
@@ -92,8 +95,9 @@ class Inputs:
 
         return find_model(self.config.encoder).fingerprint
 
-    def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
-        return self.encoder.encode(texts, progress=lambda done, whole: self.report("embedding", done, whole)).vectors
+    def encode(self, texts: Sequence[Text]) -> Float[np.ndarray, "n d"]:
+        """Of pairs: of both texts as one."""
+        return self.encoder.encode(list(map(as_one, texts)), progress=lambda done, whole: self.report("embedding", done, whole)).vectors
 
     def vectors(self, items: Items) -> Float[np.ndarray, "n d"]:
         """Of the items. All records are encoded in the first call, so that every stage sees the same vectors."""
@@ -128,11 +132,11 @@ class Inputs:
     def has_split(self, name: str) -> bool:
         return has_split(self.task, name)
 
-    def class_examples(self) -> list[tuple[str, str]]:
+    def class_examples(self) -> list[tuple[Text, str]]:
         """(text, label) of at most NUM_CLASS_EXAMPLES real examples a label, and half of those there are, drawn by the curation's seed."""
         return self._draw("train", NUM_CLASS_EXAMPLES, share=0.5) if self.has_split("train") else []
 
-    def calibration_examples(self) -> list[tuple[str, str]]:
+    def calibration_examples(self) -> list[tuple[Text, str]]:
         """(text, label) of real examples that class vectors are not made of: of the dev split, else of train; none without."""
         split = next((name for name in ("dev", "train") if self.has_split(name)), None)
         if split is None:
@@ -140,26 +144,26 @@ class Inputs:
         taken = set(self.class_examples()) if split == "train" else set()
         return self._draw(split, NUM_CALIBRATION, without=taken)
 
-    def _draw(self, split: str, count: int, *, share: float = 1.0, without: Collection[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    def _draw(self, split: str, count: int, *, share: float = 1.0, without: Collection[tuple[Text, str]] = ()) -> list[tuple[Text, str]]:
         found = self.split(split)
         rows = [row for row in zip(found.texts, found.labels, strict=True) if row[1] in self.task.labels and row not in without]
-        by_label: dict[str, list[tuple[str, str]]] = {label: [] for label in self.task.labels}
+        by_label: dict[str, list[tuple[Text, str]]] = {label: [] for label in self.task.labels}
         for row in rows:
             by_label[row[1]].append(row)
         rng = derive_rng(self.config.seed, "curation examples", split)
-        chosen: list[tuple[str, str]] = []
+        chosen: list[tuple[Text, str]] = []
         for own in by_label.values():
             chosen += rng.sample(own, min(count, math.ceil(share * len(own))))
         return chosen
 
-    def held_out(self, against: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    def held_out(self, against: Sequence[str]) -> list[tuple[str, tuple[Text, ...]]]:
         """(name, texts) of each split or file named. Raises UsageError."""
         for name in against:
             if name not in self._held_out:
                 self._held_out[name] = self._held_out_texts(name)
         return [(name if name in SPLITS else Path(name).name, self._held_out[name]) for name in against]
 
-    def _held_out_texts(self, name: str) -> tuple[str, ...]:
+    def _held_out_texts(self, name: str) -> tuple[Text, ...]:
         if name in SPLITS and not self.has_split(name):
             raise UsageError(
                 f"duplicates: against {name}: task {self.task.name!r} has no data.{name}: name a file there, or take it out of the stage:"
@@ -249,7 +253,7 @@ class Inputs:
     def _named(self, what: str) -> Progress:
         return lambda stage, done, whole: self.report(f"{what}: {stage}", done, whole)
 
-    def oracle_labels(self, texts: Sequence[str]) -> list[str]:
+    def oracle_labels(self, texts: Sequence[Text]) -> list[str]:
         """The task's label that the oracle finds likeliest for each text."""
         predicted = self.oracle.predict(texts)
         if set(predicted.classes) <= set(self.task.labels):
@@ -258,7 +262,7 @@ class Inputs:
         best = predicted.scores[:, allowed].argmax(axis=1)
         return [predicted.classes[allowed[place]] for place in best]
 
-    def oracle_in_scope(self, texts: Sequence[str]) -> list[bool]:
+    def oracle_in_scope(self, texts: Sequence[Text]) -> list[bool]:
         return [label in self.task.labels for label in self.oracle.predict(texts).labels]
 
     # -- judgements --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from variegate.curation.relabel import asked, judge, observe, plan_stage
 from variegate.inference.backend import Backend, check_model_path
 from variegate.inference.identity import identity
 from variegate.inference.start import start_backend
+from variegate.kinds.text import as_one
 from variegate.pipeline.curation.inputs import Inputs
 from variegate.pipeline.workers import Exchange, run_in_worker
 from variegate.seeding import digest
@@ -40,8 +41,10 @@ class Relabelling:
         check_model_path(self.model)
         self.identity = digest(identity(self.model), length=32)
         self._render = Prompts(run.strategy.templates).render
-        self._examples = inputs.class_examples() if self._narrows else []
-        self._calibration = inputs.calibration_examples() if stage.calibration == "temperature" else []
+        self._examples = [(as_one(text), label) for text, label in inputs.class_examples()] if self._narrows else []
+        self._calibration = (
+            [(as_one(text), label) for text, label in inputs.calibration_examples()] if stage.calibration == "temperature" else []
+        )
 
     @property
     def _narrows(self) -> bool:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError, nearest
+from variegate.kinds.text import Text, comparable, text_of
 from variegate.pipeline.tables import fields_here, name_in, rows_of, whole
-from variegate.store.text_rows import PAIR_SEPARATOR, TEXT_FIELDS, TEXT_PAIRS, Asked
+from variegate.store.text_rows import TEXT_FIELDS, TEXT_PAIRS, Asked
 
 LIST_FIELD = "labels"
 ANNOTATOR_FIELDS = ("annotator", "worker", "judge", "rater", "annotator_id", "worker_id", "user")
@@ -45,7 +46,7 @@ class Annotated:
     source: str
     form: str  # "long", "list", "columns" or "model"
     ids: tuple[str, ...]  # "" where the source has none
-    texts: tuple[str, ...] | None  # None where the source has ids alone
+    texts: tuple[Text, ...] | None  # None where the source has ids alone
     votes: tuple[tuple[str, ...], ...]
     true: tuple[str, ...] | None  # "" where an item has none; None: the source has no such field
     true_field: str | None
@@ -72,7 +73,7 @@ class Annotated:
 @dataclass(slots=True)
 class _Item:
     id: str
-    text: str | None
+    text: Text | None
     where: str
     votes: list[str] = field(default_factory=list)
     by: dict[str, tuple[str, str]] = field(default_factory=dict)  # annotator -> (label, where)
@@ -155,7 +156,7 @@ def _need(row: Mapping[str, Any], names: Sequence[str], option: str, where: str)
 # -- one row ---------------------------------------------------------------------------------------------------
 
 
-def text_of(row: Mapping[str, Any], asked: str | None, where: str, *, has_id: bool) -> str | None:
+def text_in(row: Mapping[str, Any], asked: str | None, where: str, *, has_id: bool) -> Text | None:
     """The row's text, by the rules of `read_texts`; None where it has an id and no field of a text."""
     told = asked is not None or any(name in row for name in TEXT_FIELDS) or any(set(pair) <= set(row) for pair in TEXT_PAIRS)
     if not told and has_id:
@@ -170,16 +171,15 @@ def text_of(row: Mapping[str, Any], asked: str | None, where: str, *, has_id: bo
             raise UsageError(
                 f"{where}: field {name!r}: expected text, got {value!r:.60}: fill it in, or name another field with --text-field"
             )
-        value = whole(value, name, where)
-        parts.append(value if len(names) == 1 else value.replace(PAIR_SEPARATOR, " "))
-    return PAIR_SEPARATOR.join(parts)
+        parts.append(whole(value, name, where))
+    return text_of(parts)
 
 
 def _item(row: dict[str, Any], asks: Asks, items: dict[str, _Item], where: str, *, several: bool) -> _Item:
     """The row's item, found or made. several: rows of one item are expected."""
     id = name_in(row, _ID if asks.id is None else asks.id, where)
-    text = text_of(row, asks.text, where, has_id=bool(id))
-    key = f"id {id}" if id else f"text {text}" if several else f"row {len(items)}"
+    text = text_in(row, asks.text, where, has_id=bool(id))
+    key = f"id {id}" if id else f"text {comparable(text or '')}" if several else f"row {len(items)}"
     found = items.get(key)
     if found is None:
         items[key] = _Item(id, text, where)

@@ -14,6 +14,7 @@ import numpy as np
 
 from variegate.config import TaskConfig
 from variegate.errors import UsageError, nearest
+from variegate.kinds.text import as_one
 from variegate.metrics.agreement import Agreement, chance_agreement, fleiss_kappa, instance_agreement, krippendorff_alpha, mean_agreement
 from variegate.metrics.subjectivity import Difference, SweepPoint, agreement_slope, attainable_gammas, gamma_sweep
 from variegate.pipeline.subjectivity.annotations import Annotated
@@ -160,7 +161,7 @@ def _contested(
     return [
         {
             "id": items.ids[place],
-            "text": None if items.texts is None else items.texts[place],
+            "text": None if items.texts is None else as_one(items.texts[place]),
             "share": float(agreement.shares[place]),
             "labels": {label: int(n) for label, n in zip(agreement.labels, agreement.counts[place], strict=True) if n},
             "true": true[place] or None,

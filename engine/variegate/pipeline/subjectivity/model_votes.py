@@ -17,6 +17,7 @@ from variegate.curation.asks import Wording
 from variegate.errors import UsageError
 from variegate.inference.identity import identity
 from variegate.inference.tokenization import PromptEncoder
+from variegate.kinds.text import as_one
 from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.annotations import Annotated
 from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
@@ -66,7 +67,7 @@ def ask_model(
     """
     if texts.texts is None:
         raise UsageError(f"{texts.source}: holds no texts to ask about: name their field with --text-field")
-    found = collect_votes(texts.texts, task, settings, folder, start=start, progress=progress)
+    found = collect_votes(list(map(as_one, texts.texts)), task, settings, folder, start=start, progress=progress)
     kept = [place for place, labels in enumerate(found.labels) if labels]
     if not kept:
         said = (

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from variegate.errors import UsageError
-from variegate.folding import fold
+from variegate.kinds.text import folded
 from variegate.pipeline.sides import Progress
-from variegate.pipeline.subjectivity.annotations import Annotated, text_of
+from variegate.pipeline.subjectivity.annotations import Annotated, text_in
 from variegate.pipeline.tables import fields_here, name_in, rows_of
 
 PREDICTION_FIELDS = ("prediction", "predicted", "label")  # the first of these that is there
@@ -34,7 +34,7 @@ def read_predictions(path: Path, items: Annotated, text_field: str | None) -> Pr
     by_id = {id: place for place, id in enumerate(items.ids) if id}
     by_text: dict[str, list[int]] = {}
     for place, each in enumerate(items.texts or ()):
-        by_text.setdefault(fold(each), []).append(place)
+        by_text.setdefault(folded(each), []).append(place)
     found: dict[int, tuple[str, str]] = {}
     num_rows = num_of_no_item = 0
     label_field = ""
@@ -49,8 +49,8 @@ def read_predictions(path: Path, items: Annotated, text_field: str | None) -> Pr
         if id in by_id:
             places = [by_id[id]]
         else:
-            text = text_of(row, text_field, where, has_id=bool(id)) if by_text else None
-            places = by_text.get(fold(text), []) if text is not None else []
+            text = text_in(row, text_field, where, has_id=bool(id)) if by_text else None
+            places = by_text.get(folded(text), []) if text is not None else []
         num_of_no_item += not places
         for place in places:
             earlier, earlier_where = found.setdefault(place, (label, where))

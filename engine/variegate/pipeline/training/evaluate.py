@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from variegate.errors import StoreError, UsageError
 from variegate.overlap import text_hash
 from variegate.pipeline.training.train import SCORES
 from variegate.students import LabelledTexts, Student, evaluate, load, paired_bootstrap, summarise
-from variegate.students.data import short, split_pairs
+from variegate.students.data import short
 from variegate.students.evaluate import is_correct
 from variegate.students.student import Progress
 
@@ -98,16 +98,15 @@ def _judge(saved: Saved, test: LabelledTexts, seed: int, progress: Progress | No
     found: list[dict[str, Any]] = []
     right = []
     for folder, student in saved.students:
-        form = _in_form(test, student, folder)
-        predicted = student.predict(form.texts, progress=progress)
-        found.append({"folder": folder, "evaluation": evaluate(predicted, form, seed=seed), "facts": student.facts})
-        right.append(is_correct(predicted, form))
+        _check_form(test, student, folder)
+        predicted = student.predict(test.texts, progress=progress)
+        found.append({"folder": folder, "evaluation": evaluate(predicted, test, seed=seed), "facts": student.facts})
+        right.append(is_correct(predicted, test))
     return {"student": saved.name, "seeds": found, "summary": summarise([each["evaluation"] for each in found])}, np.mean(right, axis=0)
 
 
-def _in_form(test: LabelledTexts, student: Student, folder: str) -> LabelledTexts:
+def _check_form(test: LabelledTexts, student: Student, folder: str) -> None:
     if test.pairs and not student.pairs:
         raise UsageError(f"{test.source}: holds text pairs, and {folder} reads single texts: name one field with --text-field")
     if student.pairs and not test.pairs:
-        split_pairs(test.texts, test.source)
-    return replace(test, pairs=student.pairs)
+        raise UsageError(f"{test.source}: holds single texts, and {folder} reads pairs: name two fields with --text-field FIRST,SECOND")

@@ -12,7 +12,7 @@ from variegate.errors import UsageError, nearest, some_of
 from variegate.kinds import kind_of
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
-from variegate.students.data import same_form
+from variegate.students.data import check_same_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ def read_splits(
     if dev is not None:
         sets["dev"] = _read(dev, strict, warnings)
     sets = _without(sets, leave_out, out_of_scope, warnings)
-    found = same_form(sets["train"], sets.get("dev"), sets["test"])
-    splits = Splits(found[0], found[1], found[2], labels, train.curation)  # type: ignore[arg-type]  # only dev can be None
+    check_same_form(sets["train"], sets.get("dev"), sets["test"])
+    splits = Splits(sets["train"], sets.get("dev"), sets["test"], labels, train.curation)
     return _checked(_apart(splits, drop_overlap, dev_share, seed), warnings)
 
 
