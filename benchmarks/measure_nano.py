@@ -103,7 +103,7 @@ def table(rows: list[dict[str, Any]], oracle: dict[str, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("nano-llama", "nano-t5"), required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--per-task", type=int, default=600)
     args = parser.parse_args()
     encoder = SentenceTransformer(str(get_model_path()), device="cpu")

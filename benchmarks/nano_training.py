@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+import harness
 from nano_documents import Row, batches
 
 LossOf = Callable[[Any, list[Row]], tuple[torch.Tensor, int]]  # model, batch -> summed cross-entropy and its number of tokens
@@ -25,7 +26,7 @@ LossOf = Callable[[Any, list[Row]], tuple[torch.Tensor, int]]  # model, batch ->
 
 def arguments(description: str | None, *, epochs: int, learning_rate: float) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--batch-tokens", type=int, default=4096, help="padded tokens in a batch")

@@ -193,7 +193,7 @@ def generated_run(study: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--only", action="append", choices=[*COMPARED, "scope", "agreement"])
     args = parser.parse_args()

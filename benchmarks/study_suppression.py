@@ -64,7 +64,7 @@ def run(name: str, overrides: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--runs", type=Path, required=True)
     args = parser.parse_args()
     os.environ["VARIEGATE_DATA"] = str(args.data)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.curable import Curable, write_curable_run
+from tests.support.real_data import data_folder, pytest_collection_modifyitems  # noqa: F401
 from tests.support.rows import make_row, small_rounds, write_run
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -107,11 +106,8 @@ def is_subsequence(letters: str, word: str) -> bool:
     return all(letter in rest for letter in letters)
 
 
-def test_every_label_of_banking77_is_found_within_eight_letters() -> None:
-    folder = os.environ.get("VARIEGATE_DATA")
-    if folder is None:
-        pytest.skip("needs VARIEGATE_DATA, the folder of the real data sets")
-    lines = (Path(folder) / "banking77" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+def test_every_label_of_banking77_is_found_within_eight_letters(data_folder: Path) -> None:
+    lines = (data_folder / "banking77" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     labels = sorted({str(json.loads(line)["label"]) for line in lines})
     titles = {label: label.replace("_", " ") for label in labels}
     assert len(titles) == 77

@@ -676,14 +676,12 @@ def test_given_vectors_load_no_encoder(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def samples(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> dict[str, Path]:
     """About 200 rows of each, from all over the file."""
-    if "VARIEGATE_DATA" not in os.environ:
-        pytest.skip("needs VARIEGATE_DATA, the folder of the real data sets")
-    folder, data = tmp_path_factory.mktemp("samples"), Path(os.environ["VARIEGATE_DATA"])
+    folder = tmp_path_factory.mktemp("samples")
     found = {}
     for name in ("trec6/test", "trec6/train", "clinc150/train"):
-        lines = (data / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = (data_folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         found[name] = write(folder / f"{name.replace('/', '-')}.jsonl", "".join(lines[:: len(lines) // 200]))
     return found
 

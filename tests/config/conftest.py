@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,3 @@ def value() -> Callable[..., dict[str, Any]]:
         "output": "o",
         **parts,
     }
-
-
-@pytest.fixture
-def data_folder() -> Path:
-    """The folder of real data sets; skips where there is none."""
-    folder = Path(os.environ.get("VARIEGATE_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set VARIEGATE_DATA")
-    return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,15 +24,12 @@ def _draw(texts: list[str], labels: list[str], per_label: dict[str, int]) -> tup
 
 
 @pytest.fixture(scope="session")
-def labelled() -> Callable[[str], Labelled]:
+def labelled(data_folder: Path) -> Callable[[str], Labelled]:
     """trec6: 6 x 80 texts. clinc: 40 classes x 20. scope: 600 texts of clinc150 and 150 of its real out-of-scope queries."""
-    folder = Path(os.environ.get("VARIEGATE_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set VARIEGATE_DATA")
     from variegate.embeddings import Encoder
 
     def rows(path: str) -> tuple[list[str], list[str]]:
-        found = [json.loads(line) for line in (folder / path).read_text(encoding="utf-8").splitlines()]
+        found = [json.loads(line) for line in (data_folder / path).read_text(encoding="utf-8").splitlines()]
         return [row["text"] for row in found], [row["label"] for row in found]
 
     trec, trec_labels = rows("trec6/train.jsonl")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -275,11 +274,9 @@ def test_what_changes_an_answer_of_the_engine() -> None:
 
 
 @pytest.fixture(scope="session")
-def banking() -> Callable[[int], tuple[list[str], list[str], list[tuple[str, str]]]]:
+def banking(data_folder: Path) -> Callable[[int], tuple[list[str], list[str], list[tuple[str, str]]]]:
     """n real test texts of banking77 with their labels, and two real training examples of each class."""
-    folder = Path(os.environ.get("VARIEGATE_DATA") or Path(__file__).parents[3] / "shared" / "data") / "banking77"
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set VARIEGATE_DATA")
+    folder = data_folder / "banking77"
 
     def read(split: str) -> list[tuple[str, str]]:
         found = [json.loads(line) for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]

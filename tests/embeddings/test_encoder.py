@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import random
 import re
 import shutil
@@ -50,15 +49,12 @@ def minilm() -> Any:
 
 
 @pytest.fixture
-def texts() -> list[str]:
-    """Real texts of several data sets, or the few above."""
-    data = os.environ.get("VARIEGATE_DATA")
-    if not data:
-        pytest.skip("needs the data sets: set VARIEGATE_DATA")
+def texts(data_folder: Path) -> list[str]:
+    """Real texts of several data sets."""
     found = dict.fromkeys(
         json.loads(line)["text"]
         for name in ("trec6", "clinc150", "subj", "sms_spam")
-        for line in (Path(data) / name / "train.jsonl").read_text(encoding="utf-8").split("\n")[:400]
+        for line in (data_folder / name / "train.jsonl").read_text(encoding="utf-8").split("\n")[:400]
     )
     return random.Random(0).sample(list(found), 160)
 

@@ -644,9 +644,8 @@ def test_a_package_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
 # -- real data -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif("VARIEGATE_DATA" not in os.environ, reason="needs VARIEGATE_DATA, the folder of the real data sets")
-def test_every_real_set_reads_by_default() -> None:
-    paths = sorted(Path(os.environ["VARIEGATE_DATA"]).glob("*/*.jsonl"))
+def test_every_real_set_reads_by_default(data_folder: Path) -> None:
+    paths = sorted(data_folder.glob("*/*.jsonl"))
     assert len(paths) > 20
     for path in paths:
         with path.open(encoding="utf-8") as file:  # not splitlines: some texts hold other line ends, such as U+0085
@@ -664,10 +663,8 @@ def test_every_real_set_reads_by_default() -> None:
         assert not found.skipped
 
 
-def test_real_sets_through_datasets_and_parquet(tmp_path: Path) -> None:
-    if "VARIEGATE_DATA" not in os.environ:
-        pytest.skip("needs VARIEGATE_DATA, the folder of the real data sets")
-    path = Path(os.environ["VARIEGATE_DATA"]) / "trec6" / "test.jsonl"
+def test_real_sets_through_datasets_and_parquet(tmp_path: Path, data_folder: Path) -> None:
+    path = data_folder / "trec6" / "test.jsonl"
     direct = read_texts(path)
     data = Dataset.from_list([json.loads(line) for line in path.read_text().splitlines()]).class_encode_column("label")
     data.save_to_disk(tmp_path / "saved")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -132,17 +131,15 @@ def test_a_fold_without_the_other_label_knows_nothing() -> None:
     assert margins(records, CONFIG, seed=0, encoder=Planted()) == {"1": 0.0, "2": 0.0}  # type: ignore[arg-type]
 
 
-def test_on_real_texts() -> None:
+def test_on_real_texts(data_folder: Path) -> None:
     """Real questions: those that another cross-validated classifier gets wrong are nearer to the border than those it gets right."""
-    if os.environ.get("VARIEGATE_DATA") is None:
-        pytest.skip("VARIEGATE_DATA is not set")
     from scipy.stats import mannwhitneyu
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
     from variegate.embeddings import Encoder
 
-    lines = (Path(os.environ["VARIEGATE_DATA"]) / "trec6" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:300]
+    lines = (data_folder / "trec6" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:300]
     rows = list({json.loads(line)["text"]: json.loads(line) for line in lines}.values())
     records = [Record(str(place), row["text"], str(row["label"])) for place, row in enumerate(rows)]
     found = margins(records, CONFIG, seed=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -140,7 +139,7 @@ def test_a_label_of_the_task_that_nobody_gave_may_be_predicted() -> None:
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[Annotated, np.ndarray, dict[str, list[str]]]:
+def planted(data_folder: Path) -> tuple[Annotated, np.ndarray, dict[str, list[str]]]:
     """Test texts of subj with five annotators each, who err the more, the less sure a classifier of the one half of the data is.
 
     (items, how sure, predictions): `classifier` is trained on the other half; `real` knows the label of 80 % beside that, and
@@ -149,9 +148,7 @@ def planted() -> tuple[Annotated, np.ndarray, dict[str, list[str]]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    place = Path(os.environ.get("VARIEGATE_DATA") or Path(__file__).parents[4] / "shared" / "data") / "subj"
-    if not place.is_dir():
-        pytest.skip(f"no real data at {place}: set VARIEGATE_DATA")
+    place = data_folder / "subj"
     train, test = ([json.loads(line) for line in (place / f"{split}.jsonl").read_bytes().splitlines()] for split in ("train", "test"))
     train, test = train[:4000], test[:1000]
     vectorizer = TfidfVectorizer(min_df=2)
