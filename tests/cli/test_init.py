@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from variegate.cli.main import main
 from variegate.config.load import load_run, load_task
+from variegate.kinds import kind_of
+from variegate.kinds.pair import PairTask
 from variegate.pipeline.seeds import draw_seeds
 from variegate.store.texts import read_texts
 
@@ -160,3 +162,66 @@ def test_a_read_only_place(tmp_path: Path, model: Path, tiny_disk: Path) -> None
     result = init(tmp_path / "a.csv", "--model", model, "-o", tiny_disk)
     assert result.exit_code == 1
     assert "read-only" in result.stderr
+
+
+# -- pairs -----------------------------------------------------------------------------------------------------
+
+PAIRS = '{"premise": "It rains. It pours.", "hypothesis": "It is wet.", "label": "yes"}\n{"premise": "a", "hypothesis": "b", "label": 0}\n'
+
+
+def test_pairs(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "nli.jsonl").write_text(PAIRS)
+    result = init(tmp_path / "nli.jsonl", "--kind", "pair", "--model", model, "-o", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    task = load_task(str(tmp_path / "nli.task.yaml"))
+    assert isinstance(task, PairTask)
+    assert (task.first, task.second, task.written, task.text_type) == ("premise", "hypothesis", "hypothesis", "hypothesis")
+    assert list(task.labels) == ["0", "yes"]
+    assert task.data.train == str(tmp_path / "nli.train.jsonl")  # a label was a number
+    found = read_texts(task.data.train, text_field=kind_of(task).text_fields)
+    assert (found.texts, found.labels) == ((("It rains. It pours.", "It is wet."), ("a", "b")), ("yes", "0"))
+
+
+def test_the_fields_of_pairs_are_found_or_named(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "q.csv").write_text("id,ask,reply_to_it,ok\n1,one two,three four five,y\n2,a,b,n\n")
+    flags = ["--kind", "pair", "--label-field", "ok", "--model", model, "-o", tmp_path]
+    assert init(tmp_path / "q.csv", *flags).exit_code == 0
+    task = load_task(str(tmp_path / "q.task.yaml"))
+    assert isinstance(task, PairTask)
+    assert (task.first, task.second, task.written, task.text_type) == ("ask", "reply_to_it", "reply_to_it", "reply to it")
+    named = init(
+        tmp_path / "q.csv", *flags, "--text-field", "reply_to_it, ask", "--written", "reply_to_it", "--text-type", "reply", "--name", "r"
+    )
+    assert named.exit_code == 0, named.stderr
+    other = load_task(str(tmp_path / "r.task.yaml"))
+    assert isinstance(other, PairTask)
+    assert (other.first, other.second, other.written, other.text_type) == ("reply_to_it", "ask", "reply_to_it", "reply")
+    assert load_run(tmp_path / "r.run.yaml").task == other
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "says"),
+    [
+        (
+            "a,b,c,label\nx,y,z,l\n",
+            ["--kind", "pair"],
+            "3 fields of text beside 'label': name the two with --text-field FIRST,SECOND. Fields",
+        ),
+        ("a,b,c,label\nx,y,z,l\n", ["--kind", "pair", "--text-field", "a"], "expected the two fields of a pair"),
+        ("a,b,label\nx,y,l\n", ["--kind", "pair", "--written", "c"], "--written 'c': expected one of the pair's two, a or b"),
+        ("a b,c,label\nx,y,l\n", ["--kind", "pair"], "'a b' cannot be a column of a record"),
+        ("round,c,label\nx,y,l\n", ["--kind", "pair"], "every record has a column 'round' already"),
+        ("a,b,label\nx,,l\n", ["--kind", "pair"], "a.csv:2: field 'b' is empty"),
+        ("", ["--kind", "pair"], "a.csv: holds no pair of fields with usual names"),
+        ("premise,hypothesis,label\nx,y,l\n", [], "or say with --kind pair that each row has two texts"),
+        ("text,label\nx,l\n", ["--written", "text"], "--written is about pairs"),
+        ("text,label\nx,l\n", ["--kind", "pear"], "no task kind 'pear'; did you mean 'pair'? Known: classification, pair"),
+    ],
+)
+def test_what_is_no_pair_is_refused_before_anything_is_written(
+    tmp_path: Path, model: Path, content: str, flags: list[str], says: str
+) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    result = init(tmp_path / "a.csv", *flags, "--model", model, "-o", tmp_path / "out")
+    assert (result.exit_code, says in result.stderr) == (2, True), result.stderr
+    assert not (tmp_path / "out").exists()

@@ -17,34 +17,34 @@ def write(path: Path, content: str) -> Path:
 
 
 def read(path: Path, text_field: str = "text", label_field: str = "label") -> tuple[tuple[str, str], ...]:
-    return read_examples(path, text_field, label_field).rows
+    return read_examples(path, (text_field,), label_field).rows
 
 
 def test_csv_with_commas_quotes_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", '\ufefflabel,text,more\r\nyes,"a, ""b""\nc",1\r\n no ,d,2\r\n')
-    examples = read_examples(path, "text", "label")
+    examples = read_examples(path, ("text",), "label")
     assert examples.rows == (('a, "b"\nc', "yes"), ("d", "no"))
     assert not examples.as_they_stand  # " no "
 
 
 def test_csv_may_stand_as_it_is(tmp_path: Path) -> None:
-    examples = read_examples(write(tmp_path / "a.CSV", "text,label\na,1\nb ,y\n"), "text", "label")
+    examples = read_examples(write(tmp_path / "a.CSV", "text,label\na,1\nb ,y\n"), ("text",), "label")
     assert examples.as_they_stand
     assert examples.rows == (("a", "1"), ("b ", "y"))
 
 
 def test_jsonl_may_stand_as_it_is(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "a", "label": "x", "id": 7}\n\n{"text": "b", "label": "y"}\n')
-    examples = read_examples(path, "text", "label")
+    examples = read_examples(path, ("text",), "label")
     assert examples.as_they_stand
     assert dict(examples.label_counts) == {"x": 1, "y": 1}
 
 
 @pytest.mark.parametrize("label", ["0", '" x "'])
 def test_jsonl_with_labels_that_must_change_is_copied(tmp_path: Path, label: str) -> None:
-    examples = read_examples(write(tmp_path / "a.jsonl", f'{{"text": "a", "label": {label}}}\n'), "text", "label")
+    examples = read_examples(write(tmp_path / "a.jsonl", f'{{"text": "a", "label": {label}}}\n'), ("text",), "label")
     assert not examples.as_they_stand
-    (line,) = data_lines(examples, "utterance", "intent")
+    (line,) = data_lines(examples, ["utterance"], "intent")
     assert json.loads(line) == {"utterance": "a", "intent": label.strip('" ')}
 
 
@@ -87,13 +87,13 @@ def test_other_encodings_are_told(tmp_path: Path) -> None:
 
 def test_warnings(tmp_path: Path) -> None:
     rows = "".join(f'{{"text": "t", "label": "{label}"}}\n' for label in ["Spam", "spam"])
-    assert warnings(read_examples(write(tmp_path / "a.jsonl", rows), "text", "label")) == [
+    assert warnings(read_examples(write(tmp_path / "a.jsonl", rows), ("text",), "label")) == [
         "labels 'Spam' and 'spam' differ in case alone: are they one?"
     ]
-    one = read_examples(write(tmp_path / "b.jsonl", '{"text": "t", "label": "x"}\n'), "text", "label")
+    one = read_examples(write(tmp_path / "b.jsonl", '{"text": "t", "label": "x"}\n'), ("text",), "label")
     assert "needs two" in warnings(one)[0]
     many = "".join(f'{{"text": "t", "label": "text number {index}"}}\n' for index in range(30))
-    assert "30 labels in 30 rows" in warnings(read_examples(write(tmp_path / "c.jsonl", many), "text", "label"))[0]
+    assert "30 labels in 30 rows" in warnings(read_examples(write(tmp_path / "c.jsonl", many), ("text",), "label"))[0]
 
 
 def test_default_name() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from variegate.config.examples import Examples
 from variegate.config.load import load_run, load_task
-from variegate.config.starter import scalar, starter_run, starter_task
+from variegate.config.starter import Form, scalar, starter_run, starter_task
 
 ODD = [
     "yes",
@@ -38,9 +38,8 @@ ODD = [
 
 def task_of(labels: list[str], **settings: str) -> str:
     examples = Examples(tuple(("some text of six words here", label) for label in labels), as_they_stand=True)
-    return starter_task(
-        "t", examples, **{"text_type": "text", "train": "t.jsonl", "text_field": "text", "label_field": "label", "schema": None} | settings
-    )
+    form = Form("classification", ("text",), "label", settings.pop("text_type", "text"))
+    return starter_task("t", examples, form, **{"train": "t.jsonl", "schema": None} | settings)
 
 
 def test_both_files_load(tmp_path: Path) -> None:

@@ -65,11 +65,11 @@ def test_what_can_be_given_stands_once_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"first": "id"}, "a record has a column 'id' already"),
-        ({"second": "round"}, "a record has a column 'round' already"),
+        ({"first": "id"}, "every record has a column 'id' already"),
+        ({"second": "round"}, "every record has a column 'round' already"),
         ({"first": "hypothesis"}, "first and second are both 'hypothesis'"),
         ({"written": "text"}, "written: 'text': expected one of the pair's two, premise or hypothesis"),
-        ({"first": "a b"}, "should match pattern"),
+        ({"first": "a b"}, "'a b' cannot be a column of a record"),
         ({"data": None}, "valid dictionary"),
         ({"data": {"test": "x"}}, "data.train: a file of real pairs"),
         ({"data": {"train": "x", "text_field": "premise"}}, "Extra inputs"),

@@ -6,10 +6,13 @@ Makes texts; writes nothing. The files it makes are read back by `load_task` and
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
 
 import yaml
 
 from variegate.config.examples import Examples
+from variegate.kinds.text import parts_of
 
 
 def scalar(value: str) -> str:
@@ -25,29 +28,57 @@ def scalar(value: str) -> str:
     raise AssertionError("a double-quoted YAML scalar stands on one line")
 
 
-def starter_task(
-    name: str, examples: Examples, *, text_type: str, train: str, text_field: str, label_field: str, schema: str | None
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a starter task says of its records, beside the labels. text_fields: columns of the data, two for a pair."""
+
+    kind: Literal["classification", "pair"]
+    text_fields: tuple[str, ...]
+    label_field: str
+    text_type: str
+    written: int = 0  # place in text_fields of what the model writes
+
+    def lines(self) -> list[str]:
+        if self.kind == "classification":
+            return []
+        first, second = map(scalar, self.text_fields)
+        return [
+            "",
+            "# The two texts of a record: columns of the data below, and of what is written. The model writes one, which text_type",
+            "# describes; the other is given, drawn from the real examples.",
+            f"first: {first}",
+            f"second: {second}",
+            f"written: {scalar(self.text_fields[self.written])}",
+        ]
+
+    def data_lines(self) -> list[str]:
+        own = [f"  text_field: {scalar(self.text_fields[0])}"] if self.kind == "classification" else []
+        return [*own, f"  label_field: {scalar(self.label_field)}"]
+
+
+def starter_task(name: str, examples: Examples, form: Form, *, train: str, schema: str | None) -> str:
     """The task file. Descriptions are the label's name in words: a placeholder that a person should better."""
     counts = examples.label_counts
     plain = Counter(_in_words(label) for label in counts)
+    what = "text" if form.kind == "classification" else "pair"
     lines = [
         *_schema_line(schema),
         f"# The task {name}: what is classified. Written by `variegate init`; please read it through.",
-        "kind: classification",
+        f"kind: {form.kind}",
         f"name: {scalar(name)}",
+        *form.lines(),
         "",
         "# What one text is: a singular noun without article, e.g. movie review, question to a help desk.",
-        f"text_type: {scalar(text_type)}",
+        f"text_type: {scalar(form.text_type)}",
         "",
         "# One sentence that puts the model into the domain. Improve it: who writes such texts, to whom, where?",
-        f"context: {scalar(f'You are a person who writes texts of the type: {text_type}.')}",
+        f"context: {scalar(f'You are a person who writes texts of the type: {form.text_type}.')}",
         "",
         "# How the texts should be written, and the longest text in words. Both may be left out.",
         "# style: short and informal",
-        f"word_limit: {_word_limit(examples)}",
+        f"word_limit: {_word_limit(examples, form.written)}",
         "",
-        "# Every label with a phrase (what such a text is about) and a description (a sentence that tells it from its",
+        f"# Every label with a phrase (what such a {what} is about) and a description (a sentence that tells it from its",
         "# neighbours). What stands here is only the label's name in words: IMPROVE IT. The model knows nothing else.",
         "labels:",
     ]
@@ -56,7 +87,7 @@ def starter_task(
         lines += [
             f"  {scalar(label)}:  # {counts[label]} example{'' if counts[label] == 1 else 's'}",
             f"    phrase: {scalar(words)}",
-            f"    description: {scalar(f'The text belongs to the label {words}.')}",
+            f"    description: {scalar(f'The {what} belongs to the label {words}.')}",
         ]
         if plain[words] > 1:
             lines.append(f"    title: {scalar(label)}  # another label would be written alike")
@@ -65,8 +96,7 @@ def starter_task(
         "# The real examples. Paths are relative to this file. Keep test rows out of `train`: name them under `test`.",
         "data:",
         f"  train: {scalar(train)}",
-        f"  text_field: {scalar(text_field)}",
-        f"  label_field: {scalar(label_field)}",
+        *form.data_lines(),
     ]
     return "\n".join(lines) + "\n"
 
@@ -114,9 +144,9 @@ def _in_words(label: str) -> str:
     return " ".join(label.replace("_", " ").split()) or label
 
 
-def _word_limit(examples: Examples) -> int:
-    """A round number of words that 95 % of the examples do not exceed."""
-    lengths = sorted(len(text.split()) for text, _ in examples.rows)
+def _word_limit(examples: Examples, written: int) -> int:
+    """A round number of words that 95 % of the examples do not exceed. written: place of the text that is written."""
+    lengths = sorted(len(parts_of(text)[written].split()) for text, _ in examples.rows)
     length = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
     step = 5 if length <= 50 else 50
     return max(10, -(-length // step) * step)

@@ -10,7 +10,7 @@ from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
 from variegate.folding import fold
 from variegate.kinds import kind_of
-from variegate.kinds.text import folded
+from variegate.kinds.text import as_one, folded
 from variegate.overlap import find_overlap
 from variegate.seeding import derive_rng
 from variegate.store.texts import TextSet, read_texts
@@ -31,10 +31,9 @@ def real_texts(task: TaskConfig) -> dict[str, list[str]]:
             "or set strategy.seed_pool: 0"
         )
     found: dict[str, list[str]] = {label: [] for label in task.labels}
-    (text_field,) = kind_of(task).text_fields
-    for text, label in read_examples(path, text_field, task.data.label_field).rows:
+    for text, label in read_examples(path, kind_of(task).text_fields, task.data.label_field).rows:
         if label in found:
-            found[label].append(text)
+            found[label].append(as_one(text))
         elif label != task.data.out_of_scope_label:
             raise UsageError(
                 f"{path}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Add it to the task, or name it "

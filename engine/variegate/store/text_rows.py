@@ -14,12 +14,13 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.errors import UsageError, nearest
+from variegate.kinds.pair import USUAL
 from variegate.kinds.text import Text, text_of
 from variegate.tabular import BLANK, BadRow
 
 # Tried when no field is named: the first name alone, then the others where exactly one of them is there.
 TEXT_FIELDS = ("text", "sentence", "utterance", "content", "query", "tokens")
-TEXT_PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"))  # tried after TEXT_FIELDS
+TEXT_PAIRS = USUAL[:2]  # tried after TEXT_FIELDS
 LABEL_FIELDS = ("label", "intent", "category", "class")
 FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 
