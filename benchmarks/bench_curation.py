@@ -152,7 +152,7 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
 
 def one_token(plan: Plan, backend: Backend) -> float:
     """Items/s of the engine when it reads every prompt once and writes one token: no way of labelling is faster."""
-    requests = [Request(ask.id, ask.messages, Sampling(temperature=0.0, max_tokens=1), 0, "") for ask in plan.asks]
+    requests = [Request(ask.messages, Sampling(temperature=0.0, max_tokens=1), key=ask.id) for ask in plan.asks]
     _, seconds = harness.timed(lambda: backend.generate(requests))
     return len(requests) / seconds
 

@@ -124,7 +124,7 @@ def fixed_requests(count: int, *, max_tokens: int) -> list[Request]:
     out = []
     for i in range(count):
         text = f"Write a {task.text_type} that covers the element below.\nElement: {labels[i % len(labels)].phrase}\n"
-        out.append(Request(key=str(i), messages=(Message("user", text),), sampling=sampling, seed=i, label=""))
+        out.append(Request(key=str(i), messages=(Message("user", text),), sampling=sampling, seed=i))
     return out
 
 

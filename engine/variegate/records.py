@@ -43,8 +43,12 @@ class Target:
 class Fault:
     """Why an engine gave no completion. Code looks at the kind, people read the message."""
 
-    kind: str  # a name of FAULTS
+    kind: str
     message: str
+
+
+PROMPT_TOO_LONG, ENGINE_ERROR = "prompt_too_long", "engine_error"  # kinds of faults
+KEPT, NOTE, SURPLUS = "kept", "note", "surplus"  # outcomes of items that are none of a reading, a task kind or a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +89,25 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt to be sent to a model.
+    """One prompt to be sent to a model. Nothing but data: it can go to another process.
 
     `messages` has one user message for a plain-text model; a chat model's template is applied by the backend.
-    `group` is whose tokens its own are counted with in the suppression table (None: not counted).
-    `parents` are the ids of the records whose texts stand in the prompt.
     """
 
-    key: str
     messages: tuple[Message, ...]
     sampling: Sampling
-    seed: int
-    label: str
-    slot: int = 0  # position within the run's requests for this label, from 0
-    round: int = 0
-    group: str | None = None
-    bias: str = ""  # the digest of the suppression row that it is made under, which the engine must hold; "": not suppressed
-    parents: tuple[str, ...] = ()
+    target: Target = field(default_factory=Target)
+    slot: int = 0  # place among the requests of its target's name, over the whole run: tells equal prompts apart
+    block: int = 0  # of its name, from 0: it is made under what was known where this block began
+    parents: tuple[str, ...] = ()  # ids of the records (or seeds) whose texts stand in the prompt
+    facts: Mapping[str, Any] = field(default_factory=dict)  # alpha, partner, error ...: whatever the strategy wants kept; JSON-able
+    note: bool = False  # the answer is for the strategy itself: no record comes of it, no target counts it
     soft: Mapping[str, str] | None = None  # vectors before the prompt, by reference: {"file", "sha256", "tensor"}
+    group: str | None = None  # of the suppression table; None: not suppressed
+    bias: str = ""  # digest of the row of the table that it is made under; "" for none
+    round: int = 0
+    key: str = ""  # hash of everything that changes its answer
+    seed: int = 0  # from the key
 
     @property
     def prompt(self) -> str:
@@ -122,26 +127,34 @@ class Completion:
     num_cached_tokens: int = 0
     logprob: float | None = None  # sum over token_ids, natural log, of the model's own distribution (before
     # suppression, temperature and the rest); None unless asked for
-    error: str | None = None
+    error: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One kept text with its label and where it came from. `id` is its request's key."""
+    """One kept item and where it came from. `id` is its request's key, for a second item of one answer KEY.1, and so on."""
 
     id: str
-    text: str
-    label: str
+    fields: Mapping[str, Any]  # the columns of its task kind
     origin: Mapping[str, Any] = field(default_factory=dict)
-    # origin: strategy, model, round, slot, seed, parents, temperature, suppression, finish_reason, num_tokens,
-    # logprob, alpha (None unless the strategy mixes classes)
+    # origin: strategy, form, model, round, block, slot, seed, parents, suppression (the group it was really suppressed by),
+    # bias (digest of the row), temperature, finish_reason, num_prompt_tokens, num_tokens, logprob, and the request's facts
+
+    @property
+    def label(self) -> str:
+        return str(self.fields.get("label", ""))
+
+    @property
+    def text(self) -> str:
+        return str(self.fields.get("text", ""))
 
     def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, "text": self.text, "label": self.label, "origin": dict(self.origin)}
+        return {"id": self.id, **self.fields, "origin": dict(self.origin)}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Record:
-        return cls(id=row["id"], text=row["text"], label=row["label"], origin=row.get("origin", {}))
+        fields = {name: value for name, value in row.items() if name not in ("id", "origin")}
+        return cls(id=row["id"], fields=fields, origin=row.get("origin", {}))
 
 
 @dataclass(frozen=True, slots=True)

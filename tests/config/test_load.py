@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from variegate.config import FewShotConfig, load_model, load_run, load_task
+from variegate.config import load_model, load_run, load_task
 from variegate.config.load import apply_overrides, find_config, read_yaml
+from variegate.config.strategies.few_shot import FewShotConfig
 from variegate.errors import ConfigError, UsageError
 
 

@@ -56,7 +56,7 @@ def test_axes_are_listed_in_one_order_with_options_as_words() -> None:
         ({"axes": {"strategy": ["zero_shoot"]}}, "unknown strategy 'zero_shoot'; did you mean 'zero_shot'?"),
         ({"axes": {"curation": ["orakle"]}, "curations": {"oracle": {"stages": [{"kind": "audit"}]}}}, "did you mean 'oracle'?"),
         ({"curations": {"none": {"stages": [{"kind": "audit"}]}}}, "'none' means no curation"),
-        ({"strategies": {"few_shot": {"kind": "few_shot"}}}, "'few_shot' is a built-in option"),
+        ({"strategies": {"few_shot": {"kind": "few_shot"}}}, "'few_shot' is an option of its own"),
         ({"replicates": 0}, "greater than or equal to 1"),
         ({"train_size": 1}, "greater than or equal to 2"),
         ({"budget": {"tokens": 3}}, "Extra inputs are not permitted"),

@@ -86,7 +86,7 @@ def test_seeding_is_the_pool_of_few_shot_runs(study: Make) -> None:
 def test_a_zero_shot_run_has_no_seeds(study: Make) -> None:
     axes = {"strategy": ["zero_shot", "few_shot"], "seeding": [0, 18]}
     run = {"strategy": FEW_SHOT, "task": DATA}
-    with pytest.raises(ConfigError, match=r"strategy zero_shot, seeding 18: a zero-shot run has no pool.*seeding: 18}\]"):
+    with pytest.raises(ConfigError, match=r"strategy zero_shot, seeding 18: strategy zero_shot has no pool.*seeding: 18}\]"):
         cells_of(study(axes=axes, run=run))
     cells = cells_of(study(axes=axes, run=run, exclude=[{"strategy": "zero_shot", "seeding": 18}]))
     assert [dict(cell.axes) for cell in cells] == [

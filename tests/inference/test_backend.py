@@ -9,10 +9,9 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
 from variegate.inference.backend import Usage, check_model_path, check_prefix, too_long, unserved
 from variegate.inference.start import start_backend
-from variegate.pipeline.parse import parse
-from variegate.records import Message, Request, Sampling
+from variegate.records import Fault, Message, Request, Sampling
 
-REQUEST = Request("k", (Message("user", "x"),), Sampling(), 0, "l")
+REQUEST = Request((Message("user", "x"),), Sampling(), key="k")
 
 
 def test_model_paths(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_too_long_for_an_encoder_or_a_decoder(prompt: int, new: int, why: str | 
 def test_every_reason_is_one_that_the_ledger_knows() -> None:
     reasons = [too_long(9, 9, 10), too_long(21, 1, 10, 20), too_long(1, 10, 10, 20)]
     completions = [unserved(REQUEST, 0, str(reason)) for reason in reasons]
-    assert [parse(REQUEST, each, keep_unfinished=False)[1] for each in completions] == ["prompt_too_long"] * 3
+    assert [each.error and each.error.kind for each in completions] == ["prompt_too_long"] * 3
 
 
 @pytest.mark.parametrize("prefix", [torch.zeros(4), torch.zeros(2, 9), torch.zeros(1, 2, 8), torch.zeros(2, 8, dtype=torch.long)])
@@ -74,7 +73,7 @@ def test_unserved() -> None:
         "",
         "error",
         5,
-        "why",
+        Fault("prompt_too_long", "why"),
     )
 
 

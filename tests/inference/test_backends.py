@@ -28,7 +28,7 @@ PROMPTS = [
 
 def ask(text: str, *, seed: int = 1, bias: str = "", **sampling: Any) -> Request:
     options = {"temperature": 0.0, "max_tokens": 12, **sampling}
-    return Request(key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, label="", bias=bias)
+    return Request(key=f"{text[:9]}{seed}", messages=(Message("user", text),), sampling=Sampling(**options), seed=seed, bias=bias)
 
 
 @pytest.fixture(params=["vllm", "transformers", "t5_vllm", "t5_transformers"])
@@ -122,7 +122,9 @@ def test_a_prompt_too_long_is_an_error_of_its_own(backend: Any) -> None:
     completions = backend.generate([ask(PROMPTS[0]), ask("word " * 1500, seed=9), ask(PROMPTS[0])])
     assert [each.finish_reason for each in completions][1] == "error"
     limit = f"max_prompt_len {backend.info.max_prompt_len}" if backend.prompts.encoder_decoder else "max_model_len 1024"
-    assert limit in (completions[1].error or "")
+    assert completions[1].error is not None
+    assert completions[1].error.kind == "prompt_too_long"
+    assert limit in completions[1].error.message
     assert completions[0].text == completions[2].text == good
 
 

@@ -18,7 +18,7 @@ from variegate.config.resources import asset
 from variegate.errors import BackendError
 from variegate.inference.start import start_backend
 from variegate.inference.transformers_backend import OutputPenalties, RepetitionPenalty, SeededGumbel, TransformersBackend
-from variegate.records import Message, Request, Sampling
+from variegate.records import Fault, Message, Request, Sampling
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def nano() -> Iterator[Any]:
 
 
 def ask(text: str, seed: int = 0, **sampling: Any) -> Request:
-    return Request(f"{seed}", (Message("user", text),), Sampling(**{"max_tokens": 10, **sampling}), seed, "l")
+    return Request((Message("user", text),), Sampling(**{"max_tokens": 10, **sampling}), key=f"{seed}", seed=seed)
 
 
 def test_penalties_worked_by_hand() -> None:
@@ -148,8 +148,8 @@ def test_an_encoder_decoder_has_room_for_a_prompt_and_for_an_answer(tiny_t5: Any
     long = ask("be" * 15, max_tokens=15, ignore_eos=True)
     fits, prompt_long, answer_long = tiny_t5.generate([long, ask("be" * 16), ask("ar", max_tokens=16)])
     assert (fits.num_prompt_tokens, len(fits.token_ids), fits.finish_reason) == (16, 15, "length")
-    assert (prompt_long.finish_reason, prompt_long.error) == ("error", "prompt of 17 tokens > max_prompt_len 16")
-    assert "decoder start 1 + max_tokens 16 > max_model_len 16" in answer_long.error
+    assert (prompt_long.finish_reason, prompt_long.error) == ("error", Fault("prompt_too_long", "prompt of 17 tokens > max_prompt_len 16"))
+    assert "decoder start 1 + max_tokens 16 > max_model_len 16" in answer_long.error.message
     with pytest.raises(BackendError, match=r"score: prompt 1: prompt of 17 tokens > max_prompt_len 16"):
         tiny_t5.score([(Message("user", "ar"),), (Message("user", "be" * 16),)], [" yes", " no"])
 
@@ -166,7 +166,7 @@ def test_soft_prompts_are_asked_for_as_requests_are_sent(tiny_t5: Any) -> None:
     assert events == ["0", "1", 2, "2", "3", 1, "4", 1]
     length = len(tiny_t5.prompts.encode(requests[0].messages))
     assert [each.num_prompt_tokens for each in completions] == [length + 2, length + 2, length + 15, length + 2, length + 2]
-    assert completions[2].error == f"prompt of {length + 15} tokens > max_prompt_len 16"
+    assert completions[2].error.message == f"prompt of {length + 15} tokens > max_prompt_len 16"
 
 
 def test_a_soft_prompt_of_another_width_is_refused(tiny_t5: Any, nano: Any) -> None:

@@ -24,7 +24,7 @@ NEW = 8  # tokens of an answer
 
 def ask(text: str, seed: int = 0, **sampling: Any) -> Request:
     options = {"max_tokens": NEW, "temperature": 0.0, "ignore_eos": True, **sampling}
-    return Request(f"{text[:5]}{seed}", (Message("user", text),), Sampling(**options), seed, "l")
+    return Request((Message("user", text),), Sampling(**options), key=f"{text[:5]}{seed}", seed=seed)
 
 
 @pytest.fixture(scope="module", params=["gated-untied", "relu-tied", "nano-llama"])
@@ -146,7 +146,7 @@ def test_an_end_ends_unless_it_is_to_be_ignored(backend: Any) -> None:
     backend.set_rows({row.digest: row})
     for ignore, tokens, reason in ((False, (end,), "stop"), (True, (end,) * 4, "length")):
         request = ask("wo", max_tokens=4, ignore_eos=ignore)
-        (completion,) = backend.generate([Request("k", request.messages, request.sampling, 0, "l", bias=row.digest)])
+        (completion,) = backend.generate([Request(request.messages, request.sampling, key="k", bias=row.digest)])
         assert (completion.text, completion.token_ids, completion.finish_reason) == ("", tokens, reason)
 
 

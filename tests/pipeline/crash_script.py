@@ -20,7 +20,7 @@ def main() -> None:
     folder, variant = Path(sys.argv[1]), VARIANTS[sys.argv[2]]
 
     def work(place: Path) -> None:
-        generate(make_config(place, 6, **variant), start=lambda _: FakeEngine())
+        generate(make_config(place, 6, **variant), start=lambda _: FakeEngine(batch_dependent=True))
 
     def data(place: Path) -> bytes:
         return (place / "records.jsonl").read_bytes() + (place / "dropped.jsonl").read_bytes()

@@ -18,9 +18,9 @@ def test_the_manifest_tells_what_is_on_disk(config_of: Run, run: Run, tmp_path: 
     for name, stated in manifest["files"].items():
         assert hashlib.sha256((tmp_path / "r" / name).read_bytes()).hexdigest() == stated
     for name, stated in manifest["rounds"].items():
-        assert hashlib.sha256((tmp_path / "r" / "rounds" / name / "completions.jsonl").read_bytes()).hexdigest() == stated
+        assert hashlib.sha256((tmp_path / "r" / name / "rows.jsonl").read_bytes()).hexdigest() == stated
     assert len(manifest["rounds"]) == len(backend.calls)
-    rows = [json.loads(line) for path in (tmp_path / "r").glob("rounds/*/completions.jsonl") for line in path.read_bytes().splitlines()]
+    rows = [json.loads(line) for path in (tmp_path / "r").glob("rounds/*/rows.jsonl") for line in path.read_bytes().splitlines()]
     assert manifest["ledger"]["requested"] == len(rows) == manifest["ledger"]["kept"] + sum(manifest["ledger"]["dropped"].values())
     assert manifest["tokens"]["generated"] == sum(len(row["token_ids"]) for row in rows)
     assert manifest["tokens"]["prompt"] == sum(len(request.prompt.split()) for request in backend.asked)
@@ -33,7 +33,10 @@ def test_the_manifest_tells_what_is_on_disk(config_of: Run, run: Run, tmp_path: 
 
 def test_reused_rows_do_not_count_as_speed(config_of: Run, run: Run, tmp_path: Path) -> None:
     run(config_of(tmp_path / "r", 4), clean=True)
-    summary, _ = run(config_of(tmp_path / "r", 4, rounds={"calls": 1}), clean=True)
+    (tmp_path / "r" / "rounds" / "000000").rename(tmp_path / "aside")
+    (tmp_path / "r" / "set-aside" / "000" / "rounds").mkdir(parents=True)
+    (tmp_path / "aside").rename(tmp_path / "r" / "set-aside" / "000" / "rounds" / "000000")
+    summary, _ = run(config_of(tmp_path / "r", 4), clean=True)
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_bytes())
     assert (summary.reused, manifest["tokens_per_second"], manifest["records_per_second"]) == (12, None, None)
 

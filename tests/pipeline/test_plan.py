@@ -22,13 +22,15 @@ def test_an_empty_folder(config_of: Run, run: Run, variant: dict[str, Any], tmp_
     assert not (tmp_path / "r").exists()  # a plan writes nothing
     _, backend = run(config)
     assert (plan.labels, plan.target, plan.kept, plan.reusable) == (3, 36, 0, 0)
-    assert plan.next_round == len(backend.calls[0])
+    whole = [request for request in backend.asked if request.round == 0]
+    assert plan.next_round == len(whole)
     assert plan.max_requests == 180
     tokenizer = load_tokenizer(config.model)
-    lengths = [len(tokenizer(request.prompt).input_ids) for request in backend.calls[0]]
+    lengths = [len(tokenizer(request.prompt).input_ids) for request in whole]
     assert (plan.prompt_tokens_max, plan.prompt_tokens_mean) == (max(lengths), sum(lengths) / len(lengths))
     assert [sample["messages"][0]["content"] for sample in plan.samples] == [
-        next(request.prompt for request in backend.calls[0] if request.label == label) for label in ("apple", "bread")
+        next(request.prompt for request in whole if request.target.name == label)
+        for label in sorted({request.target.name for request in whole})[:2]
     ]
     assert (plan.refusals, plan.max_model_len) == ([], 1024)
 
@@ -46,10 +48,30 @@ def test_a_finished_and_a_changed_run(config_of: Run, run: Run, tmp_path: Path) 
     assert make_plan(config_of(tmp_path / "r", decoding={"temperature": 0.3})).reusable == 0
 
 
+@pytest.mark.parametrize(
+    ("parts", "blocks", "share"),
+    [
+        ({}, 1, 0.0),
+        ({"decoding": {"suppression": {"group": "label"}}}, 2, 1 - 11 / 12),  # 32 shared by three labels
+        ({"decoding": {"suppression": {}}, "rounds": {"first": 2}}, 4, 1 - 2 / 12),
+        ({"strategy": {"kind": "few_shot", "seed_pool": 0}, "rounds": {"first": 3, "growth": 0}}, 4, 0.75),
+        ({"strategy": {"history": 2, "chats_per_label": 4}}, 3, 1 - 4 / 12),
+    ],
+)
+def test_what_share_will_be_made_under_feedback(
+    config_of: Run, run: Run, tmp_path: Path, parts: dict[str, Any], blocks: int, share: float
+) -> None:
+    config = config_of(tmp_path / "r", **parts)
+    plan = make_plan(config)
+    assert (plan.blocks, plan.share_under_feedback) == (blocks, pytest.approx(share))
+    summary, _ = run(config, clean=True)
+    assert (summary.feedback["rounds"], summary.feedback["share"]) == (blocks, pytest.approx(share, abs=1e-4))
+
+
 def test_refusals(config_of: Run, tmp_path: Path) -> None:
     plan = make_plan(config_of(tmp_path / "r", decoding={"max_tokens": 1020}))
     assert len(plan.refusals) == 1
-    assert plan.refusals[0].startswith("12 of 12 prompts would be dropped as too long: prompt of ")
+    assert plan.refusals[0].startswith("36 of 36 prompts would be dropped as too long: prompt of ")
     with pytest.raises(UsageError, match="no folder"):
         make_plan(config_of(tmp_path / "r", model={"name": "m", "path": "/nowhere/m"}))
 

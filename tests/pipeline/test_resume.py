@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from variegate.config.load import load_run
+from variegate.config.run import RunConfig
 from variegate.errors import Interrupted, UsageError
 from variegate.pipeline.resume import changed_fields, config_digest, config_text
 from variegate.records import Completion, Request
+from variegate.store.run_folder import RunFolder
 
 Run = Callable[..., Any]
 BY_LABEL = {"decoding": {"suppression": {"group": "label"}}}
@@ -35,7 +37,7 @@ def test_a_changed_description_regenerates_its_labels_rows_alone(config_of: Run,
     run(config_of(tmp_path / "r", **parts), clean=True)
     before = records(tmp_path / "r")
     summary, backend = run(config_of(tmp_path / "r", task=described(bread="Names rye bread."), **parts), clean=True)
-    assert Counter(request.label for request in backend.asked) == {"bread": 12}
+    assert Counter(request.target.name for request in backend.asked) == {"bread": 12}
     assert summary.reused == 24
     assert summary.changes == ["task.labels.bread.description: 'Names bread.' -> 'Names rye bread.'"]
     after = records(tmp_path / "r")
@@ -80,7 +82,7 @@ def test_what_changes_every_text_reuses_nothing(config_of: Run, run: Run, tmp_pa
     "parts",
     [
         {"duplicates": {"near": None}},
-        {"rounds": {"min_requests": 5}},
+        {"rounds": {"shard": 5}},
         {"model": {"name": "nano-llama", "path": "asset", "engine": {"backend": "transformers", "batch_size": 3}}},
         {"task": {"source": "here"}},
         {"max_attempts": 9},
@@ -103,12 +105,13 @@ def test_what_changes_no_text_reuses_everything(config_of: Run, run: Run, tmp_pa
 
 
 def test_suppression_switched_on_reuses_the_first_round_alone(config_of: Run, run: Run, tmp_path: Path) -> None:
-    """Nothing is suppressed yet in the first round (4 texts of each label); from the second on every text may differ."""
-    run(config_of(tmp_path / "r"), clean=True)
-    summary, backend = run(config_of(tmp_path / "r", **BY_LABEL), clean=True)
+    """Nothing is suppressed yet in the first block (4 texts of each label); from the second on every text may differ."""
+    fours = {"rounds": {"first": 4}}
+    run(config_of(tmp_path / "r", **fours), clean=True)
+    summary, backend = run(config_of(tmp_path / "r", **BY_LABEL, **fours), clean=True)
     assert (summary.reused, len(backend.asked)) == (12, 24)
     assert min(request.slot for request in backend.asked) == 4
-    summary, _ = run(config_of(tmp_path / "r", decoding={"suppression": {"group": "label", "scale": -1.0}}), clean=True)
+    summary, _ = run(config_of(tmp_path / "r", decoding={"suppression": {"group": "label", "scale": -1.0}}, **fours), clean=True)
     assert summary.reused == 12
 
 
@@ -128,7 +131,7 @@ def test_a_raised_target_keeps_all_and_a_lowered_one_generates_nothing(config_of
 def test_another_near_threshold_judges_anew_without_generating(config_of: Run, run: Run, tmp_path: Path) -> None:
     def alike(request: Request, completion: Completion) -> Completion:
         """Two of three texts share 16 of their 18 words."""
-        stem = " ".join(f"{request.label}{n}" for n in range(16)) if request.slot % 3 else f"{request.slot}"
+        stem = " ".join(f"{request.target.name}{n}" for n in range(16)) if request.slot % 3 else f"{request.slot}"
         return replace(completion, text=f"{stem} {completion.text[:12]}")
 
     strict = config_of(tmp_path / "r", 6, duplicates={"near": 0.6}, max_attempts=4)
@@ -145,7 +148,7 @@ def test_another_near_threshold_judges_anew_without_generating(config_of: Run, r
 
 
 def test_never_starts_over_and_reuses_nothing_then_or_later(config_of: Run, run: Run, tmp_path: Path) -> None:
-    config = config_of(tmp_path / "r")
+    config = config_of(tmp_path / "r", rounds={"shard": 12})
     run(config)
     before = (tmp_path / "r" / "records.jsonl").read_bytes()
     summary, backend = run(config, resume="never")
@@ -188,8 +191,30 @@ def test_the_resolved_configuration_reads_back(config_of: Run, tmp_path: Path) -
     config = config_of(tmp_path / "r", decoding={"suppression": {"faithful": True}, "stop": ["\n", "é\u2028"]})
     (tmp_path / "run.yaml").write_text(config_text(config))
     assert load_run(tmp_path / "run.yaml") == config
+    elsewhere, other = config.model_copy(update={"output": "elsewhere"}), config.model_copy(update={"seed": 5})
+    assert config_digest(config) == config_digest(elsewhere) != config_digest(other)
+
+
+def test_a_setting_that_is_added_with_a_default_makes_no_finished_run_look_new(config_of: Run, tmp_path: Path) -> None:
+    class Grown(RunConfig):
+        added: int = 3
+
+    config = config_of(tmp_path / "r", rounds={"first": 2})
     value = config.model_dump(mode="json")
-    assert config_digest(value) == config_digest({**value, "output": "elsewhere"}) != config_digest({**value, "seed": 5})
+    assert config_digest(Grown.model_validate(value)) == config_digest(config)
+    assert config_digest(Grown.model_validate({**value, "added": 4})) != config_digest(config)
+
+
+@pytest.mark.parametrize("parts", [{}, {"strategy": {"kind": "few_shot", "seed_pool": 0}}, BY_LABEL], ids=["plain", "pool", "by_label"])
+def test_a_raised_target_keeps_every_row_also_after_refills(config_of: Run, run: Run, tmp_path: Path, parts: dict[str, Any]) -> None:
+    """A quarter of the texts is dropped and asked for again: what was made for 12 a label is a part of what 20 take."""
+    _, few = run(config_of(tmp_path / "r", 12, **parts))
+    summary, more = run(config_of(tmp_path / "r", 20, **parts))
+    made, again = {request.key for request in few.asked}, {request.key for request in more.asked}
+    assert summary.kept == 60
+    assert made <= {row["key"] for row in RunFolder(tmp_path / "r").rows()}
+    assert len(made & again) <= 6  # those that the engine had failed at, one in twenty
+    assert len(again) < 60 < len(made | again)
 
 
 def test_changed_fields_by_hand() -> None:

@@ -37,8 +37,8 @@ def test_the_papers_seed_pools_are_balanced(tmp_path: Path, labels: str, count: 
     """METHODS 1.1: 18 items, label-balanced; 15 for the task of 5 classes."""
     seeds = draw_seeds(task(write(tmp_path / "t.jsonl", rows(dict.fromkeys(labels, 40))), labels), count, seed=0)
     assert Counter(seed.label for seed in seeds) == dict.fromkeys(labels, 3)
-    assert len({seed.text for seed in seeds}) == count
-    assert all(seed.text.startswith(seed.label) for seed in seeds)
+    assert len({seed.fields["text"] for seed in seeds}) == count
+    assert all(seed.fields["text"].startswith(seed.label) for seed in seeds)
     assert [seed.id for seed in seeds] == [f"seed:{n}" for n in range(count)]
 
 
@@ -115,8 +115,8 @@ def test_a_held_out_text_never_stands_in_a_prompt(tmp_path: Path, split: str) ->
     assert "remove it from data.train, leave all such texts out with --set task.data.overlap=leave_out" in message
     assert message.endswith("--set seed=1")
     every = draw_seeds(task(train, "ab", **{split: str(held_out)}, overlap="leave_out"), 6, 0)
-    assert sorted(each.text for each in every) == ["a text 0", "a text 1", "a text 2", "b text 0", "b text 2"]
-    fine = [seed for seed in range(30) if "b text 1" not in {each.text for each in draw_seeds(task(train, "ab"), 2, seed)}]
+    assert sorted(each.fields["text"] for each in every) == ["a text 0", "a text 1", "a text 2", "b text 0", "b text 2"]
+    fine = [seed for seed in range(30) if "b text 1" not in {each.fields["text"] for each in draw_seeds(task(train, "ab"), 2, seed)}]
     assert 5 < len(fine) < 30
     for seed in range(30):  # only what is drawn matters
         if seed in fine:

@@ -34,7 +34,7 @@ def test_a_hand_worked_set(row: Make) -> None:
     assert counts.ngrams[2].top(3) == [("what is", 3), ("is the", 2), ("the time", 2)]
     assert counts.ngrams[4].top(3) == [("what is the time", 2)]
     assert counts.ledger.to_json()["dropped"] == {"duplicate": 1}
-    assert [each.text for each in counts.dropped_examples["duplicate"]] == [" What is the time"]
+    assert [each.text for each in counts.dropped_examples["duplicate"]] == ["What is the time"]
     assert counts.labels["joy"].num_words == 9
 
 

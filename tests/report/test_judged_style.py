@@ -97,7 +97,7 @@ def test_parts_of_plots_stand_out_from_the_page(scheme: str) -> None:
         "front",
         "moved",
         "same",
-        *(f"r{index}" for index in range(8, 13)),
+        *(f"r{index}" for index in range(9, 14)),
         *(f"k{index}" for index in range(6)),
     ]
     for name in drawn:

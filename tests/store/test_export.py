@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import yaml
 
 from variegate.errors import StoreError, UsageError
 from variegate.store.export import COLUMNS, export, flatten, guarded
-from variegate.store.rows import Row
+from variegate.store.rows import Row, stored_items
 from variegate.store.run_folder import RunFolder
 
 Make = Callable[..., Row]
@@ -45,7 +46,7 @@ def test_parquet_has_typed_columns(run_folder: RunFolder, tmp_path: Path) -> Non
     assert table.column("text").to_pylist() == texts(run_folder)
     assert {str(table.schema.field(name).type) for name in ("round", "slot", "seed", "num_tokens")} == {"int64"}
     assert str(table.schema.field("parents").type).startswith("list<")
-    assert str(table.schema.field("alpha").type) == "double"  # all null here, and still typed
+    assert str(table.schema.field("bias").type) == "string"  # all null here, and still typed
     assert table.to_pylist()[1]["parents"] == ["0123456789abcdef"]
 
 
@@ -72,8 +73,8 @@ def test_guard_touches_texts_only() -> None:
 
 
 def test_unknown_origin_fields_are_kept(row: Make) -> None:
-    record = row().to_record()
-    record = type(record)(record.id, record.text, record.label, {**record.origin, "mixer": "attention"})
+    (item,) = stored_items(row().to_json())
+    record = replace(item, origin={**item.origin, "mixer": "attention"}).to_record()
     assert json.loads(flatten(record.to_json())["extra"]) == {"mixer": "attention"}
 
 
@@ -106,7 +107,7 @@ def test_the_card_says_what_the_set_is(run_folder: RunFolder, tmp_path: Path) ->
     assert front["dataset_info"]["splits"] == [{"name": "train", "num_examples": 24}]
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "data/train.parquet"}]
     for said in (
-        "labels are unverified", "32 requested = 24 kept + 8 dropped", "temperature 0.7", "logit suppression over the whole run",
+        "labels are unverified", "33 requested = 24 kept + 9 dropped", "temperature 0.7", "logit suppression over the whole run",
         "few-shot", "Chung", "licence: Apache-2.0", "licence: CC-BY 4.0", "The writer feels joy.",
     ):  # fmt: skip
         assert said in body

@@ -151,7 +151,7 @@ def test_a_whole_last_line_without_its_end_counts(run_folder: RunFolder) -> None
 )
 def test_damage_is_named_with_its_line(run_folder: RunFolder, rows: list[object], words: str) -> None:
     first, second, *_ = ids_of(run_folder)
-    dropped = next(row["key"] for row in run_folder.rows() if row["outcome"] != "kept")
+    dropped = next(item.id for item in run_folder.items() if item.outcome != "kept")
 
     def filled(value: str) -> str:
         return value.replace("{first}", first).replace("{second}", second).replace("{dropped}", dropped)
@@ -172,14 +172,14 @@ def test_records_that_were_set_aside_are_left_out(run_folder: RunFolder) -> None
     """As when the run's settings changed: the judgements stay in the file, and hold again when the records come back."""
     kept, gone = (next(r.id for r in run_folder.records() if r.origin["round"] == number) for number in (0, 1))
     write(run_folder, line(gone, "fear"), line(kept, "joy"), line(gone, None), {"id": gone, "undone": True, "at": AT})
-    (place,) = run_folder.set_rounds_aside(1)
+    run_folder.set_rounds_aside(1)
     assert list(read_inspected(run_folder)) == [kept]
     settings = run_folder.path / "run.yaml"
     before = settings.read_text()
     settings.write_text(before.replace("fear", "dread"))  # nor is their label looked for among the task's
     assert list(read_inspected(run_folder)) == [kept]
     settings.write_text(before)
-    place.rename(run_folder.rounds_path / "000001")
+    (run_folder.path / "set-aside/000/rounds/000001").rename(run_folder.path / "rounds/000001")
     assert {id: each.label for id, each in read_inspected(run_folder).items()} == {gone: "fear", kept: "joy"}
 
 

@@ -1,4 +1,4 @@
-"""requested = kept + dropped, by label and in all."""
+"""Requests and items add up, by name and in all."""
 
 from __future__ import annotations
 
@@ -7,34 +7,57 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variegate.store.ledger import REASONS, Ledger
+from tests.support.rows import FAULTS, make_row
+from variegate.store.ledger import REASONS, Ledger, meaning
 
 OUTCOMES = st.sampled_from(["kept", *REASONS])
 
 
 def test_a_hand_worked_ledger() -> None:
-    rows = [("b", "kept"), ("a", "kept"), ("a", "duplicate"), ("a", "kept"), ("b", "empty")]
-    ledger = Ledger.of({"label": label, "outcome": outcome} for label, outcome in rows)
+    outcomes = [("b", "kept"), ("a", "kept"), ("a", "duplicate"), ("a", "kept"), ("b", "empty"), ("b", "engine_error")]
+    ledger = Ledger.of(make_row(label, slot, outcome=outcome).to_json() for slot, (label, outcome) in enumerate(outcomes))
     assert ledger.to_json() == {
-        "requested": 5,
+        "requested": 6,
+        "answered": 5,
+        "items": 5,
         "kept": 3,
-        "dropped": {"duplicate": 1, "empty": 1},
-        "labels": {"a": {"duplicate": 1, "kept": 2}, "b": {"empty": 1, "kept": 1}},
+        "notes": 0,
+        "dropped": {"duplicate": 1, "empty": 1, "engine_error": 1},
+        "labels": {
+            "a": {"requested": 3, "outcomes": {"duplicate": 1, "kept": 2}},
+            "b": {"requested": 3, "outcomes": {"empty": 1, "engine_error": 1, "kept": 1}},
+        },
     }
     assert (ledger.requested("a"), ledger.kept("a"), ledger.requested("unseen"), ledger.kept("unseen")) == (3, 2, 0, 0)
 
 
+def test_answers_of_many_items_of_none_and_notes() -> None:
+    ledger = Ledger()
+    ledger.count("a", ["kept", "kept", "not_in_list"])
+    ledger.count("a", [])
+    ledger.count("a", ["note", "empty"], note=True)
+    found = ledger.to_json()
+    assert [found[name] for name in ("requested", "answered", "items", "kept", "notes")] == [3, 3, 5, 2, 1]
+    assert found["dropped"] == {"empty": 1, "not_in_list": 1}
+    assert (ledger.requested("a"), ledger.kept("a")) == (2, 2)  # a note is no request of its name
+
+
 def test_an_empty_ledger() -> None:
-    assert Ledger().to_json() == {"requested": 0, "kept": 0, "dropped": {}, "labels": {}}
+    assert Ledger().to_json() == {"requested": 0, "answered": 0, "items": 0, "kept": 0, "notes": 0, "dropped": {}, "labels": {}}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), OUTCOMES)))
-def test_sums_hold_whatever_came(rows: list[tuple[str, str]]) -> None:
-    value = Ledger.of({"label": label, "outcome": outcome} for label, outcome in rows).to_json()
-    assert value["requested"] == len(rows) == value["kept"] + sum(value["dropped"].values())
-    assert sum(sum(counts.values()) for counts in value["labels"].values()) == len(rows)
-    assert Counter(outcome for _, outcome in rows) == Counter(value["dropped"]) + Counter(kept=value["kept"])
+def test_sums_hold_whatever_came(outcomes: list[tuple[str, str]]) -> None:
+    rows = [make_row(label, slot, outcome=outcome).to_json() for slot, (label, outcome) in enumerate(outcomes)]
+    value = Ledger.of(rows).to_json()
+    faults = sum(outcome in FAULTS for _, outcome in outcomes)
+    assert value["requested"] == len(outcomes) == value["kept"] + sum(value["dropped"].values()) == value["answered"] + faults
+    assert value["items"] == value["answered"]  # one text an answer
+    assert sum(each["requested"] for each in value["labels"].values()) == len(outcomes)
+    assert Counter(outcome for _, outcome in outcomes) == Counter(value["dropped"]) + Counter(kept=value["kept"])
 
 
 def test_every_reason_is_explained() -> None:
-    assert all(len(meaning) > 20 for meaning in REASONS.values())
+    assert all(len(words) > 20 for words in REASONS.values())
+    assert meaning("empty") == REASONS["empty"]
+    assert meaning("entity_missing") == "entity missing"

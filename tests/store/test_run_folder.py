@@ -28,59 +28,51 @@ def test_rounds_come_back_in_order(tmp_path: Path, row: Make) -> None:
 
 
 def test_records_are_the_kept_rows(run_folder: RunFolder) -> None:
-    assert len(list(run_folder.rows())) == 32
+    assert len(list(run_folder.rows())) == 33
     records = list(run_folder.records())
     assert len(records) == 24
     assert len((run_folder.path / "records.jsonl").read_bytes().splitlines()) == 24
-    assert len((run_folder.path / "dropped.jsonl").read_bytes().splitlines()) == 8
-    assert {record.id for record in records} == {each["key"] for each in run_folder.rows() if each["outcome"] == "kept"}
+    assert len((run_folder.path / "dropped.jsonl").read_bytes().splitlines()) == 9
+    assert {record.id for record in records} == {
+        each["key"] for each in run_folder.rows() for item in each["items"] if item["outcome"] == "kept"
+    }
 
 
 def test_a_missing_middle_round_is_named(run_folder: RunFolder, row: Make) -> None:
     run_folder.commit_round(2, [row(slot=50)], {"round": 2})
-    (run_folder.rounds_path / "000001").rename(run_folder.path / "elsewhere")
-    with pytest.raises(StoreError, match=r"round 000001 is missing but 000002 is there: restore it"):
+    (run_folder.path / "rounds" / "000001").rename(run_folder.path / "elsewhere")
+    with pytest.raises(StoreError, match=r"round 000001 is missing but rounds/000002 is there: run the same command again"):
         list(run_folder.rows())
 
 
-def test_a_round_without_its_rows_is_named(run_folder: RunFolder) -> None:
-    (run_folder.rounds_path / "000000" / "completions.jsonl").unlink()
-    with pytest.raises(StoreError, match=r"000000/completions\.jsonl: cannot be read"):
-        list(run_folder.rows())
-
-
-def test_a_damaged_row_is_named(run_folder: RunFolder) -> None:
-    path = run_folder.rounds_path / "000001" / "completions.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    lines[2] = lines[2][:20] + b"\n"
-    path.write_bytes(b"".join(lines))
-    with pytest.raises(StoreError, match=r"000001/completions\.jsonl:3: not valid JSON"):
-        list(run_folder.rows())
-
-
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{")])
-def test_damaged_round_facts_are_named(run_folder: RunFolder, damage: Callable[[Path], object]) -> None:
-    damage(run_folder.rounds_path / "000001" / "round.json")
-    with pytest.raises(StoreError, match=r"000001/round\.json"):
-        run_folder.round_facts()
+@pytest.mark.parametrize("file", ["rows.jsonl", "entry.json"])
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])])
+def test_a_damaged_round_is_named_and_left_where_it_is(run_folder: RunFolder, damage: Callable[[Path], object], file: str) -> None:
+    """Reading commands move nothing: what to do about it is the business of the run that goes on."""
+    path = run_folder.path / "rounds" / "000001" / file
+    damage(path)
+    for read in (lambda: list(run_folder.rows()), run_folder.round_facts):
+        with pytest.raises(StoreError, match=rf"000001/{file}"):
+            read()
+    assert not (run_folder.path / "set-aside").exists()
 
 
 def test_what_a_killed_process_left_is_cleared(run_folder: RunFolder) -> None:
-    left = run_folder.rounds_path / ".000002.deadbeef.tmp"
+    left = run_folder.path / "rounds" / ".000002.deadbeef.tmp"
     left.mkdir()
-    (left / "completions.jsonl").write_text("half")
+    (left / "rows.jsonl").write_text("half")
     (run_folder.path / ".records.jsonl.deadbeef.tmp").write_text("half")
-    assert len(run_folder.round_folders()) == 2
-    run_folder.clear_unfinished()
-    assert [*run_folder.rounds_path.glob(".*"), *run_folder.path.glob(".*")] == []
-    assert len(list(run_folder.rows())) == 32
+    assert len(run_folder.rounds()) == 2
+    run_folder.shelf.clear_unfinished()
+    assert list(run_folder.path.rglob(".*.tmp")) == []
+    assert len(list(run_folder.rows())) == 33
 
 
-def test_a_round_is_not_committed_twice(run_folder: RunFolder, row: Make) -> None:
-    before = (run_folder.rounds_path / "000001" / "completions.jsonl").read_bytes()
-    with pytest.raises(StoreError):
-        run_folder.commit_round(1, [row()], {"round": 1})
-    assert (run_folder.rounds_path / "000001" / "completions.jsonl").read_bytes() == before
+def test_a_round_committed_twice_sets_the_first_aside(run_folder: RunFolder, row: Make) -> None:
+    before = (run_folder.path / "rounds" / "000001" / "rows.jsonl").read_bytes()
+    run_folder.commit_round(1, [row()], {"round": 1})
+    assert [path.read_bytes() for path in (run_folder.path / "set-aside").rglob("rows.jsonl")] == [before]
+    assert len(list(run_folder.rows())) == 25
 
 
 def test_disk_full_keeps_the_finished_rounds(tiny_disk: Path, row: Make) -> None:
@@ -130,21 +122,24 @@ def test_a_kill_at_any_instant_leaves_whole_rounds(tmp_path: Path) -> None:
             time.sleep(0.05 + 0.037 * attempt)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        folder.clear_unfinished()
-        rounds = folder.round_folders()
+        folder.shelf.clear_unfinished()
+        rounds = folder.rounds()
         assert len(list(folder.rows())) == 50 * len(rounds)
         assert [facts["round"] for facts in folder.round_facts()] == list(range(len(rounds)))
         committed += len(rounds)
     assert committed > 0
 
 
-def test_rounds_set_aside_can_be_found_again(run_folder: RunFolder) -> None:
-    moved = run_folder.set_rounds_aside(1)
-    assert [path.name for path in run_folder.round_folders()] == ["000000"]
-    assert sorted(moved) == run_folder.aside_folders()
+def test_answers_of_rounds_set_aside_are_found_again(run_folder: RunFolder) -> None:
+    keys = [row["key"] for row in run_folder.rows()]
+    answered = {row["key"] for row in run_folder.rows() if row["error"] is None}
+    run_folder.set_rounds_aside(1)
+    assert run_folder.rounds() == ["rounds/000000"]
+    assert set(run_folder.answers().take(keys)) == answered
+    assert run_folder.ids_aside() == {row["key"] for row in run_folder.answers().take(keys[24:]).values()}
     run_folder.set_rounds_aside(0, reuse=False)
-    assert run_folder.round_folders() == []
-    assert sorted(moved) == run_folder.aside_folders()  # those that are not to be reused are not offered
+    assert run_folder.rounds() == []
+    assert set(run_folder.answers().take(keys)) == set(keys[24:])  # those that are not to be reused are not offered
 
 
 def test_no_run_there(tmp_path: Path) -> None:
@@ -156,7 +151,7 @@ def test_no_manifest_while_the_run_has_not_ended(unfinished_run_folder: RunFolde
     assert unfinished_run_folder.read_manifest() is None
     manifest = run_folder.read_manifest()
     assert manifest is not None
-    assert manifest["ledger"]["requested"] == 32
+    assert manifest["ledger"]["requested"] == 33
 
 
 def test_a_run_that_goes_on_retires_its_manifest(run_folder: RunFolder, row: Callable[..., Row]) -> None:

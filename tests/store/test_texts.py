@@ -151,8 +151,8 @@ def test_a_run_with_no_round_and_a_damaged_one(tmp_path: Path, build_run: Callab
     with pytest.raises(UsageError, match="holds no record"):
         read_texts(build_run(tmp_path / "empty", [], finished=False).path)
     folder = build_run(tmp_path / "run", [[row()]])
-    (folder.round_folders()[0] / "completions.jsonl").write_text("{")
-    with pytest.raises(StoreError, match="not valid JSON"):
+    (folder.path / "rounds/000000/rows.jsonl").write_text("{")
+    with pytest.raises(StoreError, match=r"rows\.jsonl: is not what entry\.json states"):
         read_texts(folder.path)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rows import make_row
 from variegate.errors import StoreError, UsageError
 from variegate.records import Verdict
 from variegate.store.run_folder import RunFolder
@@ -234,8 +235,7 @@ def test_one_in_progress_is_not_read(run_folder: RunFolder) -> None:
 
 def test_one_of_an_earlier_state_of_the_run_is_not_read(run_folder: RunFolder) -> None:
     finished(run_folder)
-    path = run_folder.rounds_path / "000001" / "completions.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    run_folder.commit_round(1, [make_row("joy", 5, round=1)], {"round": 1})
     with pytest.raises(UsageError, match="is of an earlier state of the run, whose records changed since: run `variegate curate"):
         open_curation(run_folder, "some")
 

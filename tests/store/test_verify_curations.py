@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import make_row
 from variegate.store.checks import Check
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import CurationFolder
@@ -59,8 +60,7 @@ def test_one_in_progress_and_one_of_an_earlier_run_are_skipped(run_folder: RunFo
     CurationFolder(run_folder, "started").write_config("stages: []\n")
     assert only(run_folder).status == "skipped"
     finished(run_folder)
-    path = run_folder.rounds_path / "000001" / "completions.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    run_folder.commit_round(1, [make_row("joy", 5, round=1)], {"round": 1})
     assert [(check.status, "earlier state" in check.detail) for check in verify_curations(run_folder, LABELS)] == [
         ("skipped", True),
         ("skipped", False),

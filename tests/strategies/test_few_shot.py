@@ -3,109 +3,132 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
 
-from variegate.records import Record
-from variegate.strategies.asking import Call
-from variegate.strategies.pool import Example, Pool
+from tests.strategies.conftest import examples
+from variegate.store.ledger import Ledger
 
 Make = Callable[..., Any]
-SEEDS = [Example(f"seed:{n}", f"{label} {n}", label) for n, label in enumerate(["crime", "love", "sci_fi"] * 6)]
+SEEDS = examples(*((label, f"{label} {n}") for n, label in enumerate(["crime", "love", "sci_fi"] * 6)))
+LABEL_OF = {seed.id: seed.label for seed in SEEDS}
 
 
-def ask(made: Any, pool: Pool, count: int = 1, label: str = "love", seed: int = 0) -> list[Any]:
-    return made.prompts(Call(label, count, 0, 0, 0), pool, random.Random(seed))
+def of(label: str, requests: list[Any]) -> list[Any]:
+    return [request for request in requests if request.target.name == label]
 
 
-def test_chung_examples_are_complete_blocks_before_the_open_one(strategy: Make) -> None:
-    pool = Pool([Example("seed:0", 'She said "no" to him', "crime")])
-    (prompt,) = ask(strategy("few_shot"), pool)
-    assert prompt.messages[0].content == (
+def first(made: Any, label: str = "love") -> Any:
+    return of(label, made.next(Ledger()))[0]
+
+
+def test_chung_examples_are_complete_blocks_before_the_open_one(talk: Make) -> None:
+    request = first(talk("few_shot", seeds=examples(("crime", 'She said "no" to him'))))
+    assert request.prompt == (
         "Write an opening that covers the element below.\nElement: about a crime\nOpening: \"She said 'no' to him\"\n\n"
         'Write an opening that covers the element below.\nElement: about love\nOpening: "'
     )
-    assert prompt.parents == ("seed:0",)
+    assert request.parents == ("seed:0",)
 
 
-def test_one_random_example_of_every_label_fresh_for_each_call(strategy: Make) -> None:
-    prompts = ask(strategy("few_shot", completions_per_call=2), Pool(SEEDS), count=5)
-    assert [p.count for p in prompts] == [2, 2, 1]
-    labels = {seed.id: seed.label for seed in SEEDS}
-    for prompt in prompts:
-        assert sorted(labels[parent] for parent in prompt.parents) == ["crime", "love", "sci_fi"]
-        assert prompt.messages[0].content.count("Element:") == 4
-    assert len({p.parents for p in prompts}) > 1
+def test_one_random_example_of_every_label_fresh_for_each_call(talk: Make) -> None:
+    made = talk("few_shot", grow_pool=False, completions_per_call=2, seeds=SEEDS, per_label=5)
+    calls = [list(group) for _, group in groupby(of("love", made.next(Ledger())), key=lambda request: request.prompt)]
+    assert [len(call) for call in calls] == [2, 2, 1]
+    for call in calls:
+        assert sorted(LABEL_OF[parent] for parent in call[0].parents) == ["crime", "love", "sci_fi"]
+        assert call[0].prompt.count("Element:") == 4
+        assert len({request.parents for request in call}) == 1
+    assert len({call[0].parents for call in calls}) == 3
 
 
-def test_every_example_is_drawn_equally_often_in_any_order(strategy: Make) -> None:
-    made, pool = strategy("few_shot"), Pool(SEEDS)
-    drawn = [ask(made, pool, seed=seed)[0].parents for seed in range(1800)]
+def test_every_example_is_drawn_equally_often_in_any_order(talk: Make) -> None:
+    made, known = (
+        talk("few_shot", seeds=SEEDS),
+        {label: [seed for seed in SEEDS if seed.label == label] for label in ("crime", "love", "sci_fi")},
+    )
+    drawn = [tuple(each.id for each in made.draw("love", known, random.Random(seed))) for seed in range(1800)]
     counts = Counter(parent for parents in drawn for parent in parents)
-    assert set(counts) == {seed.id for seed in SEEDS}
+    assert set(counts) == set(LABEL_OF)
     assert sum((count - 300) ** 2 / 300 for count in counts.values()) < 42  # chi-square, 15 degrees: p = 0.0002 at 42
-    assert len({tuple(parent_label.split()[0] for parent_label in parents) for parents in drawn}) > 1
-    labels = {seed.id: seed.label for seed in SEEDS}
-    assert len(Counter(labels[parents[0]] for parents in drawn)) == 3  # no label always stands first
+    assert len(Counter(LABEL_OF[parents[0]] for parents in drawn)) == 3  # no label always stands first
 
 
-def test_the_pool_grows_with_kept_records(strategy: Make) -> None:
-    made = strategy("few_shot", seed_pool=0)
-    assert made.needs_records
-    pool = Pool(keep_records=True)
-    assert ask(made, pool)[0].parents == ()  # the first cycle is zero-shot
-    pool.add(Record("a", "In space", "sci_fi"), 0)
-    assert ask(made, pool)[0].parents == ("a",)
-    assert '"In space"' in ask(made, pool)[0].messages[0].content
-    assert not strategy("few_shot", grow_pool=False).needs_records
+def test_the_pool_grows_with_kept_records_from_the_next_block_on(play: Make) -> None:
+    played = play("few_shot", seed_pool=0, outcome=lambda name, _: "empty" if name == "crime" else "kept")
+    assert {request.parents for request in played.step()} == {()}  # the first block is zero-shot
+    second = played.step()
+    assert {parent.split(":")[0] for request in second for parent in request.parents} == {"love", "sci_fi"}
+    assert all(f'"love text {request.parents[0].split(":")[1]}"' in request.prompt for request in second if request.parents[0] < "s")
+
+
+def test_what_a_block_shows_is_the_pool_as_it_began(play: Make) -> None:
+    """Refills of a block draw from what was known before it, and continue its calls."""
+    played = play("few_shot", seed_pool=0, completions_per_call=4, per_label=30, rounds={"first": 10},
+                  outcome=lambda name, slot: "empty" if slot == 25 else "kept")  # fmt: skip
+    whole = {(r.target.name, r.slot): r for asked in played.all() for r in asked}
+    assert max(slot for _, slot in whole) == 30
+    refill, neighbour = whole["love", 30], whole["love", 29]
+    assert (refill.block, neighbour.block) == (2, 2)
+    assert all(int(parent.split(":")[1]) < 20 for parent in (*refill.parents, *neighbour.parents))
+    assert whole["love", 28].parents == neighbour.parents == refill.parents  # slots 28 to 31 are one call
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 3, 4])
-def test_num_examples_takes_so_many_labels_the_asked_one_among_them(strategy: Make, wanted: int) -> None:
-    made, labels = strategy("few_shot", num_examples=wanted), {seed.id: seed.label for seed in SEEDS}
-    others = set()
+def test_num_examples_takes_so_many_labels_the_asked_one_among_them(talk: Make, wanted: int) -> None:
+    made, others = talk("few_shot", num_examples=wanted, seeds=SEEDS), set()
+    known = {label: [seed for seed in SEEDS if seed.label == label] for label in ("crime", "love", "sci_fi")}
     for seed in range(40):
-        shown = [labels[parent] for parent in ask(made, Pool(SEEDS), seed=seed)[0].parents]
+        shown = [each.label for each in made.draw("love", known, random.Random(seed))]
         assert len(shown) == len(set(shown)) == min(wanted, 3)
         assert "love" in shown
         others.update(shown)
     assert len(others) == (1 if wanted == 1 else 3)
 
 
-def test_own_label_only(strategy: Make) -> None:
-    made, labels = strategy("few_shot", num_examples=9, own_label_only=True), {seed.id: seed.label for seed in SEEDS}
-    parents = ask(made, Pool(SEEDS))[0].parents
+def test_own_label_only(talk: Make) -> None:
+    parents = first(talk("few_shot", num_examples=9, own_label_only=True, seeds=SEEDS)).parents
     assert len(parents) == len(set(parents)) == 6  # all there are, each once
-    assert {labels[parent] for parent in parents} == {"love"}
+    assert {LABEL_OF[parent] for parent in parents} == {"love"}
 
 
-def test_li_lists_the_examples_and_forbids_editing(strategy: Make) -> None:
-    pool = Pool([Example("seed:0", "Rain fell.", "crime")])
-    (prompt,) = ask(strategy("few_shot", form="li"), pool)
-    assert prompt.messages[0].content == (
+def test_li_lists_the_examples_and_forbids_editing(talk: Make) -> None:
+    seeds = examples(("crime", "Rain fell."))
+    assert first(talk("few_shot", form="li", seeds=seeds)).prompt == (
         "You write novels.\nExamples:\n- crime: Rain fell.\nImitate the examples, but do not edit or rewrite them.\n"
         'Write an opening for the category "romance". Two fall in love.\nOpening: "'
     )
-    chat = ask(strategy("few_shot", form="li", chat=True), pool)[0].messages
+    chat = first(talk("few_shot", form="li", chat=True, seeds=seeds)).messages
     assert [m.role for m in chat] == ["system", "user"]
     assert "Imitate the examples" in chat[1].content
 
 
-def test_li_with_a_history_keeps_each_place_its_own_chat(strategy: Make) -> None:
-    made = strategy("few_shot", form="li", history=2, chats_per_label=4, completions_per_call=2)
-    assert (made.history, made.call_size) == (2, 4)
-    pool = Pool(SEEDS, history=2)
-    for chat in range(4):
-        pool.add(Record(f"chat{chat}", f"said in {chat}", "love"), chat)
-    prompts = ask(made, pool, count=4)
-    assert [p.count for p in prompts] == [1, 1, 1, 1]
-    for chat, prompt in enumerate(prompts):
-        assert prompt.parents[-1] == f"chat{chat}"
-        assert f"- said in {chat}\n\nMake it more diverse" in prompt.messages[0].content
-    assert prompts[0].parents[:3] == prompts[1].parents[:3] != prompts[2].parents[:3]
+def test_li_with_a_history_keeps_each_place_its_own_chat(play: Make) -> None:
+    played = play("few_shot", form="li", history=2, chats_per_label=4, completions_per_call=2, seeds=SEEDS, rounds={"first": 4})
+    played.step()
+    asked = of("love", played.step())
+    assert [request.parents[-1] for request in asked] == [f"love:{n}" for n in range(4)]
+    for n, request in enumerate(asked):
+        assert f"- love text {n}\n\nMake it more diverse" in request.prompt
+    assert asked[0].parents[:3] == asked[1].parents[:3] != asked[2].parents[:3]
 
 
-def test_the_same_generator_gives_the_same_prompts(strategy: Make) -> None:
-    made, pool = strategy("few_shot"), Pool(SEEDS)
-    assert ask(made, pool, 50, seed=3) == ask(made, pool, 50, seed=3) != ask(made, pool, 50, seed=4)
+def test_changed_blocks_change_no_prompt_of_a_pool_that_stays(play: Make) -> None:
+    """Draws are made by name and call, not in turn."""
+    made = [
+        {(r.target.name, r.slot): r.prompt for asked in play("few_shot", grow_pool=False, completions_per_call=6, seeds=SEEDS,
+         suppression=True, rounds=rounds).all() for r in asked}
+        for rounds in ({"first": 3}, {"first": 7, "growth": 0.3})
+    ]  # fmt: skip
+    assert made[0] == made[1]
+    assert len(made[0]) == 120
+
+
+def test_long_prompts_are_asked_by_whole_calls(talk: Make) -> None:
+    labels = {f"label{n}": {"phrase": f"about thing {n}, which is long to say", "description": "D."} for n in range(60)}
+    long = talk("few_shot", seed_pool=0, task={"labels": labels})
+    assert long.blocks.first == 20  # one example of each of 60 labels
+    assert talk("few_shot", seed_pool=0, num_examples=5, task={"labels": labels}).blocks.first == 1
+    assert talk("few_shot", seed_pool=0, task={"labels": labels}, rounds={"first": 3}).blocks.first == 3

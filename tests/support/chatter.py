@@ -33,7 +33,7 @@ def write_text(rng: random.Random, label: str, *, noise: float) -> str:
 
 def write_remark(request: Request, rng: random.Random) -> str:
     """What the engine writes; a request of no label is one that warms it up."""
-    return write_text(rng, request.label, noise=request.sampling.temperature / 3) if request.label else "warm"
+    return write_text(rng, request.target.name, noise=request.sampling.temperature / 3) if request.target.labels else "warm"
 
 
 def wordy_engine(*, fail_for: float | None = None, lent: bool = True, **options: Any) -> FakeEngine:
@@ -65,7 +65,6 @@ def make_study(folder: Path, data: Mapping[str, str] | None = None, *, per_label
         "model": {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": {"backend": "transformers"}},
         "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 2},
         "target": {"per_label": per_label},
-        "rounds": {"min_requests": 12},
         "duplicates": {"near": None},
         "output": str(folder / "unused"),
         **parts.pop("run", {}),

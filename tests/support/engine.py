@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from variegate.inference.backend import EngineInfo, OnProgress, Prefixes, Usage, too_long, unserved
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import SparseRow
-from variegate.records import Completion, Message, Request
+from variegate.records import ENGINE_ERROR, Completion, Fault, Message, Request
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u") for c in ("n", "t", "sk", "rm", "ll")]
 
@@ -57,7 +57,7 @@ class WordPrompts:
 
 
 class FakeEngine:
-    """A request's text and tokens follow from its seed, the suppression row it is made under and its soft prompt, as with a real engine.
+    """A request's text and tokens follow from its seed, the row it is made under and its soft prompt, as with a real engine.
 
     write: the text of a request, given a generator that is seeded by all of these; without it, words at random.
     weigh: the log-probabilities of a prompt's choices; without it, numbers drawn from both.
@@ -169,7 +169,7 @@ class FakeEngine:
         try:
             text, token_ids, reason = self._text(request, rng)
         except Unserved as error:
-            return unserved(request, num_tokens, str(error))
+            return replace(unserved(request, num_tokens, ""), error=Fault(ENGINE_ERROR, str(error)))
         return Completion(request.key, text, token_ids, reason, num_tokens, logprob=-float(len(token_ids)) if logprobs else None)
 
     def _text(self, request: Request, rng: random.Random) -> tuple[str, tuple[int, ...], str]:

@@ -13,6 +13,9 @@ LABELS = ("apple", "bread", "cheese")
 
 
 def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LABELS, **parts: Any) -> RunConfig:
+    strategy = {"kind": "zero_shot", "completions_per_call": 4, **parts.pop("strategy", {})}
+    if strategy["kind"] == "zero_shot" and "form" not in strategy:
+        strategy = {"form": "li", "history": 0, **strategy}
     return RunConfig.model_validate(
         {
             "task": {
@@ -24,9 +27,9 @@ def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LA
                 **parts.pop("task", {}),
             },
             "model": {"name": "nano-llama", "path": str(asset("nano-llama")), "engine": {"backend": "transformers"}},
-            "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 4, **parts.pop("strategy", {})},
+            "strategy": strategy,
             "target": {"per_label": per_label, "max_attempts": parts.pop("max_attempts", 5)},
-            "rounds": {"min_requests": 12, **parts.pop("rounds", {})},
+            "rounds": parts.pop("rounds", {}),
             "output": str(output),
             **parts,
         }
@@ -35,10 +38,14 @@ def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LA
 
 # The ways of making prompts and of feeding back that a resumed run has to stand up to.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "zero_shot": {},
-    "chung": {"strategy": {"form": "chung", "completions_per_call": 3}, "rounds": {"calls": 2}},
-    "few_shot": {"strategy": {"kind": "few_shot", "form": "chung", "history": 0, "seed_pool": 0, "completions_per_call": 3}},
-    "history": {"strategy": {"history": 2, "chats_per_label": 4}},
-    "by_label": {"decoding": {"suppression": {"group": "label"}}},
-    "by_run": {"decoding": {"suppression": {"group": "run", "top_k": None}}, "strategy": {"form": "chung"}},
+    "zero_shot": {"rounds": {"shard": 7}},
+    "faithful": {"strategy": {"completions_per_call": 3}, "decoding": {"suppression": {"faithful": True}}},
+    "few_shot": {"strategy": {"kind": "few_shot", "seed_pool": 0, "completions_per_call": 3}, "rounds": {"first": 2}},
+    "history": {"strategy": {"form": "li", "history": 2, "chats_per_label": 4}},
+    "by_label": {"decoding": {"suppression": {"group": "label"}}, "rounds": {"first": 2, "shard": 7}},
+    "by_run": {
+        "decoding": {"suppression": {"group": "run", "top_k": None}},
+        "strategy": {"form": "li", "history": 0},
+        "rounds": {"first": 3, "growth": 0.5},
+    },
 }

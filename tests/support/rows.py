@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,43 +10,51 @@ from typing import Any
 
 import yaml
 
-from variegate.records import Completion, Message, Request, Sampling
+from variegate.config.strategies.few_shot import FewShotConfig
+from variegate.records import ENGINE_ERROR, PROMPT_TOO_LONG, Completion, Fault, Item, Message, Request, Sampling, Target
 from variegate.seeding import derive_seed, digest
+from variegate.store.files import write_atomic
+from variegate.store.formats import state_format
 from variegate.store.ledger import REASONS, Ledger
 from variegate.store.rows import KEPT, Row
 from variegate.store.run_folder import RunFolder
+from variegate.store.settings import ABOUT
 
 LABELS = ("joy", "anger", "fear")
 
 
+FAULTS = (PROMPT_TOO_LONG, ENGINE_ERROR)
+
+
 def make_row(label: str = "joy", slot: int = 0, *, text: str | None = None, outcome: str = KEPT, round: int = 0) -> Row:
-    """A row as the pipeline makes it; `text` is what was parsed, and is empty for an outcome that parses to nothing."""
+    """A row of one item, as the pipeline makes it; of a fault, a row of none. text: what was read, or refused."""
     text = f"I am so full of {label} today, number {slot}" if text is None else text
     key = digest(["test", label, round, slot])
+    target = Target((label,))
     request = Request(
         key=key,
         messages=(Message("user", f"Text about {label}: "),),
         sampling=Sampling(temperature=0.7, max_tokens=60, stop=('"',)),
         seed=derive_seed(key),
-        label=label,
+        target=target,
         slot=slot,
         round=round,
         group="run",
         parents=("0123456789abcdef",) if slot % 2 else (),
     )
+    fault = Fault(outcome, f"no text: {outcome}") if outcome in FAULTS else None
     completion = Completion(
         key=key,
-        text=f" {text}" if outcome != "engine_error" else "",
-        token_ids=tuple(range(len(text.split()))),
-        finish_reason={"unfinished": "length", "engine_error": "error"}.get(outcome, "stop"),
+        text="" if fault else f" {text}",
+        token_ids=() if fault else tuple(range(len(text.split()))),
+        finish_reason="error" if fault else "length" if outcome == "unfinished" else "stop",
         num_prompt_tokens=12,
         logprob=-12.5 if outcome == KEPT else None,
-        error="the engine stopped" if outcome == "engine_error" else None,
+        error=fault,
     )
-    origin = {"strategy": "few_shot", "form": "chung", "model": "nano-llama", "suppression": "run"}
-    return Row(
-        request=request, completion=completion, outcome=outcome, text="" if outcome in ("empty", "engine_error") else text, origin=origin
-    )
+    fields = {"text": text, "label": label} if outcome == KEPT else {"text": text}
+    items = () if fault else (Item(key, target, fields, outcome, {}),)
+    return Row(request, completion, items, {"strategy": "few_shot", "form": "chung", "model": "nano-llama", "suppression": "run"})
 
 
 def make_settings(labels: Sequence[str] = LABELS, per_label: int = 10) -> dict[str, Any]:
@@ -82,19 +91,19 @@ def write_run(
     shortfall: dict[str, int] | None = None,
 ) -> RunFolder:
     """A run folder written through RunFolder itself, its manifest as the pipeline writes it."""
-    from variegate.store.files import sha256_of
-
     folder = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
+    state_format(path)
+    strategy = FewShotConfig(kind="few_shot", seed_pool=0)
+    write_atomic(path / ABOUT, json.dumps({"words": strategy.words(), "citation": strategy.citation()}).encode())
     folder.write_config(yaml.safe_dump(make_settings(labels, per_label), sort_keys=False, allow_unicode=True))
     for index, rows in enumerate(rounds):
         rows = [replace(row, request=replace(row.request, round=index)) for row in rows]
-        totals = Ledger.of(row.to_json() for row in rows).totals()
+        summary = Ledger.of(row.to_json() for row in rows).to_json()
         facts = {
             "round": index,
-            "requested": len(rows),
-            "kept": totals[KEPT],
-            "dropped": {reason: number for reason, number in totals.items() if reason != KEPT},
+            **{name: summary[name] for name in ("requested", "kept", "dropped")},
+            "under_feedback": sum(item.outcome == KEPT for row in rows if row.request.parents for item in row.items),
             "num_tokens": sum(len(row.completion.token_ids) for row in rows),
             "num_generated_tokens": sum(len(row.completion.token_ids) for row in rows),
             "num_prompt_tokens": 12 * len(rows),
@@ -134,7 +143,8 @@ def write_run(
                 "records_per_second": 123.4,
                 "reused": 0,
                 "files": files,
-                "rounds": {each.name: sha256_of(each / "completions.jsonl") for each in folder.round_folders()},
+                "rounds": folder.round_hashes(),
+                "feedback": {"kept": 22, "share": 0.9, "rounds": len(rounds)},
                 "suppression": {
                     "run": [{"token": " so", "share_percent": 4.2, "bias": -7.5}, {"token": "<b>", "share_percent": 0.4, "bias": -3.0}]
                 },
@@ -144,7 +154,7 @@ def write_run(
 
 
 def small_rounds() -> list[list[Row]]:
-    """Three labels, two rounds, every reason of the ledger once: 24 kept of 24 + 8 requested."""
+    """Three labels, two rounds, every reason of the ledger once: 24 kept of 24 + 9 requested."""
     first = [make_row(label, slot) for label in LABELS for slot in range(5)]
     dropped = [make_row("joy", 100 + index, outcome=reason) for index, reason in enumerate(REASONS)]
     second = [make_row(label, slot, round=1) for label in LABELS for slot in range(5, 8)]

@@ -96,6 +96,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "shortfall": summary.shortfall,
         "reused": summary.reused,
         "tokens_per_second": summary.tokens_per_second,
+        "feedback": summary.feedback,
         "changes": summary.changes,
     }
 
@@ -107,6 +108,8 @@ def print_summary(summary: RunSummary) -> None:
         click.echo(f"Reused {summary.reused} rows of earlier rounds.")
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items()))
     click.echo(f"Kept {summary.kept} of {summary.requested} requested texts{f' (dropped: {dropped})' if dropped else ''}.")
+    if summary.feedback.get("kept"):
+        click.echo(f"Made under feedback: {summary.feedback['share']:.0%} of the records, in {summary.feedback['rounds']} rounds.")
     if summary.tokens_per_second:
         click.echo(f"Speed: {summary.tokens_per_second:,.0f} tokens/s.")
     click.echo(f"Records: {summary.folder / 'records.jsonl'}")

@@ -39,10 +39,12 @@ def command(
         click.echo(
             f"Task {config.task.name}: {plan.labels} labels x {config.target.per_label} records = {plan.target}, at most {plan.max_requests} requests."
         )
-        click.echo(
-            f"Model {config.model.name} ({config.model.path}) on {config.model.engine.backend}; strategy {config.strategy.kind}, form {config.strategy.form}."
-        )
+        click.echo(f"Model {config.model.name} ({config.model.path}) on {config.model.engine.backend}; {config.strategy.words()}.")
         click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
+        if plan.share_under_feedback:
+            click.echo(
+                f"Feedback: {plan.blocks} blocks a label, each made under what came before; {plan.share_under_feedback:.0%} of the records are."
+            )
         limit = f" of {plan.max_model_len}" if plan.max_model_len else ""
         click.echo(
             f"Next round: {plan.next_round} requests; prompts of {plan.prompt_tokens_mean:.0f} tokens on average, {plan.prompt_tokens_max} at most{limit}; up to {plan.new_tokens_max} new tokens each."

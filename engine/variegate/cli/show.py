@@ -72,16 +72,14 @@ def _check(run: RunFolder, labels: tuple[str, ...], dropped: str | None, source:
         )
 
 
-def _wanted(source: Rows, labels: tuple[str, ...], dropped: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _wanted(source: Rows, labels: tuple[str, ...], dropped: str | None) -> Iterator[tuple[str, Any]]:
     """(group, row) of the rows asked for: grouped by label, dropped ones by reason."""
     for label, reason, row in source.rows(dropped is not None):
         if (not labels or label in labels) and (dropped in (None, _ANY) or reason == dropped):
             yield (label if dropped is None else reason), row
 
 
-def _pick(
-    source: Rows, labels: tuple[str, ...], number: int, dropped: str | None, seed: int | None
-) -> dict[str, tuple[int, list[Mapping[str, Any]]]]:
+def _pick(source: Rows, labels: tuple[str, ...], number: int, dropped: str | None, seed: int | None) -> dict[str, tuple[int, list[Any]]]:
     """group -> (how many there are, `number` of them in order). Reads the rows twice rather than hold all texts."""
     from variegate.seeding import derive_rng
 
@@ -93,7 +91,7 @@ def _pick(
             chosen[group] = {round(index * (total - 1) / (size - 1)) for index in range(size)} if size > 1 else {0}
         else:
             chosen[group] = set(derive_rng(seed, "show", group).sample(range(total), size))
-    groups: dict[str, tuple[int, list[Mapping[str, Any]]]] = {group: (totals[group], []) for group in sorted(totals)}
+    groups: dict[str, tuple[int, list[Any]]] = {group: (totals[group], []) for group in sorted(totals)}
     positions: Counter[str] = Counter()
     for group, row in _wanted(source, labels, dropped):
         if positions[group] in chosen.get(group, ()):  # a running process may have added a round in between
@@ -102,7 +100,7 @@ def _pick(
     return groups
 
 
-def _print(groups: Mapping[str, tuple[int, list[Mapping[str, Any]]]], source: Rows, dropped: str | None) -> None:
+def _print(groups: Mapping[str, tuple[int, list[Any]]], source: Rows, dropped: str | None) -> None:
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import orjson
 
+from variegate.records import KEPT, NOTE
 from variegate.store.ledger import REASONS
-from variegate.store.rows import KEPT, stored_record
+from variegate.store.rows import StoredItem
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import CURATION_REASONS, DROPPING, CurationFolder
 
-Row = Mapping[str, Any]
+Row = Any  # a StoredItem, or a row of a curation
 
 
 class Rows(Protocol):
@@ -39,21 +40,18 @@ class GeneratedRows:
         self._run = run
 
     def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
-        for row in self._run.rows():
-            if (row["outcome"] != KEPT) == dropped:
-                yield row["label"], row["outcome"], row
+        for item in self._run.items():
+            if (item.outcome != KEPT) == dropped and item.outcome != NOTE:
+                yield item.name, item.outcome, item
 
-    def shown(self, row: Row, dropped: bool) -> tuple[str, str, str]:
-        origin = row["origin"]
-        facts = f"round {origin.get('round')} · {origin.get('num_tokens')} tokens"
+    def shown(self, row: StoredItem, dropped: bool) -> tuple[str, str, str]:
+        facts = f"round {row.origin.get('round')} · {row.origin.get('num_tokens')} tokens"
         if not dropped:
-            return "", row["text"], facts
-        return row["label"], row["raw"], facts + (f" · {row['error']}" if row["error"] else "")
+            return "", row.to_record().text, facts
+        return row.name, row.text, facts + (f" · {row.error}" if row.error else "")
 
-    def as_json(self, row: Row, dropped: bool) -> bytes:
-        if not dropped:
-            return orjson.dumps(stored_record(row).to_json())
-        return orjson.dumps({"id": row["key"], "label": row["label"], "reason": row["outcome"], "text": row["raw"], "error": row["error"]})
+    def as_json(self, row: StoredItem, dropped: bool) -> bytes:
+        return orjson.dumps(row.to_record().to_json() if not dropped else row.dropped())
 
 
 class CuratedRows:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from variegate.closed import Closed
 from variegate.config.model import ModelConfig
 from variegate.config.student import LinearStudentConfig, StudentConfig
+from variegate.errors import nearest
 
 # `oracle`: a student trained on the task's real train split (CurationConfig.oracle). `inspected`: what `variegate inspect`
 # stored in the run folder. Anything else: a file of labels (JSONL or CSV with `label` and `id` or `text`).
@@ -27,6 +28,9 @@ class DuplicatesStage(Closed):
     """minhash: Jaccard similarity of word trigrams. embedding: cosine."""
     against: list[str] = Field(default_factory=list)
     """Held-out data whose texts must not stand in the set: `train`, `dev`, `test` (the task's own) or files."""
+
+
+_QUESTION = ("classify", "chat_answer")  # templates of a relabelling question
 
 
 class RelabelStage(Closed):
@@ -54,9 +58,14 @@ class RelabelStage(Closed):
     below_margin: Literal["keep_label", "drop"] = "keep_label"
     chunk: int = Field(default=1024, ge=1)
     """Texts judged between two writes to disk."""
+    templates: dict[str, str] = Field(default_factory=dict)
+    """Jinja2 texts in place of the built-in templates of the question: `classify`, and `chat_answer` for chat models."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RelabelStage:
+        for name in self.templates:
+            if name not in _QUESTION:
+                raise ValueError(f"templates.{name}: no template of this stage{nearest(name, _QUESTION)} It uses: {', '.join(_QUESTION)}")
         if self.length_normalised and self.scoring != "whole":
             raise ValueError("length_normalised: true needs scoring: whole: `branching` counts only tokens where candidates part")
         if self.mode == "generate":

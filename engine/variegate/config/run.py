@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from variegate.closed import Closed
 from variegate.config.model import ModelConfig
-from variegate.config.strategy import StrategyConfig
+from variegate.config.strategies import AnyStrategyConfig
 from variegate.config.tagged import Tagged
 from variegate.kinds import KINDS
 from variegate.kinds.task import TaskConfig
@@ -92,11 +92,26 @@ class TargetConfig(Closed):
 
 
 class RoundsConfig(Closed):
-    min_requests: int = Field(default=1024, ge=1)
-    """A round holds whole cycles over the labels until it has this many requests. Bigger rounds keep the engine fuller;
-    smaller ones update the suppression table and the example pool more often and lose less when killed."""
-    calls: int | None = Field(default=None, ge=1)
-    """Exactly this many calls (one label each) a round instead; 1 updates after every call, as Chung et al. do."""
+    """How much is asked before what came back is fed in again: into the suppression table, the pool, the chats.
+
+    A block is what is asked under one state. Where nothing is fed back there is one block.
+    """
+
+    first: int | None = Field(default=None, ge=1)
+    """Requests of each label in its first block. None: 32 shared out over the labels, at least 1 and at most 20; where every
+    call has a long prompt of its own (more than some 1,000 tokens), a whole call."""
+    growth: float = Field(default=1.0, ge=0)
+    """A later block has this many times the requests that were made before it (never fewer than the first)."""
+    faithful: bool = False
+    """Chung et al.'s beat: one call of one label at a time (`strategy.completions_per_call` texts), the labels in turn."""
+    shard: int = Field(default=2048, ge=1)
+    """Requests that an engine is given at once. A block is stored shard by shard, so that a kill loses one at most."""
+
+    @model_validator(mode="after")
+    def _one_beat(self) -> RoundsConfig:
+        if self.faithful and (self.first is not None or self.growth != 1.0):
+            raise ValueError("faithful: true fixes first and growth: leave them out, or set faithful: false")
+        return self
 
 
 class DuplicatesConfig(Closed):
@@ -111,7 +126,7 @@ class DuplicatesConfig(Closed):
 class RunConfig(Closed):
     task: AnyTask
     model: ModelConfig
-    strategy: StrategyConfig
+    strategy: AnyStrategyConfig
     decoding: DecodingConfig = DecodingConfig()
     target: TargetConfig = TargetConfig()
     rounds: RoundsConfig = RoundsConfig()
@@ -125,9 +140,28 @@ class RunConfig(Closed):
     """The run folder, relative to the working directory."""
 
     @model_validator(mode="after")
-    def _few_shot_needs_data(self) -> RunConfig:
-        if self.strategy.kind == "few_shot" and self.strategy.seed_pool and not (self.task.data and self.task.data.train):
+    def _strategy_serves_the_task(self) -> RunConfig:
+        if self.task.kind not in self.strategy.serves:
             raise ValueError(
-                "strategy.seed_pool takes real examples, but the task has no data.train: name a file there, or set strategy.seed_pool: 0"
+                f"strategy {self.strategy.kind} does not serve tasks of kind {self.task.kind!r}, but {', '.join(self.strategy.serves)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_need_data(self) -> RunConfig:
+        if self.strategy.num_seeds and not (self.task.data and self.task.data.train):
+            raise ValueError(
+                f"strategy {self.strategy.kind} takes {self.strategy.num_seeds} real examples, but the task has no data.train: name a file "
+                "there, or ask for no examples (few_shot: strategy.seed_pool: 0)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _faithful_beat(self) -> RunConfig:
+        """Faithful suppression learns from one call at a time: that is part of the paper's behaviour."""
+        suppression = self.decoding.suppression
+        if suppression is not None and suppression.faithful and not self.rounds.faithful:
+            if self.rounds.first is not None or self.rounds.growth != 1.0:
+                raise ValueError("decoding.suppression.faithful: true fixes rounds.first and rounds.growth: leave them out")
+            object.__setattr__(self, "rounds", self.rounds.model_copy(update={"faithful": True}))
         return self

@@ -12,12 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from variegate.closed import Closed, Name
 from variegate.config.curation import CurationConfig
 from variegate.config.run import RunConfig
-from variegate.config.strategy import StrategyConfig
+from variegate.config.strategies import STRATEGY_CONFIGS, AnyStrategyConfig
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import nearest
 
 NO_CURATION = "none"
-_STRATEGY_KINDS = ("zero_shot", "few_shot")
 _RESERVED = ("replicate", "n")
 Overrides = dict[str, Any]  # dotted field -> value, as --set a.b=c
 
@@ -92,7 +91,7 @@ class StudyConfig(Closed):
     axes: AxesConfig
     exclude: list[dict[str, Any]] = Field(default_factory=list)
     """Combinations to leave out: `- {strategy: zero_shot, seeding: 18}`."""
-    strategies: dict[Name, StrategyConfig] = Field(default_factory=dict)
+    strategies: dict[Name, AnyStrategyConfig] = Field(default_factory=dict)
     curations: dict[Name, CurationConfig] = Field(default_factory=dict)
     """name -> a bundled curation's name, a path, or the curation itself."""
     replicates: int = Field(default=3, ge=1)
@@ -122,12 +121,12 @@ class StudyConfig(Closed):
         if NO_CURATION in self.curations:
             raise ValueError(f"curations: {NO_CURATION!r} means no curation: give it another name")
         for name in self.strategies:
-            if name in _STRATEGY_KINDS:
-                raise ValueError(f"strategies: {name!r} is a built-in option: give it another name")
+            if name in STRATEGY_CONFIGS.names():
+                raise ValueError(f"strategies: {name!r} is an option of its own already: give it another name")
         for name in self.axes.own():
             if name in _RESERVED or not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"axes: {name!r} cannot be the name of an axis: use letters, digits, - and _, and none of {_RESERVED}")
-        for axis, known in (("strategy", (*_STRATEGY_KINDS, *self.strategies)), ("curation", (NO_CURATION, *self.curations))):
+        for axis, known in (("strategy", (*STRATEGY_CONFIGS.names(), *self.strategies)), ("curation", (NO_CURATION, *self.curations))):
             for option in self.options().get(axis, ()):
                 if option not in known:
                     raise ValueError(f"axes.{axis}: unknown {axis} {option!r}{nearest(option, known)} Known: {', '.join(known)}")

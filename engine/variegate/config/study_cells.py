@@ -14,6 +14,7 @@ from variegate.config.curation import CurationConfig
 from variegate.config.load import assignment, build_run
 from variegate.config.resources import PACKAGE
 from variegate.config.run import RunConfig
+from variegate.config.strategies import STRATEGY_CONFIGS
 from variegate.config.study import NO_CURATION, Overrides, StudyConfig
 from variegate.errors import ConfigError, nearest
 from variegate.seeding import digest
@@ -93,13 +94,14 @@ def _run(study: StudyConfig, axes: dict[str, str], replicate: int) -> RunConfig:
                     f"study {study.name!r}: axes {set_by.get(field, 'suppression')!r} and {axis!r} both set {field}: keep one"
                 )
             fields[field], set_by[field] = value, axis
-    if fields.get("strategy", study.run.strategy.model_dump())["kind"] == "zero_shot":
+    kind = fields.get("strategy", study.run.strategy.model_dump())["kind"]
+    if "seed_pool" not in STRATEGY_CONFIGS.find(kind).model_fields:
         if fields.get("strategy.seed_pool"):
             raise ConfigError(
-                f"study {study.name!r}: {named(axes)}: a zero-shot run has no pool of examples: add `exclude: [{{strategy: "
-                f"{axes.get('strategy', 'zero_shot')}, seeding: {axes['seeding']}}}]`, or vary few-shot strategies alone"
+                f"study {study.name!r}: {named(axes)}: strategy {kind} has no pool of examples: add `exclude: [{{strategy: "
+                f"{axes.get('strategy', kind)}, seeding: {axes['seeding']}}}]`, or vary strategies with a pool alone"
             )
-        fields.pop("strategy.seed_pool", None)  # 0 real examples is what zero-shot has
+        fields.pop("strategy.seed_pool", None)  # 0 real examples is what a strategy without a pool has
     fields["seed"] = study.run.seed + replicate
     fields["output"] = study.output
     ordered = sorted(fields, key=lambda field: field.count("."))  # `strategy` before `strategy.seed_pool`
@@ -151,7 +153,11 @@ def _strategy(study: StudyConfig, option: str) -> dict[str, Any]:
     own = study.run.strategy
     if own.kind == option:
         return own.model_dump(mode="json")
-    return {"kind": option, "form": own.form, "completions_per_call": own.completions_per_call}
+    fields = STRATEGY_CONFIGS.find(option).model_fields
+    return {
+        "kind": option,
+        **{name: getattr(own, name) for name in ("form", "completions_per_call") if name in fields and hasattr(own, name)},
+    }
 
 
 def _check_different(study: StudyConfig, cells: list[Cell]) -> None:

@@ -147,8 +147,8 @@ class DuplicateFilter:
         for text in examples:
             self._examples.add(text)
 
-    def check(self, text: str) -> str | None:
-        """ "copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept."""
+    def check(self, text: str, *, take_in: bool = True) -> str | None:
+        """ "copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept, unless told not to."""
         if text in self._examples:
             return "copy_of_example"
         if self._check_exact and text in self._exact:
@@ -158,6 +158,8 @@ class DuplicateFilter:
             # An exact copy would also be found here; with `exact` off it is the user's wish to keep it.
             if not (not self._check_exact and text in self._exact) and self._near.find(signature) is not None:
                 return "near_duplicate"
-            self._near.add(signature)
-        self._exact.add(text)
+            if take_in:
+                self._near.add(signature)
+        if take_in:
+            self._exact.add(text)
         return None

@@ -185,9 +185,9 @@ def _write(asks: Sequence[Ask], rows: list[Row], backend: Backend, on_progress: 
     """Fill in greedy answers; a model that goes on with plain text is stopped at the end of the line."""
     longest = max((len(each) for ask in asks for each in backend.prompts.continuations(ask.messages, ask.answers)), default=0)
     sampling = Sampling(temperature=0.0, max_tokens=longest + ANSWER_SLACK, stop=() if backend.prompts.chat else ("\n",))
-    requests = [Request(key=ask.id, messages=ask.messages, sampling=sampling, seed=0, label="") for ask in asks]
+    requests = [Request(key=ask.id, messages=ask.messages, sampling=sampling) for ask in asks]
     for row, completion in zip(rows, backend.generate(requests, on_progress=on_progress), strict=True):
         if completion.finish_reason == "error":
-            row["error"] = completion.error or "the engine gave no answer"
+            row["error"] = completion.error.message if completion.error else "the engine gave no answer"
         else:
             row["answer"] = completion.text

@@ -14,7 +14,7 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
-from variegate.records import Completion, Message, Request
+from variegate.records import PROMPT_TOO_LONG, Completion, Fault, Message, Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,4 +163,11 @@ def check_prefix(request: Request, prefix: Tensor, width: int) -> None:
 
 
 def unserved(request: Request, num_prompt_tokens: int, reason: str) -> Completion:
-    return Completion(key=request.key, text="", token_ids=(), finish_reason="error", num_prompt_tokens=num_prompt_tokens, error=reason)
+    return Completion(
+        key=request.key,
+        text="",
+        token_ids=(),
+        finish_reason="error",
+        num_prompt_tokens=num_prompt_tokens,
+        error=Fault(PROMPT_TOO_LONG, reason),
+    )

@@ -131,7 +131,7 @@ def check_disk(folder: Path) -> Finding:
 def check_generation(model: ModelConfig) -> Finding:
     """One prompt through the real engine."""
     sampling = Sampling(temperature=0.0, max_tokens=8)
-    request = Request(key="doctor", messages=(Message("user", "Write a question that"),), sampling=sampling, seed=0, label="")
+    request = Request(key="doctor", messages=(Message("user", "Write a question that"),), sampling=sampling)
     start = time.monotonic()
     try:
         engine = start_backend(model)
@@ -145,7 +145,11 @@ def check_generation(model: ModelConfig) -> Finding:
     finally:
         engine.close()
     if not completion.token_ids:
-        return Finding("smoke test", "failed", f"{model.name}: no tokens came back ({completion.error or completion.finish_reason})")
+        return Finding(
+            "smoke test",
+            "failed",
+            f"{model.name}: no tokens came back ({completion.error.message if completion.error else completion.finish_reason})",
+        )
     return Finding(
         "smoke test",
         "ok",

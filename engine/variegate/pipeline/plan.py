@@ -14,13 +14,16 @@ from typing import Any
 from variegate.config import RunConfig
 from variegate.errors import BackendError, UsageError
 from variegate.inference.backend import DEFAULT_SEQUENCE_LEN, check_model_path, too_long
-from variegate.inference.identity import fingerprint
+from variegate.inference.identity import identity
 from variegate.inference.start import start_backend
 from variegate.inference.tokenization import PromptEncoder
+from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.generate import make_table
-from variegate.pipeline.reuse import Reuse
-from variegate.pipeline.rounds import RunState
+from variegate.pipeline.seeds import planned_seeds
 from variegate.records import Request
+from variegate.seeding import digest
+from variegate.store.formats import check_format
+from variegate.store.rows import KEPT, stored_completion, stored_items
 from variegate.store.run_folder import RunFolder
 
 
@@ -30,8 +33,10 @@ class Plan:
     target: int  # records wanted in all
     kept: int  # records that are on disk and stay
     reusable: int  # rows on disk that need no generation; exact up to the first round that has to be made
-    next_round: int  # requests in the first round that has to be made
+    next_round: int  # requests that the first round lacks which is not whole
     max_requests: int  # requests the run may make at most
+    blocks: int  # of each label, if nothing is dropped: what is asked under one state of the suppression table, pool and chats
+    share_under_feedback: float  # of the records: those of a label's first block know nothing of earlier texts
     prompt_tokens_mean: float  # of what the encoder reads, in an encoder-decoder
     prompt_tokens_max: int
     new_tokens_max: int  # per request
@@ -49,9 +54,11 @@ class Plan:
 def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> Plan:
     """Raises UsageError and ConfigError as the run itself would. `measure`: rows to time, 0 for none."""
     check_model_path(config.model)
-    state = RunState(config, fingerprint(config.model), make_table(config))
+    folder = RunFolder(Path(config.output))
+    check_format(folder.path, ("run.yaml", "rounds"))
+    stream = Stream(config, digest(identity(config.model), length=32), make_table(config), planned_seeds(folder, config))
     encoder = PromptEncoder(config.model)
-    reusable, requests = _replay(state, RunFolder(Path(config.output)))
+    kept, reusable, requests = _replay(stream, folder)
     lengths = [len(encoder.encode(request.messages)) for request in requests]
     limit = _max_model_len(config, encoder)
     prompt_limit = limit if encoder.encoder_decoder else None
@@ -68,14 +75,16 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
         except BackendError as error:
             refusals.append(str(error))
     labels = config.task.labels
-    kept = state.ledger.to_json()["kept"]
+    blocks, share = _feedback(stream)
     plan = Plan(
         labels=len(labels),
         target=config.target.per_label * len(labels),
         kept=kept,
         reusable=reusable,
         next_round=len(requests),
-        max_requests=state.schedule.max_requests * len(labels),
+        max_requests=sum(stream.talk.max_requests.values()),
+        blocks=blocks,
+        share_under_feedback=share,
         prompt_tokens_mean=sum(lengths) / len(lengths) if lengths else 0.0,
         prompt_tokens_max=max(lengths, default=0),
         new_tokens_max=config.decoding.max_tokens,
@@ -90,25 +99,37 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
     return plan
 
 
-def _replay(state: RunState, folder: RunFolder) -> tuple[int, list[Request]]:
-    """Take the rounds on disk into the state as far as they hold; (rows that can be reused, the next round's requests)."""
-    reuse = Reuse()
-    reuse.add_rounds([*folder.aside_folders(), *folder.round_folders()])
-    reusable = 0
-    while requests := state.next_requests():
-        known = reuse.take(request.key for request in requests)
+def _feedback(stream: Stream) -> tuple[int, float]:
+    """(blocks of each label, share of the records made under feedback), if nothing is dropped."""
+    blocks = stream.talk.blocks
+    wanted = stream.talk.wanted.values()
+    if blocks.first is None:
+        return 1, 0.0
+    without = sum(min(blocks.at(0).end or 0, number) for number in wanted)
+    return max(blocks.at(number - 1).index + 1 for number in wanted), 1 - without / sum(wanted)
+
+
+def _replay(stream: Stream, folder: RunFolder) -> tuple[int, int, list[Request]]:
+    """Take what is on disk into the stream as far as it holds; (records that stay, rows that can be reused, what the first round
+    that is not whole lacks)."""
+    answers = folder.answers()
+    kept = reusable = 0
+    while requests := stream.ask():
+        known = answers.take(request.key for request in requests)
         reusable += len(known)
         if len(known) < len(requests):
-            return reusable, requests
-        state.finish_round(requests, [known[request.key] for request in requests])
-    return reusable, []
+            kept += sum(item.outcome == KEPT for row in known.values() for item in stored_items(row))
+            return kept, reusable, [request for request in requests if request.key not in known]
+        rows = stream.settle(requests, [stored_completion(known[request.key]) for request in requests])
+        kept += sum(item.outcome == KEPT for row in rows for item in row.items)
+    return kept, reusable, []
 
 
 def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:
     """The first prompt of each of the first `num` labels."""
     first: dict[str, Request] = {}
     for request in requests:
-        first.setdefault(request.label, request)
+        first.setdefault(request.target.name, request)
     return [{"label": label, "messages": [asdict(message) for message in request.messages]} for label, request in list(first.items())[:num]]
 
 

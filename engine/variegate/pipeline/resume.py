@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import orjson
 import yaml
 
 from variegate.config import RunConfig
 from variegate.errors import UsageError
 from variegate.seeding import digest
-from variegate.store.run_folder import RunFolder
+from variegate.store.files import write_atomic
+from variegate.store.formats import check_format, state_format
+from variegate.store.run_folder import PARTS, ROUNDS, RunFolder
+from variegate.store.settings import ABOUT
 
 ResumeMode = Literal["auto", "never", "always"]
 
@@ -19,9 +23,10 @@ def config_text(config: RunConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
-def config_digest(value: dict[str, Any]) -> str:
-    """Hash of a configuration without its output folder, which does not change the data."""
-    return digest({name: part for name, part in value.items() if name != "output"}, length=64)
+def config_digest(config: RunConfig) -> str:
+    """Hash of the settings that are not their defaults, without the output folder, which does not change the data: a setting that
+    is added later changes no hash that is stored."""
+    return digest(config.model_dump(mode="json", exclude_defaults=True, exclude={"output"}), length=64)
 
 
 def changed_fields(old: Any, new: Any, path: str = "") -> list[str]:
@@ -65,11 +70,16 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
             + "\n  ".join(changes)
             + "\nUse --resume auto to reuse what is unchanged, or another folder with -o"
         )
-    folder.clear_unfinished()
-    if mode == "never" and folder.round_folders():
-        folder.set_rounds_aside(0, reuse=False)
+    check_format(folder.path, ("run.yaml", "rounds"))
+    state_format(folder.path)
+    folder.shelf.clear_unfinished()
+    if mode == "never":
+        if folder.shelf.names(ROUNDS) or folder.shelf.names(PARTS):
+            folder.set_rounds_aside(0, reuse=False)
         changes = []
     if stored is None or changes or mode == "never":
         folder.retire_manifest()
         folder.write_config(config_text(config))
+        about = {"words": config.strategy.words(), "citation": config.strategy.citation()}
+        write_atomic(folder.path / ABOUT, orjson.dumps(about, option=orjson.OPT_INDENT_2))
     return changes

@@ -1,18 +1,22 @@
-"""The real examples a few-shot run starts from, drawn from the task's train file, balanced over the labels."""
+"""The real examples that a run starts from: drawn from the task's train file, balanced over the labels, and kept in the run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from variegate.config import TaskConfig
+from variegate.config import RunConfig, TaskConfig
 from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
 from variegate.folding import fold
 from variegate.kinds import kind_of
 from variegate.kinds.text import as_one, folded
 from variegate.overlap import find_overlap
-from variegate.seeding import derive_rng
+from variegate.seeding import derive_rng, digest
+from variegate.store.entry import Entry, read_entry, read_statement
+from variegate.store.files import sha256_of
+from variegate.store.run_folder import SEEDS, RunFolder
 from variegate.store.texts import TextSet, read_texts
 from variegate.strategies.pool import Example
 
@@ -53,7 +57,7 @@ def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:
     """
     if count == 0:
         return []
-    texts = real_texts(task)
+    kind, texts = kind_of(task), real_texts(task)
     assert task.data is not None  # noqa: S101  # they were read from data.train
     if task.data.overlap == "leave_out":
         texts = _without_held_out(task, texts)
@@ -65,18 +69,71 @@ def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:
     while len(chosen) < count and any(pools.values()):
         for label in order:
             if pools[label] and len(chosen) < count:
-                chosen.append(Example(f"seed:{len(chosen)}", pools[label].pop(), label))
+                chosen.append(Example(f"seed:{len(chosen)}", kind.fields([pools[label].pop()], label), label))
     if task.data.overlap == "error":
         _check_not_held_out(task, chosen, seed)
     return chosen
+
+
+def seeds_of(folder: RunFolder, config: RunConfig) -> list[Example]:
+    """The run's seeds: those in its folder, where they are of these settings and data; else drawn now, and kept there.
+
+    Where the data file is gone, those in the folder stand. Raises UsageError as `draw_seeds` does.
+    """
+    seeds = _seeds(folder, config)
+    if isinstance(seeds, Entry):
+        return _examples(seeds.rows())
+    drawn, facts = seeds
+    if drawn:
+        rows = [{"id": each.id, "label": each.label, "fields": dict(each.fields)} for each in drawn]
+        folder.shelf.put(SEEDS, digest(facts), rows, facts)
+    return drawn
+
+
+def planned_seeds(folder: RunFolder, config: RunConfig) -> list[Example]:
+    """Those that a run would start from; nothing is written. Raises UsageError as `draw_seeds` does."""
+    seeds = _seeds(folder, config)
+    return _examples(seeds.rows()) if isinstance(seeds, Entry) else seeds[0]
+
+
+def stored_seeds(folder: RunFolder) -> list[Example]:
+    """Those that the run in the folder started from. Raises StoreError where they are damaged."""
+    path = folder.path / SEEDS
+    return _examples(read_entry(path, read_statement(path, SEEDS)).rows()) if path.is_dir() else []
+
+
+def _examples(rows: list[dict[str, Any]]) -> list[Example]:
+    return [Example(row["id"], row["fields"], row["label"]) for row in rows]
+
+
+def _seeds(folder: RunFolder, config: RunConfig) -> Entry | tuple[list[Example], dict[str, Any]]:
+    """The folder's, where they are of these settings and data; else drawn, with what they depend on."""
+    number, task = config.strategy.num_seeds, config.task
+    if number == 0:
+        return [], {}
+    assert task.data is not None  # noqa: S101  # a run without it is refused by its configuration
+    files = {split: sha256_of(Path(name)) for split, name in _files(task) if Path(name).is_file()}
+    wanted = {"number": number, "seed": config.seed, "task": task.name, "data": task.data.model_dump(mode="json", exclude_defaults=True)}
+    entry = folder.shelf.get(SEEDS)
+    if entry is not None and entry.facts["wanted"] == wanted and ("train" not in files or entry.facts["files"] == files):
+        return entry
+    return draw_seeds(task, number, config.seed), {"wanted": wanted, "files": files}
+
+
+def _files(task: TaskConfig) -> Iterator[tuple[str, str]]:
+    """(split, file) of the task's data."""
+    for split in ("train", "dev", "test"):
+        name = getattr(task.data, split)
+        if name is not None:
+            yield split, name
 
 
 def _held_out(task: TaskConfig) -> Iterator[tuple[str, TextSet]]:
     """The task's dev and test texts, by split. Of a bad row nothing can stand in a prompt; it is an error where the split is used."""
     data = task.data
     assert data is not None  # noqa: S101
-    for split, named in (("dev", data.dev), ("test", data.test)):
-        if named is not None and Path(named).is_file():
+    for split, named in _files(task):
+        if split != "train" and Path(named).is_file():
             yield split, read_texts(named, text_field=kind_of(task).text_fields, label_field="", strict=False)
 
 
@@ -92,10 +149,10 @@ def _without_held_out(task: TaskConfig, texts: dict[str, list[str]]) -> dict[str
 def _check_not_held_out(task: TaskConfig, chosen: list[Example], seed: int) -> None:
     """Train and test files of real sets do share some texts: those drawn are what matters."""
     for split, held_out in _held_out(task):
-        found = find_overlap([each.text for each in chosen], held_out.texts or ())
+        found = find_overlap([each.fields["text"] for each in chosen], held_out.texts or ())
         if found:
             place, other = found[0]
-            text = repr(chosen[place].text)
+            text = repr(chosen[place].fields["text"])
             raise UsageError(
                 f"task {task.name!r}: {text if len(text) <= 80 else text[:80] + '…'}, drawn from data.train {task.data and task.data.train} as an"
                 f" example for prompts, also stands in data.{split} ({held_out.source}: {held_out.ids[other]}), by which students are judged:"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from variegate.store.ledger import Ledger
-from variegate.store.rows import KEPT
+from variegate.store.rows import KEPT, NOTE, StoredItem, stored_items
 
 NGRAM_SIZES = (2, 3, 4)
 OPENING_WORDS = 3
@@ -89,23 +89,23 @@ class Counts:
     ngrams: dict[int, BoundedCounter] = field(default_factory=lambda: {size: BoundedCounter(cap=100_000) for size in NGRAM_SIZES})
 
     def add(self, row: Mapping[str, Any]) -> None:
-        label, outcome = row["label"], row["outcome"]
-        self.ledger.add(label, outcome)
-        if outcome == KEPT:
-            self._add_kept(label, row)
-        else:
-            examples = self.dropped_examples.setdefault(outcome, [])
-            if len(examples) < EXAMPLES_PER_REASON and row["raw"]:
-                examples.append(_example(row, row["raw"]))
+        self.ledger.add(row)
+        for item in stored_items(row):
+            if item.outcome == KEPT:
+                self._add_kept(item)
+            elif item.outcome != NOTE:
+                examples = self.dropped_examples.setdefault(item.outcome, [])
+                if len(examples) < EXAMPLES_PER_REASON and item.text:
+                    examples.append(_example(item, item.text))
 
-    def _add_kept(self, label: str, row: Mapping[str, Any]) -> None:
-        text = row["text"]
+    def _add_kept(self, item: StoredItem) -> None:
+        label, text = item.name, item.to_record().text
         counts = self.labels.setdefault(label, LabelCounts())
         length = len(text.split())
         self.lengths[length] += 1
         counts.num_words += length
         if len(counts.examples) < EXAMPLES_PER_LABEL:
-            counts.examples.append(_example(row, text))
+            counts.examples.append(_example(item, text))
         words = words_of(text)
         if len(words) >= OPENING_WORDS:
             opening = " ".join(words[:OPENING_WORDS])
@@ -137,6 +137,6 @@ def quantile(lengths: Counter[int], share: float) -> int:
     raise ValueError("no length was counted")
 
 
-def _example(row: Mapping[str, Any], text: str) -> Example:
+def _example(item: StoredItem, text: str) -> Example:
     cut = len(text) > _LONGEST_EXAMPLE
-    return Example(row["key"], text[:_LONGEST_EXAMPLE], row["origin"].get("round"), cut)
+    return Example(item.id, text[:_LONGEST_EXAMPLE], item.origin.get("round"), cut)

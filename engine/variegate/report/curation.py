@@ -22,7 +22,7 @@ from variegate.report.found import read_object
 from variegate.report.measured import finite, items, mapping, scalar, text, whole, words
 from variegate.report.measures import read_measures
 from variegate.report.svg import clip
-from variegate.store.ledger import REASONS
+from variegate.store.ledger import meaning
 from variegate.store.rows import KEPT
 from variegate.store.run_folder import MEASURES, RunFolder
 from variegate.store.verdicts import CURATION_REASONS, CURATIONS, SUMMARY
@@ -146,7 +146,7 @@ def _reasons(dropped: Mapping[str, Any], of: int | None) -> list[dict[str, Any]]
             "colour": reason_class(reason),
             "count": count,
             "share": count / of if of else None,
-            "meaning": CURATION_REASONS.get(reason) or REASONS.get(reason) or "a reason that this version of Variegate does not know",
+            "meaning": CURATION_REASONS.get(reason) or meaning(reason),
         }
         for reason, count in sorted(counts, key=lambda item: (-item[1], item[0]))
         if count

@@ -19,8 +19,8 @@ from variegate.report.measures import measures_context, read_measures
 from variegate.report.page import render_template
 from variegate.report.students import students_section
 from variegate.store.files import write_atomic
-from variegate.store.ledger import REASONS
-from variegate.store.rows import KEPT
+from variegate.store.ledger import REASONS, in_words, meaning
+from variegate.store.rows import KEPT, NOTE
 from variegate.store.run_folder import MEASURES, RunFolder
 from variegate.store.settings import decoding_in_words, labels_of, part, read_settings, strategy_in_words, suppression_in_words
 
@@ -58,6 +58,7 @@ def _context(folder: RunFolder) -> dict[str, Any]:
         "decoding": decoding_in_words(settings),
         "suppression": suppression_in_words(settings),
         "decoding_settings": _flat(settings.get("decoding") or {}),
+        "feedback": _feedback(settings, facts, counts.kept),
         "headline": _headline(manifest or {}, facts, counts, labels),
         "ledger": _ledger(counts),
         "target": target,
@@ -90,6 +91,14 @@ def _state(manifest: Mapping[str, Any] | None, counts: Counts, labels: list[str]
     }
 
 
+def _feedback(settings: Mapping[str, Any], facts: list[dict[str, Any]], kept: int) -> dict[str, Any] | None:
+    """What share of the texts was made under what the run wrote before; None where nothing was, and no suppression was asked for."""
+    under = sum(each.get("under_feedback") or 0 for each in facts)
+    if not kept or not (under or part(settings, "decoding", "suppression")):
+        return None
+    return {"share": under / kept, "rounds": len(facts)}
+
+
 def _headline(manifest: Mapping[str, Any], facts: list[dict[str, Any]], counts: Counts, labels: list[str]) -> dict[str, Any]:
     """The figures at the top. While no manifest states the speed, it is that of the rounds so far."""
     totals = counts.ledger.to_json()
@@ -98,7 +107,7 @@ def _headline(manifest: Mapping[str, Any], facts: list[dict[str, Any]], counts: 
     return {
         "requested": totals["requested"],
         "kept": totals["kept"],
-        "dropped": totals["requested"] - totals["kept"],
+        "dropped": sum(totals["dropped"].values()),
         "num_labels": len(labels),
         "tokens_per_second": manifest.get("tokens_per_second") or (tokens / seconds if seconds else None),
         "records_per_second": manifest.get("records_per_second") or (totals["kept"] / seconds if seconds else None),
@@ -123,13 +132,13 @@ def _colour(reason: str) -> str:
 
 
 def _parts(outcomes: Counter[str]) -> list[tuple[str, float, str]]:
-    order = [KEPT, *REASONS, *sorted(set(outcomes) - {KEPT, *REASONS})]
+    order = [KEPT, *REASONS, *sorted(set(outcomes) - {KEPT, NOTE, *REASONS})]
     return [(reason.replace("_", " "), outcomes[reason], _colour(reason)) for reason in order if outcomes[reason]]
 
 
 def _ledger(counts: Counts) -> dict[str, Any]:
     totals = counts.ledger.totals()
-    reasons = sorted((reason for reason in totals if reason != KEPT), key=lambda reason: (-totals[reason], reason))
+    reasons = sorted((reason for reason in totals if reason not in (KEPT, NOTE)), key=lambda reason: (-totals[reason], reason))
     rows = [
         {
             "name": reason,
@@ -137,13 +146,18 @@ def _ledger(counts: Counts) -> dict[str, Any]:
             "colour": _colour(reason),
             "count": totals[reason],
             "share": totals[reason] / totals.total(),
-            "meaning": REASONS.get(reason, "a reason that this version of Variegate does not know"),
+            "meaning": meaning(reason),
             "examples": counts.dropped_examples.get(reason, []),
         }
         for reason in reasons
     ]
     kept = totals[KEPT] / totals.total() if totals else 0
-    return {"plot": svg.stacked_bar("What became of the requests", _parts(totals)), "reasons": rows, "kept_share": kept}
+    return {
+        "plot": svg.stacked_bar("What became of the requests", _parts(totals)),
+        "reasons": rows,
+        "kept_share": kept,
+        "words": in_words(counts.ledger.to_json()),
+    }
 
 
 def _labels(counts: Counts, labels: list[str]) -> list[dict[str, Any]]:

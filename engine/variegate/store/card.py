@@ -10,16 +10,9 @@ from typing import Any
 
 import yaml
 
-from variegate.store.ledger import Ledger
+from variegate.store.ledger import Ledger, in_words
 from variegate.store.run_folder import RunFolder
 from variegate.store.settings import decoding_in_words, labels_of, part, read_settings, strategy_in_words
-
-_PAPERS = {
-    "chung": "John Joon Young Chung, Ece Kamar, Saleema Amershi. *Increasing Diversity While Maintaining Accuracy: Text Data"
-    " Generation with Large Language Models and Human Interventions.* ACL 2023.",
-    "li": "Zhuoyan Li, Hangxiao Zhu, Zhuoran Lu, Ming Yin. *Synthetic Data Generation with Large Language Models for Text"
-    " Classification: Potential and Limitations.* EMNLP 2023.",
-}
 
 
 def dataset_card(folder: RunFolder, columns: Mapping[str, str], curation: Mapping[str, Any] | None = None) -> str:
@@ -66,7 +59,7 @@ def _body(settings: Mapping[str, Any], ledger: Ledger, manifest: Mapping[str, An
     totals = ledger.to_json()
     dropped = ", ".join(f"{count} {reason}" for reason, count in totals["dropped"].items()) or "none"
     state = "" if manifest else "\n\n**The run had not ended when this was exported: the set is a part.**"
-    paper = _PAPERS.get(str(part(settings, "strategy", "form")))
+    paper = part(settings, "about", "citation")
     cite = f"Please cite the paper of the method:\n\n- {paper}" if paper else "Please cite the paper of the method named above."
     final = {label: part(curation, "labels", label, "final") or 0 for label in task["labels"]} if curation else {}
     kept = {label: ledger.kept(label) if curation is None else final[label] for label in task["labels"]}
@@ -97,7 +90,7 @@ measure what you train on real data.
 | strategy | {_cell(strategy_in_words(settings))} |
 | decoding | {_cell(decoding_in_words(settings))} |
 | seed | {settings.get("seed", "not stated")} |
-| ledger | {totals["requested"]} requested = {totals["kept"]} kept + {totals["requested"] - totals["kept"]} dropped ({dropped}) |{_curated(curation)}
+| ledger | {in_words(totals)} ({dropped}) |{_curated(curation)}
 
 | label | texts | description |
 |---|---|---|

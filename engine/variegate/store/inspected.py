@@ -22,8 +22,7 @@ import orjson
 
 from variegate.errors import StoreError, nearest
 from variegate.store.files import explained, open_appending
-from variegate.store.rows import KEPT
-from variegate.store.run_folder import COMPLETIONS, RunFolder
+from variegate.store.run_folder import RunFolder
 from variegate.store.settings import labels_of, read_settings
 
 INSPECTED = "inspected.jsonl"
@@ -159,9 +158,7 @@ class _Known:
     def is_aside(self, id: str) -> bool:
         """Whether the record is one of those that were set aside. They are read when the first such question comes."""
         if self._aside is None:
-            paths = self._folder.path.glob(f"set-aside/*/[0-9]*/{COMPLETIONS}")
-            rows = (row for path in sorted(paths) for row in self._folder.read_round(path.parent))
-            self._aside = {row["key"] for row in rows if row["outcome"] == KEPT}
+            self._aside = self._folder.ids_aside()
         return id in self._aside
 
 

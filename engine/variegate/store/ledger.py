@@ -1,4 +1,8 @@
-"""The ledger: per run and label, requested = kept + dropped, each drop with a named reason."""
+"""The ledger: what was requested, and what became of it, by name of the target.
+
+Requests are answered or end in a fault; an answer gives items, each kept, a note, or dropped for a named reason. Where every
+answer gives one text, requested = kept + dropped.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from variegate.store.rows import KEPT
+from variegate.records import ENGINE_ERROR, KEPT, NOTE, PROMPT_TOO_LONG, SURPLUS
 
-# Every reason a completion can be dropped for, and what a person should know of it.
+# Every reason that is none of a plug-in's, and what a person should know of it.
 REASONS = {
     "empty": "nothing was left after the quotation marks and white space were removed",
     "unfinished": "max_tokens was reached before the text ended: raise decoding.max_tokens, or set keep_unfinished: true",
@@ -17,42 +21,78 @@ REASONS = {
     "duplicate": "equal to a kept text after Unicode, case and white-space folding",
     "near_duplicate": "word-trigram Jaccard similarity to a kept text at or above duplicates.near",
     "copy_of_example": "equal to a real example that stands in the pool",
-    "prompt_too_long": "the prompt and max_tokens do not fit the model's context: use fewer examples, or raise engine.max_model_len",
-    "engine_error": "the engine gave no completion for this request",
+    PROMPT_TOO_LONG: "the prompt and max_tokens do not fit the model's context: use fewer examples, or raise engine.max_model_len",
+    ENGINE_ERROR: "the engine gave no completion for this request",
+    SURPLUS: "a good text of a label that had enough: it comes back for nothing when the target is raised",
 }
+
+
+def meaning(reason: str) -> str:
+    """A reason in words; those of a strategy or task kind from outside speak for themselves."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def in_words(ledger: Mapping[str, Any]) -> str:
+    """`1,526 requested = 1,500 kept + 26 dropped`, of what `Ledger.to_json` gave; where answers give several items, `:` for `=`."""
+    kept, dropped, notes = ledger["kept"], sum(ledger["dropped"].values()), ledger.get("notes", 0)
+    sign = " =" if ledger["requested"] == kept + dropped + notes else ":"
+    return f"{ledger['requested']:,} requested{sign} {kept:,} kept + {dropped:,} dropped" + (f" + {notes:,} notes" if notes else "")
 
 
 @dataclass(slots=True)
 class Ledger:
-    """label -> outcome -> count."""
+    """name -> requests; name -> outcome -> count, faults among the outcomes."""
 
+    requests: Counter[str] = field(default_factory=Counter)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
+    num_faults: int = 0
 
-    def add(self, label: str, outcome: str) -> None:
-        self.counts.setdefault(label, Counter())[outcome] += 1
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a stored row."""
+        name = row["name"]
+        fault = row["error"]["kind"] if row["error"] else None
+        self.count(name, [item["outcome"] for item in row["items"]], fault, note=row["note"])
 
-    def requested(self, label: str) -> int:
-        return self.counts[label].total() if label in self.counts else 0
+    def count(self, name: str, outcomes: Iterable[str], fault: str | None = None, *, note: bool = False) -> None:
+        """Count one request. A note's outcomes count, but as no request of its name: the rate of its records is not its affair."""
+        self.requests[NOTE if note else name] += 1
+        own = self.counts.setdefault(NOTE if note else name, Counter())
+        own.update(outcomes)
+        if fault is not None:
+            own[fault] += 1
+            self.num_faults += 1
 
-    def kept(self, label: str) -> int:
-        return self.counts[label][KEPT] if label in self.counts else 0
+    def requested(self, name: str) -> int:
+        return self.requests[name]
+
+    def kept(self, name: str) -> int:
+        return self.counts[name][KEPT] if name in self.counts else 0
 
     def totals(self) -> Counter[str]:
+        """outcome -> count."""
         return sum(self.counts.values(), Counter())
 
     def to_json(self) -> dict[str, Any]:
+        """`items` = `kept` + `notes` + all of `dropped` that is no fault; `requested` = `answered` + the faults."""
         totals = self.totals()
-        dropped = {reason: count for reason, count in sorted(totals.items()) if reason != KEPT}
+        dropped = {reason: count for reason, count in sorted(totals.items()) if reason not in (KEPT, NOTE)}
+        requested = self.requests.total()
         return {
-            "requested": totals.total(),
+            "requested": requested,
+            "answered": requested - self.num_faults,
+            "items": totals.total() - self.num_faults,
             "kept": totals[KEPT],
+            "notes": totals[NOTE],
             "dropped": dropped,
-            "labels": {label: dict(sorted(counts.items())) for label, counts in sorted(self.counts.items())},
+            "labels": {
+                name: {"requested": self.requests[name], "outcomes": dict(sorted(counts.items()))}
+                for name, counts in sorted(self.counts.items())
+            },
         }
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Ledger:
         ledger = cls()
         for row in rows:
-            ledger.add(row["label"], row["outcome"])
+            ledger.add(row)
         return ledger

@@ -1,15 +1,17 @@
 """One run's folder: locking, committing rounds, reading them back, and the files written when a run ends.
 
+    run.yaml, format.json         what the folder is a run of
+    seeds/, rounds/000000/, ...   entries of the shelf; parts/ holds the shards of a round in progress
+    records.jsonl, dropped.jsonl, manifest.json, report.html
+
 Knows files and rows; knows nothing of how a round is made.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,39 +20,46 @@ import orjson
 
 from variegate.errors import StoreError, UsageError
 from variegate.records import Record
-from variegate.store.files import (
-    check_file,
-    check_inside,
-    commit_folder,
-    explained,
-    make_folder,
-    open_appending,
-    sha256_of,
-    write_atomic,
-)
-from variegate.store.rows import KEPT, Row, dump_lines, parse_line, parse_row, stored_record
+from variegate.seeding import digest
+from variegate.store.entry import Entry, read_entry, read_statement
+from variegate.store.files import check_file, check_inside, explained, make_folder, open_appending, sha256_of, write_atomic
+from variegate.store.formats import check_format
+from variegate.store.row_lookup import RowLookup
+from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
+from variegate.store.shelf import Shelf
 
-COMPLETIONS = "completions.jsonl"
+ROUNDS, PARTS, SEEDS = "rounds", "parts", "seeds"
 MEASURES = "measures.json"
 # What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
 OWN = (
-    *("run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", "rounds", "set-aside"),
-    *("inspected.jsonl", "curations", "students"),
+    *("run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", ROUNDS, PARTS, SEEDS, "set-aside"),
+    *("format.json", "about.json", "inspected.jsonl", "curations", "students"),
 )
 _MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")
-NOT_REUSED = "-not-reused"  # ends the name of a set-aside folder that `--resume never` made
+
+
+def round_name(number: int) -> str:
+    return f"{ROUNDS}/{number:06d}"
+
+
+def round_key(keys: Iterable[str]) -> str:
+    """What a round is found by: its requests' keys, in order."""
+    return digest(list(keys), length=32)
 
 
 class RunFolder:
-    def __init__(self, path: Path) -> None:
+    """on_damage: told of each damaged round that is set aside."""
+
+    def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self.rounds_path = path / "rounds"
+        self.shelf = Shelf(path) if on_damage is None else Shelf(path, on_damage=on_damage)
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """Raises UsageError when there is no run at `path`."""
+        """Raises UsageError when there is no run at `path`, or one of another format."""
         if not (path / "run.yaml").is_file():
             raise UsageError(f"{path}: not a run folder (it holds no run.yaml): give the folder that `variegate generate` wrote")
+        check_format(path, ("run.yaml",))
         return cls(path)
 
     @contextmanager
@@ -93,75 +102,68 @@ class RunFolder:
 
     # -- rounds ------------------------------------------------------------------------------------------------
 
-    def round_folders(self) -> list[Path]:
-        """Committed rounds in order. Raises StoreError when one in between is missing."""
-        folders = sorted(path for path in self.rounds_path.glob("[0-9]*") if path.is_dir())
-        for index, folder in enumerate(folders):
-            if folder.name != f"{index:06d}":
+    def rounds(self) -> list[str]:
+        """Names of the committed rounds in order. Raises StoreError when one in between is missing."""
+        names = self.shelf.names(ROUNDS)
+        for number, name in enumerate(names):
+            if name != round_name(number):
                 raise StoreError(
-                    f"{self.rounds_path}: round {index:06d} is missing but {folder.name} is there: restore it, or delete the later rounds and run again"
+                    f"{self.path / ROUNDS}: round {number:06d} is missing but {name} is there: run the same command again to make it anew"
                 )
-        return folders
+        return names
 
-    def commit_round(self, index: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
-        """`facts` become round.json, with the hash of the completions added. Raises StoreError; the round is then not there."""
+    def entries(self) -> Iterator[Entry]:
+        """The committed rounds, each checked by its hashes; nothing is moved. Raises StoreError for the first that is damaged."""
+        for name in self.rounds():
+            path = self.path / name
+            yield read_entry(path, read_statement(path, name))
+
+    def commit_round(self, number: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
+        """Raises StoreError; the round is then not there."""
         self.retire_manifest()
-        data = dump_lines([row.to_json() for row in rows])
-        facts = {**facts, "sha256": hashlib.sha256(data).hexdigest()}
-        commit_folder(
-            self.rounds_path / f"{index:06d}",
-            {COMPLETIONS: data, "round.json": orjson.dumps(facts, option=orjson.OPT_INDENT_2)},
-        )
-
-    def read_round(self, folder: Path) -> list[dict[str, Any]]:
-        path = folder / COMPLETIONS
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read: {error}") from error
-        return [parse_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+        key = round_key(row.request.key for row in rows)
+        self.shelf.put(round_name(number), key, (row.to_json() for row in rows), facts)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        for folder in self.round_folders():
-            yield from self.read_round(folder)
+        """Every row of every round, as `Row.to_json` gave it."""
+        for entry in self.entries():
+            yield from entry.rows()
+
+    def items(self) -> Iterator[StoredItem]:
+        """Everything that came of the requests, faults among it."""
+        return (item for row in self.rows() for item in stored_items(row))
 
     def records(self) -> Iterator[Record]:
         """Kept records in order, also of a run that has not ended."""
-        return (stored_record(row) for row in self.rows() if row["outcome"] == "kept")
+        return (item.to_record() for item in self.items() if item.outcome == KEPT)
 
     def round_facts(self) -> list[dict[str, Any]]:
-        facts = []
-        for folder in self.round_folders():
-            path = folder / "round.json"
-            try:
-                facts.append(parse_line(path.read_bytes(), str(path)))
-            except OSError as error:
-                raise StoreError(f"{path}: cannot be read: {error}") from error
-        return facts
+        return [{**entry.facts} for entry in self.entries()]
 
-    def clear_unfinished(self) -> None:
-        """Remove what a killed process left of a round it was writing."""
-        for path in [*self.rounds_path.glob(".*.tmp"), *self.path.glob(".*.tmp")]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def round_hashes(self) -> dict[str, str]:
+        """Name -> SHA-256 of the round's rows."""
+        return {name: read_statement(self.path / name, name)["sha256"] for name in self.rounds()}
 
-    def set_rounds_aside(self, first: int, *, reuse: bool = True) -> list[Path]:
-        """Move the rounds from number `first` on to a new folder under set-aside/; returns where they are now."""
-        aside = self.path / "set-aside"
-        target = aside / f"{len(list(aside.glob('*'))):03d}{'' if reuse else NOT_REUSED}"
-        moved = []
+    def answers(self) -> RowLookup:
+        """Rows with an answer, by key, of all rounds and parts that may be used again; what an engine failed at is not among them."""
+        return self.shelf.rows_by_key([ROUNDS, PARTS], keep=lambda row: row["error"] is None)
+
+    def ids_aside(self) -> set[str]:
+        """Of the records in rounds that were set aside."""
+        found: set[str] = set()
+
+        def keep(row: Mapping[str, Any]) -> bool:
+            found.update(item["id"] for item in row["items"] if item["outcome"] == KEPT)
+            return False
+
+        self.shelf.rows_by_key([ROUNDS], keep=keep)
+        return found - {record.id for record in self.records()}
+
+    def set_rounds_aside(self, first: int, *, reuse: bool = True) -> None:
+        """Set the rounds from number `first` on aside. reuse: False where their rows, and those of parts, may not be used again."""
         self.retire_manifest()
-        with explained(target):
-            target.mkdir(parents=True)
-            for folder in reversed(self.round_folders()[first:]):  # last first: what stays is gapless at any instant
-                moved.append(target / folder.name)
-                folder.rename(moved[-1])
-        return moved
-
-    def aside_folders(self) -> list[Path]:
-        """Set-aside rounds whose rows may be reused."""
-        return sorted(
-            path for path in (self.path / "set-aside").glob("*/[0-9]*") if path.is_dir() and not path.parent.name.endswith(NOT_REUSED)
-        )
+        names = [name for name in self.shelf.names(ROUNDS) if int(name.rpartition("/")[2]) >= first]
+        self.shelf.set_aside([*names, *(() if reuse else self.shelf.names(PARTS))], reuse=reuse)
 
     # -- whole-run files ---------------------------------------------------------------------------------------
 
@@ -174,11 +176,9 @@ class RunFolder:
 
     def dropped_lines(self) -> Iterator[bytes]:
         """dropped.jsonl, line by line, from the rounds."""
-        for row in self.rows():
-            if row["outcome"] != KEPT:
-                yield dump_lines(
-                    [{"id": row["key"], "label": row["label"], "reason": row["outcome"], "text": row["raw"], "error": row["error"]}]
-                )
+        for item in self.items():
+            if item.outcome not in (KEPT, NOTE):
+                yield dump_lines([item.dropped()])
 
     def write_results(self) -> dict[str, str]:
         """Write records.jsonl and dropped.jsonl from the rounds; returns file name -> sha256."""

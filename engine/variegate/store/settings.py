@@ -1,7 +1,7 @@
 """The settings a run folder was made with, as plain values out of its run.yaml, and the same in words.
 
-Knows nothing of the config models: a folder that an older or newer Variegate wrote stays readable. What a setting does is
-said in one place, here, for the report and for the data set card.
+Knows nothing of the config models: a folder stays readable where a plug-in is not installed. What a setting does is said in one
+place, here, for the report and for the data set card.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import Any
 import yaml
 
 from variegate.errors import StoreError
+from variegate.store.rows import parse_line
 from variegate.store.run_folder import RunFolder
 
-_STRATEGIES = {
-    ("zero_shot", "chung"): "zero-shot: an instruction, the label's phrase and an open quotation (Chung et al.)",
-    ("zero_shot", "li"): "zero-shot: context, generation and diversity prompts (Li et al.)",
-    ("few_shot", "chung"): "few-shot: one block per example, drawn at random from the pool (Chung et al.)",
-    ("few_shot", "li"): "few-shot: a list of examples to imitate but not to edit (Li et al.)",
-}
+ABOUT = "about.json"  # what the run's strategy says of itself, written when the run begins: words and citation
 
 
 def read_settings(folder: RunFolder) -> dict[str, Any]:
-    """The mapping in run.yaml. Raises StoreError when it cannot be read or holds no task with labels."""
+    """The mapping in run.yaml, with what about.json holds as `about`. Raises StoreError when one cannot be read, or there is no task."""
     path = folder.path / "run.yaml"
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
-    if not (isinstance(settings, dict) and isinstance(settings.get("task"), dict) and isinstance(settings["task"].get("labels"), dict)):
-        raise StoreError(f"{path}: expected a resolved run with task.labels: restore the file that `variegate generate` wrote")
+    if not (isinstance(settings, dict) and isinstance(settings.get("task"), dict)):
+        raise StoreError(f"{path}: expected a resolved run with a task: restore the file that `variegate generate` wrote")
+    path = folder.path / ABOUT
+    if path.is_file():
+        settings["about"] = parse_line(path.read_bytes(), str(path))
     return settings
 
 
 def labels_of(settings: Mapping[str, Any]) -> list[str]:
-    return sorted(settings["task"]["labels"])
+    """Sorted; none where the task has none."""
+    return sorted(settings["task"].get("labels") or ())
 
 
 def part(settings: Mapping[str, Any], *path: str) -> Any:
@@ -47,12 +47,7 @@ def part(settings: Mapping[str, Any], *path: str) -> Any:
 
 
 def strategy_in_words(settings: Mapping[str, Any]) -> str:
-    kind, form = part(settings, "strategy", "kind"), part(settings, "strategy", "form")
-    words = _STRATEGIES.get((kind, form), f"{kind or 'unknown'}" + (f", {form} form" if form else ""))
-    if kind == "few_shot":
-        words += f"; {part(settings, 'strategy', 'seed_pool') or 0} real examples at the start"
-        words += ", generated texts join the pool" if part(settings, "strategy", "grow_pool") else ", the pool stays as it is"
-    return words
+    return part(settings, "about", "words") or str(part(settings, "strategy", "kind") or "unknown")
 
 
 def decoding_in_words(settings: Mapping[str, Any]) -> str:

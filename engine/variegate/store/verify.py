@@ -5,7 +5,6 @@ Reads only. Streams: what grows with the run is one set of keys. Knows nothing o
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -16,10 +15,10 @@ import orjson
 
 from variegate.errors import StoreError, nearest
 from variegate.store.checks import Check, Problems
+from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
-from variegate.store.ledger import REASONS, Ledger
-from variegate.store.rows import KEPT
-from variegate.store.run_folder import COMPLETIONS, RunFolder
+from variegate.store.ledger import Ledger, in_words
+from variegate.store.run_folder import PARTS, ROUNDS, SEEDS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
 
@@ -43,12 +42,12 @@ class _Seen:
 
     keys: set[str] = field(default_factory=set)
     ledger: Ledger = field(default_factory=Ledger)
+    rounds: Problems = field(default_factory=Problems)
     unreadable: Problems = field(default_factory=Problems)
     hashes: Problems = field(default_factory=Problems)
     sums: Problems = field(default_factory=Problems)
     doubles: Problems = field(default_factory=Problems)
     labels: Problems = field(default_factory=Problems)
-    outcomes: Problems = field(default_factory=Problems)
 
 
 def verify(folder: RunFolder) -> Verification:
@@ -59,24 +58,29 @@ def verify(folder: RunFolder) -> Verification:
         checks[-1] = Check("manifest.json readable", "FAILED", "expected a JSON object")
         manifest = None
     known = _attempt(lambda: labels_of(read_settings(folder)), "run.yaml readable", checks)
-    rounds = sorted(path for path in folder.rounds_path.glob("[0-9]*") if path.is_dir())
-    checks.append(_every_round(folder, rounds, manifest))
-
     seen = _Seen()
-    for path in rounds:
-        _read_round(folder, path, manifest, known, seen)
-    num_rows = seen.ledger.totals().total()
+    for prefix in (ROUNDS, SEEDS, PARTS):
+        for problem in folder.shelf.check(prefix):
+            seen.rounds.add(problem)
+    names = folder.shelf.names(ROUNDS)
+    stated = part(manifest or {}, "rounds")
+    if isinstance(stated, dict):
+        for name in sorted(set(names) ^ set(stated)):
+            seen.rounds.add(f"{folder.path / name} is {'not in the manifest' if name in names else 'missing'}")
+    for name in names:
+        _read_round(folder, name, manifest, known, seen)
     checks += [
-        seen.unreadable.check("rows readable", f"{num_rows} rows in {len(rounds)} rounds"),
-        seen.hashes.check("round hashes", f"{len(rounds)} files"),
-        seen.sums.check("ledger of each round", "requested = kept + dropped = rows"),
-        seen.outcomes.check("outcomes", "each is `kept` or a reason of the ledger"),
+        seen.rounds.check("rounds whole", f"{len(names)} rounds, none missing, each what its entry.json states"),
+        seen.unreadable.check("rows readable", f"{len(seen.keys)} rows"),
+        seen.hashes.check("round hashes", "as in the manifest" if manifest else "the run has not ended"),
+        seen.sums.check("ledger of each round", "as its rows say"),
         seen.doubles.check("keys unique", f"{len(seen.keys)} keys"),
         seen.labels.check("labels known to the task", f"{len(seen.ledger.counts)} labels used"),
         _whole_ledger(seen.ledger, manifest),
     ]
+    damaged = bool(seen.rounds.count or seen.unreadable.count)
     for name in RESULT_FILES:
-        checks.append(_result_file(folder, name, manifest, damaged=bool(seen.unreadable.count)))
+        checks.append(_result_file(folder, name, manifest, damaged=damaged))
     checks += verify_curations(folder, known)
     shortfall = part(manifest or {}, "shortfall") or {}
     return Verification(finished=manifest is not None, shortfall=dict(shortfall), checks=tuple(checks))
@@ -92,85 +96,78 @@ def _attempt(read: Callable[[], Any], name: str, checks: list[Check]) -> Any:
     return value
 
 
-def _every_round(folder: RunFolder, rounds: list[Path], manifest: dict[str, Any] | None) -> Check:
-    problems = Problems()
-    names = {path.name for path in rounds}
-    highest = max((int(name) for name in names if name.isdigit()), default=-1)
-    expected = {f"{index:06d}" for index in range(highest + 1)} | set(part(manifest or {}, "rounds") or {})
-    for name in sorted(expected - names):
-        problems.add(f"{folder.rounds_path / name} is missing")
-    for name in sorted(names - expected):
-        problems.add(f"{folder.rounds_path / name} is no round's name")
-    if manifest and isinstance(manifest.get("rounds"), dict):
-        for name in sorted(names - set(manifest["rounds"])):
-            problems.add(f"round {name} is not in the manifest")
-    return problems.check("every round present", f"{len(rounds)} rounds")
-
-
-def _read_round(folder: RunFolder, path: Path, manifest: dict[str, Any] | None, known: list[str] | None, seen: _Seen) -> None:
-    name = path.name
+def _read_round(folder: RunFolder, name: str, manifest: dict[str, Any] | None, known: list[str] | None, seen: _Seen) -> None:
+    path = folder.path / name
     try:
-        facts = orjson.loads((path / "round.json").read_bytes())
-        digest = sha256_of(path / COMPLETIONS)
-        rows = folder.read_round(path)
-    except (StoreError, OSError, orjson.JSONDecodeError) as error:
-        seen.unreadable.add(f"{path}: {error}")
-        return
-    if not isinstance(facts, dict):
-        seen.unreadable.add(f"{path}/round.json: expected a JSON object")
-        return
-    for where, stated in (("round.json", facts.get("sha256")), ("the manifest", part(manifest or {}, "rounds", name))):
-        if stated is not None and stated != digest:
-            seen.hashes.add(f"round {name}: {COMPLETIONS} is not what {where} states ({digest[:12]}… instead of {str(stated)[:12]}…)")
-    if facts.get("sha256") is None:
-        seen.hashes.add(f"round {name}: round.json states no sha256")
-
-    outcomes: Counter[str] = Counter()
+        statement = read_statement(path, name)
+        rows = read_entry(path, statement).rows()
+    except (StoreError, orjson.JSONDecodeError):
+        return  # told with the rounds
+    stated = part(manifest or {}, "rounds", name)
+    if stated is not None and stated != statement["sha256"]:
+        seen.hashes.add(f"{name}: its rows are not those of the manifest ({statement['sha256'][:12]}… instead of {str(stated)[:12]}…)")
+    ledger = Ledger()
     for number, row in enumerate(rows, 1):
-        where = f"round {name} row {number}"
-        wrong = [
-            name for name in ("key", "label", "outcome", "text", "raw") if not isinstance(row, dict) or not isinstance(row.get(name), str)
-        ]
-        if wrong or not isinstance(row.get("origin"), dict):
-            seen.unreadable.add(f"{where}: field {(wrong or ['origin'])[0]!r} is missing, or of another type")
+        where = f"{name} row {number}"
+        wrong = _wrong_field(row)
+        if wrong is not None:
+            seen.unreadable.add(f"{where}: field {wrong!r} is missing, or of another type")
             continue
-        key, label, outcome = row["key"], row["label"], row["outcome"]
-        outcomes[outcome] += 1
-        seen.ledger.add(label, outcome)
-        if key in seen.keys:
-            seen.doubles.add(f"{where}: key {key} stands twice")
-        seen.keys.add(key)
-        if known is not None and label not in known:
-            seen.labels.add(f"{where}: label {label!r} is not in run.yaml{nearest(str(label), known)}")
-        if outcome != KEPT and outcome not in REASONS:
-            seen.outcomes.add(f"{where}: outcome {outcome!r} is not known{nearest(str(outcome), REASONS)}")
-    _check_sums(name, facts, outcomes, seen.sums)
+        ledger.add(row)
+        seen.ledger.add(row)
+        if row["key"] in seen.keys:
+            seen.doubles.add(f"{where}: key {row['key']} stands twice")
+        seen.keys.add(row["key"])
+        for label in row["target"]["labels"]:
+            if known is not None and label not in known:
+                seen.labels.add(f"{where}: label {label!r} is not in run.yaml{nearest(str(label), known)}")
+    facts = ledger.to_json()
+    for field_name in ("requested", "kept", "dropped"):
+        if statement["facts"].get(field_name) != facts[field_name]:
+            seen.sums.add(f"{name}: {field_name} is {statement['facts'].get(field_name)} in entry.json but {facts[field_name]} by its rows")
 
 
-def _check_sums(name: str, facts: dict[str, Any], outcomes: Counter[str], problems: Problems) -> None:
-    dropped = {reason: count for reason, count in outcomes.items() if reason != KEPT}
-    requested, kept, stated = facts.get("requested"), facts.get("kept"), {r: n for r, n in (facts.get("dropped") or {}).items() if n}
-    if requested != outcomes.total():
-        problems.add(f"round {name}: {requested} requested but {outcomes.total()} rows")
-    if kept != outcomes[KEPT]:
-        problems.add(f"round {name}: {kept} kept in round.json but {outcomes[KEPT]} in the rows")
-    if stated != dropped:
-        problems.add(f"round {name}: dropped {stated} in round.json but {dropped} in the rows")
+_FIELDS = {
+    "key": str,
+    "name": str,
+    "target": dict,
+    "note": bool,
+    "facts": dict,
+    "raw": str,
+    "origin": dict,
+    "items": list,
+    "token_ids": list,
+}
+
+
+def _wrong_field(row: Any) -> str | None:
+    """The first field of a row that is not what `Row.to_json` writes."""
+    if not isinstance(row, dict):
+        return "key"
+    for name, kind in _FIELDS.items():
+        if not isinstance(row.get(name), kind):
+            return name
+    if not isinstance(row.get("error"), dict | None):
+        return "error"
+    if not isinstance(row["target"].get("labels"), list):
+        return "target"
+    good = all(
+        isinstance(item, dict) and isinstance(item.get("outcome"), str) and isinstance(item.get("fields"), dict) for item in row["items"]
+    )
+    return None if good else "items"
 
 
 def _whole_ledger(ledger: Ledger, manifest: dict[str, Any] | None) -> Check:
     name = "ledger of the run"
     rows = ledger.to_json()
-    total = f"{rows['requested']} requested = {rows['kept']} kept + {sum(rows['dropped'].values())} dropped"
+    total = in_words(rows)
     if manifest is None:
         return Check(name, "skipped", f"{total}; the run has not ended, so no manifest states it")
     stated = manifest.get("ledger")
     if not isinstance(stated, dict):
         return Check(name, "FAILED", "the manifest holds no ledger")
     problems = Problems()
-    if stated.get("requested") != (stated.get("kept") or 0) + sum((stated.get("dropped") or {}).values()):
-        problems.add("the manifest's requested is not kept + dropped")
-    for field_name in ("requested", "kept", "dropped", "labels"):
+    for field_name in rows:
         if stated.get(field_name) != rows[field_name]:
             shown = f" ({stated.get(field_name)} instead of {rows[field_name]})" if field_name != "labels" else ""
             problems.add(f"the manifest's {field_name} differ from the rows'{shown}")

@@ -1,16 +1,17 @@
-"""Strategies: pure functions from a task, a pool of texts and a random generator to prompts."""
+"""Strategies: each a conversation of its own, found by the name that its settings have. See `conversation` for what one is.
+
+A module here holds a class derived from `Conversation` and names it STRATEGY; its settings are the module of the same name in
+`variegate.config.strategies`.
+"""
 
 from __future__ import annotations
 
-from variegate.config import TaskConfig, ZeroShotConfig
-from variegate.config.strategy import StrategyConfig
-from variegate.strategies.asking import Strategy, Writer
-from variegate.strategies.few_shot import FewShot
-from variegate.strategies.prompts import Prompts
-from variegate.strategies.zero_shot import ZeroShot
+from variegate.registry import Registry
+from variegate.strategies.conversation import Brief, Conversation
+
+STRATEGIES: Registry[type[Conversation]] = Registry("strategy", "variegate.strategies", "STRATEGY", "variegate.strategies")
 
 
-def make_strategy(config: StrategyConfig, task: TaskConfig, *, chat: bool) -> Strategy:
-    """The strategy a run file asks for. Raises ConfigError when a template override is wrong."""
-    writer = Writer(task, Prompts(config.templates), chat)
-    return ZeroShot(config, writer) if isinstance(config, ZeroShotConfig) else FewShot(config, writer)
+def begin(brief: Brief) -> Conversation:
+    """The conversation that a run file asks for. Raises ConfigError where a template override is wrong."""
+    return STRATEGIES.find(brief.config.kind)(brief)

@@ -26,7 +26,7 @@ def named(*tokens: int) -> dict[str, SparseRow]:
 
 
 def ask(bias: str) -> Request:
-    return Request(key="k", messages=(Message("user", "Hi"),), sampling=Sampling(), seed=0, label="", bias=bias)
+    return Request(key="k", messages=(Message("user", "Hi"),), sampling=Sampling(), bias=bias)
 
 
 def test_no_row_is_number_0_and_a_row_that_is_not_held_is_an_error() -> None:

@@ -184,6 +184,4 @@ class _Engine:
 def _warm_up(backend: Backend) -> None:
     """What an engine does once, when it first generates, should count for no cell."""
     sampling = Sampling(max_tokens=4, ignore_eos=True)
-    backend.generate(
-        [Request(key=f"{each}", messages=(Message("user", "One"),), sampling=sampling, seed=each, label="") for each in range(8)]
-    )
+    backend.generate([Request(key=f"{each}", messages=(Message("user", "One"),), sampling=sampling, seed=each) for each in range(8)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from variegate.config.curation import LabelReplacementStage
@@ -12,15 +13,16 @@ from variegate.pipeline.comparison.places import Place, read_manifest, runs_of
 from variegate.pipeline.comparison.real import RealData
 from variegate.pipeline.comparison.score import Sample
 from variegate.pipeline.curation.inputs import ORACLE
-from variegate.seeding import digest
 from variegate.students.train import depends_on_seed
+
+SHARED = 0.1  # of their texts that two arms may have in common
 
 
 def notes_of(
     study: StudyConfig, real: RealData, places: Sequence[Place], cells: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
 ) -> list[str]:
     """Sentences, each once."""
-    every = (*_failures(cells), *_real_data(study, real), *_design(study), *_sizes(study, places, cells), *_alike(places, samples), *_students(study, cells))  # fmt: skip
+    every = (*_failures(cells), *_real_data(study, real), *_design(study), *_sizes(study, places, cells), *_feedback(places), *_alike(places, samples), *_students(study, cells))  # fmt: skip
     return list(dict.fromkeys(every))
 
 
@@ -74,19 +76,32 @@ def _sizes(study: StudyConfig, places: Sequence[Place], cells: Sequence[Mapping[
 
 
 def _alike(places: Sequence[Place], samples: Mapping[str, Sample]) -> Iterator[str]:
-    """Runs that differ in their options or their seeds and not in a single text."""
-    seen: dict[str, Place] = {}
-    for place in places:
-        if place.id not in samples:
+    """Arms, curated alike or not at all, that share more of their texts than SHARED; and replicates that do not differ."""
+    arms = [place for place in places if place.id in samples]
+    texts = {place.id: set(samples[place.id].texts.texts) for place in arms}
+    for one, other in combinations(arms, 2):
+        if one.cell.curation != other.cell.curation:
             continue
-        other = seen.setdefault(digest([samples[place.id].texts.texts, place.cell.curation]), place)
-        if other.cell.generation != place.cell.generation and other.cell.replicate == place.cell.replicate:
+        shared = len(texts[one.id] & texts[other.id]) / min(len(texts[one.id]), len(texts[other.id]))
+        if one.cell.generation == other.cell.generation:
+            if shared == 1:
+                yield f"({named(one.cell.generation)}): replicates have the very same texts (greedy decoding?), so they say nothing of chance"
+        elif one.cell.replicate == other.cell.replicate and shared > SHARED:
             yield (
-                f"({named(other.cell.generation)}) and ({named(place.cell.generation)}) made the very same texts: the option never came to "
-                "act. Suppression acts from the second round on: lower rounds.min_requests and strategy.completions_per_call, or raise the target"
+                f"({named(one.cell.generation)}) and ({named(other.cell.generation)}) share {shared:.0%} of their texts: what differs between "
+                "them is diluted. Suppression acts on what was asked after a label's first block: lower rounds.first, or raise the target"
             )
-        elif other.cell.generation == place.cell.generation and other.cell.replicate != place.cell.replicate:
-            yield f"({named(place.cell.generation)}): replicates have the very same texts (greedy decoding?), so they say nothing of chance"
+
+
+def _feedback(places: Sequence[Place]) -> Iterator[str]:
+    """What share of each run's records was made under what the run wrote before."""
+    shares: dict[str, list[float]] = {}
+    for place in runs_of(places):
+        feedback = (read_manifest(place) or {}).get("feedback") or {}
+        if feedback.get("kept"):
+            shares.setdefault(named(place.cell.generation), []).append(feedback["share"])
+    for arm, each in shares.items():
+        yield f"({arm}): {sum(each) / len(each):.0%} of its records were made under feedback (suppression, a growing pool or a history)"
 
 
 def _students(study: StudyConfig, cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -113,7 +113,7 @@ def runs_of(places: Iterable[Place]) -> list[Place]:
 def read_manifest(place: Place) -> dict[str, Any] | None:
     """None unless the folder holds the finished run of this very configuration and model."""
     manifest = RunFolder(place.folder).read_manifest() if (place.folder / "run.yaml").is_file() else None
-    if manifest is None or manifest.get("config_sha256") != _digest(place.run):
+    if manifest is None or manifest.get("config_sha256") != config_digest(place.run):
         return None
     model = manifest.get("model")
     known = model.get("sha256") if isinstance(model, dict) else None
@@ -125,10 +125,6 @@ def read_curation(place: Place) -> dict[str, Any] | None:
     if place.cell.curation is None or not place.folder.is_dir():
         return None
     return CurationFolder(RunFolder(place.folder), place.cell.curation).read_summary()
-
-
-def _digest(run: RunConfig) -> str:
-    return config_digest(run.model_dump(mode="json"))
 
 
 @cache
@@ -156,12 +152,12 @@ def adopt(output: Path, places: list[Place]) -> list[tuple[str, str]]:
             former.setdefault(str(manifest.get("config_sha256")), path)
     moved = []
     for place in runs_of(places):
-        found = former.get(_digest(place.run))
+        found = former.get(config_digest(place.run))
         if found is not None and not place.folder.exists():
             with explained(place.folder):
                 found.rename(place.folder)
             moved.append((found.name, place.run_id))
-            del former[_digest(place.run)]
+            del former[config_digest(place.run)]
     return moved
 
 

@@ -29,7 +29,7 @@ from variegate.records import Record
 from variegate.seeding import digest
 from variegate.store.files import sha256_of
 from variegate.store.ledger import Ledger
-from variegate.store.rows import KEPT, stored_record
+from variegate.store.rows import KEPT, stored_items
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import CURATED, CurationFolder, StoredStage, count_verdicts, input_digest
 
@@ -96,9 +96,8 @@ def _silent(stage: str, done: int, whole: int) -> None:
 def _read(folder: RunFolder) -> tuple[list[Record], Ledger]:
     records, ledger = [], Ledger()
     for row in folder.rows():
-        ledger.add(row["label"], row["outcome"])
-        if row["outcome"] == KEPT:
-            records.append(stored_record(row))
+        ledger.add(row)
+        records += [item.to_record() for item in stored_items(row) if item.outcome == KEPT]
     return records, ledger
 
 

@@ -24,7 +24,7 @@ from variegate.kinds import kind_of
 from variegate.kinds.text import Text, as_one
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.real_splits import has_split, read_split
-from variegate.pipeline.seeds import draw_seeds
+from variegate.pipeline.seeds import stored_seeds
 from variegate.records import Record
 from variegate.seeding import derive_rng, digest
 from variegate.store.inspected import read_inspected
@@ -295,8 +295,8 @@ class Inputs:
 
     def parent_texts(self, items: Items) -> dict[str, str]:
         """Id -> text of the parents of `items` that are known: records of the run, and real examples of its pool."""
-        seeds = draw_seeds(self.task, getattr(self.run.strategy, "seed_pool", 0), self.run.seed) if self._names_seeds(items) else []
-        known = {record.id: record.text for record in self.records} | {each.id: each.text for each in seeds}
+        seeds = stored_seeds(self.folder) if self._names_seeds(items) else []
+        known = {record.id: record.text for record in self.records} | {each.id: each.fields["text"] for each in seeds}
         return {id: known[id] for parents in items.parents for id in parents if id in known}
 
     @staticmethod

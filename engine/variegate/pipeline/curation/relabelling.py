@@ -40,7 +40,7 @@ class Relabelling:
         self.model: ModelConfig = stage.model or run.model
         check_model_path(self.model)
         self.identity = digest(identity(self.model), length=32)
-        self._render = Prompts(run.strategy.templates).render
+        self._render = Prompts(stage.templates).render
         self._examples = [(as_one(text), label) for text, label in inputs.class_examples()] if self._narrows else []
         self._calibration = (
             [(as_one(text), label) for text, label in inputs.calibration_examples()] if stage.calibration == "temperature" else []

@@ -134,7 +134,7 @@ def collect_votes(
 
         def keep(job: Job, completions: list[Completion]) -> None:
             nonlocal done
-            store.write(job.about, [{"answer": each.text, "error": each.error} for each in completions])
+            store.write(job.about, [{"answer": each.text, "error": each.error.message if each.error else None} for each in completions])
             done += 1
             report("asking the model", done, len(names))
 
@@ -177,7 +177,6 @@ def _jobs(names: Sequence[str], texts: Sequence[str], wording: Wording, settings
                         messages=wording.messages(text, labels),
                         sampling=sampling,
                         seed=derive_seed(settings.seed, "vote", text, k),
-                        label="",
                     )
                     for text in texts[first : first + settings.chunk]
                 ],

@@ -1,26 +1,20 @@
-"""A completion to a text, or the reason why there is none. Knows nothing of duplicates."""
+"""An answer as text, or the name of why there is none in it. Knows nothing of duplicates."""
 
 from __future__ import annotations
 
-from variegate.records import Completion, Request
+from variegate.records import Completion, Piece, Request
 
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'"}
 
 
-def parse(request: Request, completion: Completion, *, keep_unfinished: bool) -> tuple[str, str | None]:
-    """(text, None), or ("", reason): "prompt_too_long", "engine_error", "unfinished", "empty" or "echo"."""
-    if completion.error is not None:
-        return "", "prompt_too_long" if completion.error.startswith("prompt of") else "engine_error"
-    if completion.finish_reason == "length" and not keep_unfinished:
-        return "", "unfinished"
-    if completion.finish_reason not in ("stop", "length"):
-        return "", "engine_error"
+def one_text(request: Request, completion: Completion, *, keep_unfinished: bool) -> Piece:
+    """The whole answer as one text; refused as "unfinished", "empty" or "echo"."""
     text = strip_quotes(" ".join(completion.text.split()))
+    if completion.finish_reason == "length" and not keep_unfinished:
+        return Piece(completion.text, "unfinished")
     if not any(char.isalnum() for char in text):
-        return "", "empty"
-    if echoes(text, request):
-        return "", "echo"
-    return text, None
+        return Piece(completion.text, "empty")
+    return Piece(completion.text, "echo") if echoes(text, request) else Piece(text)
 
 
 def strip_quotes(text: str) -> str:

@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variegate.pipeline.parse import parse, strip_quotes
 from variegate.records import Completion, Message, Request, Sampling
+from variegate.strategies.reading import one_text, strip_quotes
 
 BLOCK = 'Write a tweet that covers the element below.\nElement: joy\nTweet: "'
 
 
-def judge(text: str, reason: str = "stop", *, error: str | None = None, prompt: str = BLOCK, keep: bool = False) -> tuple[str, str | None]:
-    request = Request("k", (Message("user", "An earlier message of the chat."), Message("user", prompt)), Sampling(), 0, "joy")
-    return parse(request, Completion("k", text, (), reason, 3, error=error), keep_unfinished=keep)
+def judge(text: str, reason: str = "stop", *, prompt: str = BLOCK, keep: bool = False) -> tuple[str, str]:
+    request = Request((Message("user", "An earlier message of the chat."), Message("user", prompt)), Sampling())
+    piece = one_text(request, Completion("k", text, (), reason, 3), keep_unfinished=keep)
+    return piece.text, piece.reason
 
 
 @pytest.mark.parametrize(
@@ -30,31 +31,25 @@ def judge(text: str, reason: str = "stop", *, error: str | None = None, prompt: 
     ],
 )
 def test_kept(raw: str, text: str) -> None:
-    assert judge(raw) == (text, None)
+    assert judge(raw) == (text, "")
 
 
 @pytest.mark.parametrize("raw", ["", "  \n", '""', "...", '"!"', "🙂"])
 def test_nothing_but_marks_is_empty(raw: str) -> None:
-    assert judge(raw) == ("", "empty")
+    assert judge(raw) == (raw, "empty")
 
 
 def test_unfinished_texts_are_kept_only_on_demand() -> None:
-    assert judge("I am", "length") == ("", "unfinished")
-    assert judge("I am", "length", keep=True) == ("I am", None)
-
-
-def test_errors() -> None:
-    assert judge("", "error", error="prompt of 9 tokens + max_tokens 1 > max_model_len 5") == ("", "prompt_too_long")
-    assert judge("x", "error", error="out of memory") == ("", "engine_error")
-    assert judge("x", "abort") == ("", "engine_error")
+    assert judge("I am", "length") == ("I am", "unfinished")
+    assert judge("I am", "length", keep=True) == ("I am", "")
 
 
 def test_an_echo_of_the_instruction_is_dropped_but_not_of_an_example() -> None:
-    assert judge("Sure! write A tweet that covers the element below. Here:") == ("", "echo")
+    assert judge("Sure! write A tweet that covers the element below. Here:")[1] == "echo"
     example = 'Write a tweet for the category "joy".\n- joy: I am so very glad today\nImitate the examples, but do not edit them.\nTweet: "'
-    assert judge("joy: I am so very glad today", prompt=example)[1] is None
+    assert judge("joy: I am so very glad today", prompt=example)[1] == ""
     assert judge("Imitate the examples, but do not edit them.", prompt=example)[1] == "echo"
-    assert judge("An earlier message of the chat.")[1] is None
+    assert judge("An earlier message of the chat.")[1] == ""
 
 
 @given(st.text(max_size=20))

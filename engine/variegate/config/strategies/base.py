@@ -1,0 +1,56 @@
+"""What the settings of every strategy have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from variegate.closed import Closed
+from variegate.errors import nearest
+
+
+class StrategyConfig(Closed):
+    """Derived classes state `name` (the tag in a run file), `serves` and, in `template_names`, the templates they fill in."""
+
+    name: ClassVar[str]
+    serves: ClassVar[tuple[str, ...]] = ("classification",)
+    """Kinds of tasks."""
+
+    kind: str
+    templates: dict[str, str] = Field(default_factory=dict)
+    """Jinja2 texts in place of the built-in templates, by name (`variegate plan` shows the filled-in prompts)."""
+
+    @property
+    def num_seeds(self) -> int:
+        """Real training examples that a run draws before it begins."""
+        return 0
+
+    def template_names(self) -> tuple[str, ...]:
+        """The templates that these settings make use of: only they may be overridden."""
+        raise NotImplementedError(f"{type(self).__name__}.template_names: every strategy names its templates")
+
+    def words(self) -> str:
+        """What the strategy does, in a line for the report and the data set card."""
+        raise NotImplementedError(f"{type(self).__name__}.words: every strategy says what it does")
+
+    def citation(self) -> str | None:
+        """The paper, for the data set card; None where there is none."""
+        return None
+
+    @model_validator(mode="after")
+    def _only_its_templates(self) -> StrategyConfig:
+        known = self.template_names()
+        for name in self.templates:
+            if name not in known:
+                raise ValueError(
+                    f"templates.{name}: {self.kind} with these settings has no such template{nearest(name, known)} It uses: {', '.join(known)}"
+                )
+        return self
+
+    def refuse(self, unused: Mapping[str, Any], why: str) -> None:
+        """Raise ValueError for the first of `unused` (option -> its value) that is set: it would do nothing."""
+        for name, value in unused.items():
+            if value is not None:
+                raise ValueError(f"{name}: {why}: leave it out")
