@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from variegate.config.strategies.few_shot import FewShotConfig
-from variegate.records import ENGINE_ERROR, PROMPT_TOO_LONG, Completion, Fault, Item, Message, Request, Sampling, Target
+from variegate.records import ENGINE_ERROR, PROMPT_TOO_LONG, Completion, Fault, Item, Message, Record, Request, Sampling, Target
 from variegate.seeding import derive_seed, digest
 from variegate.store.files import write_atomic
 from variegate.store.formats import state_format
@@ -55,6 +55,11 @@ def make_row(label: str = "joy", slot: int = 0, *, text: str | None = None, outc
     fields = {"text": text, "label": label} if outcome == KEPT else {"text": text}
     items = () if fault else (Item(key, target, fields, outcome, {}),)
     return Row(request, completion, items, {"strategy": "few_shot", "form": "chung", "model": "nano-llama", "suppression": "run"})
+
+
+def make_record(id: str, text: str, label: str, origin: Mapping[str, Any] | None = None) -> Record:
+    """A record of one text."""
+    return Record(id, {"text": text, "label": label}, origin or {})
 
 
 def make_settings(labels: Sequence[str] = LABELS, per_label: int = 10) -> dict[str, Any]:

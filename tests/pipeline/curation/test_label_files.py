@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import make_record
 from variegate.errors import UsageError
 from variegate.kinds.classification import ClassificationTask
 from variegate.pipeline.curation.label_files import FileLabels, Given, read_label_file
-from variegate.records import Record
 
 TASK = ClassificationTask.model_validate(
     {
@@ -25,7 +25,12 @@ TASK = ClassificationTask.model_validate(
         "data": {"out_of_scope_label": "none"},
     }
 )
-RECORDS = [Record("a1", "So happy", "joy"), Record("b2", "So cross", "anger"), Record("c3", "so  HAPPY", "joy"), Record("d4", "Hm", "joy")]
+RECORDS = [
+    make_record("a1", "So happy", "joy"),
+    make_record("b2", "So cross", "anger"),
+    make_record("c3", "so  HAPPY", "joy"),
+    make_record("d4", "Hm", "joy"),
+]
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rows import FAULTS, make_record
 from variegate.curation.judging import Items, Judgement
 from variegate.pipeline.curation.summary import UNPARSED, History, after, check_judgement, curated_rows, emptied, summarise
 from variegate.records import Record, Verdict
@@ -31,8 +32,11 @@ def histories(draw: st.DrawFn) -> tuple[Ledger, list[Record], list[list[Verdict]
     outcomes = draw(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(OUTCOMES)), max_size=40))
     ledger = Ledger()
     for label, outcome in outcomes:
-        ledger.add(label, outcome)
-    records = [Record(str(place), f"text {place}", label) for place, (label, outcome) in enumerate(outcomes) if outcome == "kept"]
+        fault = outcome in FAULTS
+        ledger.count(label, [] if fault else [outcome], outcome if fault else None)
+    for outcome in draw(st.lists(st.sampled_from(("note", "empty")), max_size=3)):
+        ledger.count("joy", [outcome], note=True)
+    records = [make_record(str(place), f"text {place}", label) for place, (label, outcome) in enumerate(outcomes) if outcome == "kept"]
     items, stages = items_of(records), []
     for _ in range(draw(st.integers(1, 4))):
         verdicts = []
@@ -61,8 +65,11 @@ def test_the_ledger_holds_from_request_to_final_label(history: tuple[Ledger, lis
         items = after(items, verdicts)
     found = summarise(records, items, stored, ledger, dict.fromkeys(LABELS))
 
+    assert found["requested"] == sum(ledger.requested(label) for label in LABELS)  # those for notes ask for no record
     assert found["requested"] >= found["parsed"] >= found["records"] == found["kept_generated"] == len(records)
-    assert found["requested"] - found["parsed"] == sum(ledger.totals()[outcome] for outcome in UNPARSED)
+    assert found["requested"] - found["parsed"] == sum(
+        ledger.counts[label][outcome] for label in LABELS for outcome in UNPARSED if label in ledger.counts
+    )
     assert found["records"] == found["kept"] + sum(found["dropped"].values())
     expected_in = len(records)
     for stage in found["stages"]:
@@ -121,7 +128,7 @@ def test_confidence_and_reasons_are_those_of_the_stages_in_order() -> None:
         ("denoise", Verdict("a", "anger")),
     ):
         said.add(kind, verdict)
-    (row,) = curated_rows([Record("a", "x", "joy", {"round": 1})], Items(("a",), ("x",), ("anger",), ((),)), {"a": said})
+    (row,) = curated_rows([make_record("a", "x", "joy", {"round": 1})], Items(("a",), ("x",), ("anger",), ((),)), {"a": said})
     assert row == {
         "id": "a", "text": "x", "label": "anger", "given_label": "joy", "confidence": 0.7, "reasons": ["relabelled", "replaced"], "origin": {"round": 1},
     }  # fmt: skip

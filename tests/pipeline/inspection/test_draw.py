@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.rows import make_record
 from variegate.config.student import LinearStudentConfig
 from variegate.embeddings.models import find_model
 from variegate.embeddings.result import Embeddings
@@ -17,7 +18,7 @@ from variegate.errors import UsageError
 from variegate.pipeline.inspection.draw import draw, draw_uncertain, margins
 from variegate.records import Record
 
-RECORDS = [Record(f"id{number}", f"text {number}", "abc"[min(number // 40, 2)]) for number in range(100)]  # 40, 40 and 20
+RECORDS = [make_record(f"id{number}", f"text {number}", "abc"[min(number // 40, 2)]) for number in range(100)]  # 40, 40 and 20
 
 
 def test_a_draw_repeats_and_a_seed_changes_it() -> None:
@@ -83,11 +84,11 @@ def cloud(spread: float = 0.2) -> list[Record]:
     rng = np.random.default_rng(0)
     corners = {"a": (0.0, 3.0), "b": (3.0, 0.0), "c": (-3.0, -3.0)}
     found = [
-        Record(f"{label}{number}", ",".join(map(str, np.array(corner) + spread * rng.normal(size=2))), label)
+        make_record(f"{label}{number}", ",".join(map(str, np.array(corner) + spread * rng.normal(size=2))), label)
         for label, corner in corners.items()
         for number in range(30)
     ]
-    return [*found, Record("ab", "1.5,1.5", "a"), Record("bc", "0,-1.5", "b"), Record("ca", "-1.5,0", "c")]
+    return [*found, make_record("ab", "1.5,1.5", "a"), make_record("bc", "0,-1.5", "b"), make_record("ca", "-1.5,0", "c")]
 
 
 def test_what_lies_between_two_labels_is_uncertain() -> None:
@@ -101,14 +102,14 @@ def test_what_lies_between_two_labels_is_uncertain() -> None:
 
 def test_a_wrong_label_does_not_vouch_for_itself() -> None:
     """Cross-validated: a text at b's corner with label a is sure to be b, being judged without its own label."""
-    records = [*cloud(), Record("wrong", "3.0,0.0", "a")]
+    records = [*cloud(), make_record("wrong", "3.0,0.0", "a")]
     found = margins(records, CONFIG, seed=0, encoder=Planted())
     assert found["wrong"] > 0.5
 
 
 def test_equal_texts_are_judged_together() -> None:
     """Copies in another fold would give a text its own label back: here 20 copies claim b's corner for a, against 30 of b."""
-    records = [*cloud(), *(Record(f"copy{number}", "3.0,0.0", "a") for number in range(20))]
+    records = [*cloud(), *(make_record(f"copy{number}", "3.0,0.0", "a") for number in range(20))]
     found = margins(records, CONFIG, seed=0, encoder=Planted())
     assert len({found[f"copy{number}"] for number in range(20)}) == 1
     assert found["copy0"] > 0.5
@@ -117,8 +118,8 @@ def test_equal_texts_are_judged_together() -> None:
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        ([Record("1", "1,2", "a"), Record("2", "2,1", "a")], "the records have 1 label and 2 distinct texts"),
-        ([Record("1", "1,2", "a"), Record("2", "1,2 ", "b")], "the records have 2 labels and 1 distinct text,"),
+        ([make_record("1", "1,2", "a"), make_record("2", "2,1", "a")], "the records have 1 label and 2 distinct texts"),
+        ([make_record("1", "1,2", "a"), make_record("2", "1,2 ", "b")], "the records have 2 labels and 1 distinct text,"),
     ],
 )
 def test_nothing_to_tell_apart(records: list[Record], words: str) -> None:
@@ -127,7 +128,7 @@ def test_nothing_to_tell_apart(records: list[Record], words: str) -> None:
 
 
 def test_a_fold_without_the_other_label_knows_nothing() -> None:
-    records = [Record("1", "1,2", "a"), Record("2", "2,1", "b")]
+    records = [make_record("1", "1,2", "a"), make_record("2", "2,1", "b")]
     assert margins(records, CONFIG, seed=0, encoder=Planted()) == {"1": 0.0, "2": 0.0}  # type: ignore[arg-type]
 
 
@@ -141,7 +142,7 @@ def test_on_real_texts(data_folder: Path) -> None:
 
     lines = (data_folder / "trec6" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:300]
     rows = list({json.loads(line)["text"]: json.loads(line) for line in lines}.values())
-    records = [Record(str(place), row["text"], str(row["label"])) for place, row in enumerate(rows)]
+    records = [make_record(str(place), row["text"], str(row["label"])) for place, row in enumerate(rows)]
     found = margins(records, CONFIG, seed=0)
     vectors = Encoder().encode([record.text for record in records]).vectors
     labels = np.array([record.label for record in records])

@@ -12,7 +12,7 @@ from typing import Any
 
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import some_of
-from variegate.records import Record, Verdict
+from variegate.records import NOTE, Record, Verdict
 from variegate.store.ledger import Ledger
 from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
 
@@ -91,14 +91,14 @@ def summarise(
     for stage in stages:
         dropped.update(stage.facts["counts"]["dropped"])
     assert len(records) == len(left) + dropped.total(), "records = kept + dropped"  # noqa: S101
-    totals = ledger.totals()
+    requested, parsed = _texts(ledger)
     before, final = Counter(given.values()), Counter(left.labels)
     absent = sorted(label for label in labels if not final[label])
     return {
         "records": len(records),
         "stages": [dict(stage.facts) for stage in stages],
-        "requested": totals.total(),
-        "parsed": totals.total() - sum(totals[outcome] for outcome in UNPARSED),
+        "requested": requested,
+        "parsed": parsed,
         "kept_generated": len(records),
         "kept": len(left),
         "dropped": dict(sorted(dropped.items())),
@@ -107,6 +107,13 @@ def summarise(
         "labels": {label: {"given": before[label], "final": final[label]} for label in sorted(labels)},
         "warnings": [f"the curated set has no record of {_count(len(absent), 'class', 'classes')}: {some_of(absent, 8)}"] if absent else [],
     }
+
+
+def _texts(ledger: Ledger) -> tuple[int, int]:
+    """(requests for records, texts that came out of them). Notes are no records' affair."""
+    requested = ledger.requests.total() - ledger.requests[NOTE]
+    outcomes = sum((counts for name, counts in ledger.counts.items() if name != NOTE), Counter())
+    return requested, outcomes.total() - sum(outcomes[outcome] for outcome in UNPARSED)
 
 
 def _count(number: int, one: str, more: str) -> str:
