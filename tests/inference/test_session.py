@@ -187,9 +187,7 @@ def test_where_the_engine_lives_does_not_show(nano_transformers: Any) -> None:
     """A real one in a process of its own writes what one here does, twice."""
     model = load_model("nano-llama", ["engine.backend=transformers", "engine.batch_size=16"])
     sampling = Sampling(temperature=0.8, max_tokens=12)
-    requests = [
-        Request(key=f"{seed}", messages=(Message("user", "Where is"),), sampling=sampling, seed=seed, label="") for seed in range(5)
-    ]
+    requests = [Request(key=f"{seed}", messages=(Message("user", "Where is"),), sampling=sampling, seed=seed) for seed in range(5)]
     told: list[int] = []
     with EngineSession(model, process="worker") as session:
         for _ in range(2):

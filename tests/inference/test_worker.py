@@ -101,8 +101,7 @@ def worker(tmp_path: Path) -> Iterator[WorkerBackend]:
 def ask(*keys: str, bias: str = "") -> list[Request]:
     sampling = Sampling(max_tokens=20)
     return [
-        Request(key=key, messages=(Message("user", f"Write {key}."),), sampling=sampling, seed=derive_seed(key), label="", bias=bias)
-        for key in keys
+        Request(key=key, messages=(Message("user", f"Write {key}."),), sampling=sampling, seed=derive_seed(key), bias=bias) for key in keys
     ]
 
 
@@ -224,7 +223,7 @@ def parent_script(folder: Path, last: str) -> subprocess.Popen[str]:
         "from variegate.records import Message, Request, Sampling\n"
         "if __name__ == '__main__':\n"
         "    backend = WorkerBackend(load_model('nano-llama'), start='worker_engines:engine')\n"
-        f"    request = Request(key={str(folder)!r}, messages=(Message('user', 'x'),), sampling=Sampling(), seed=0, label='')\n"
+        f"    request = Request(key={str(folder)!r}, messages=(Message('user', 'x'),), sampling=Sampling(), seed=0)\n"
         "    try:\n"
         f"        {last}\n"
         "    except KeyboardInterrupt:\n"
