@@ -14,6 +14,7 @@ from variegate.cli.main import main
 from variegate.config.student import LinearStudentConfig
 from variegate.pipeline.inspection.draw import margins
 from variegate.store.inspected import INSPECTED, open_inspected, read_inspected
+from variegate.store.kind import kind_of_run
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import CurationFolder, input_digest
@@ -184,7 +185,7 @@ def test_where_a_classifier_is_least_sure(tmp_path: Path, build_run: Build, row:
     folder = build_run(tmp_path / "run", [rows])
     result = inspect(folder, "--choose", "uncertain", "-n", 10, keys="\n" * 10)
     assert result.exit_code == 0, result.output
-    found = margins(list(folder.records()), LinearStudentConfig(kind="logistic_regression"), seed=0)
+    found = margins(kind_of_run(folder), list(folder.records()), LinearStudentConfig(kind="logistic_regression"), seed=0)
     texts = {record.id: record.text for record in folder.records()}
     assert shown(result) == [texts[id] for id in sorted(found, key=found.__getitem__)][:10]
 

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from variegate.config import load_task
 from variegate.kinds import kind_of
+from variegate.kinds.classification import Classification
 from variegate.kinds.pair import Pair, PairTask
 from variegate.records import Target
-from variegate.store.export import COLUMNS, CURATED_COLUMNS
+from variegate.store.export import columns_of
 
 LABEL = {"phrase": "p", "description": "d"}
 TASK = {
@@ -82,7 +83,7 @@ def test_refused(fields: dict[str, Any], says: str) -> None:
 
 
 def test_no_name_of_a_side_is_one_that_exports_use() -> None:
-    for name in {*COLUMNS, *CURATED_COLUMNS} - {"text"}:
+    for name in {*columns_of(Classification.of({}), curated=True)} - {"text"}:
         with pytest.raises(ValidationError, match="has a column"):
             PairTask.model_validate({**TASK, "first": name})
 

@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 from variegate.errors import StoreError, UsageError
-from variegate.store.export import COLUMNS, export, flatten, guarded
+from variegate.kinds.classification import Classification
+from variegate.store.export import columns_of, export, flatten, guarded
+from variegate.store.kind import kind_of_run
 from variegate.store.rows import Row, stored_items
 from variegate.store.run_folder import RunFolder
 
@@ -42,7 +44,7 @@ def test_jsonl_is_records_jsonl(run_folder: RunFolder, tmp_path: Path) -> None:
 
 def test_parquet_has_typed_columns(run_folder: RunFolder, tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(export(run_folder, "parquet", tmp_path / "out.parquet"))
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == list(columns_of(kind_of_run(run_folder), curated=False))
     assert table.column("text").to_pylist() == texts(run_folder)
     assert {str(table.schema.field(name).type) for name in ("round", "slot", "seed", "num_tokens")} == {"int64"}
     assert str(table.schema.field("parents").type).startswith("list<")
@@ -75,7 +77,7 @@ def test_guard_touches_texts_only() -> None:
 def test_unknown_origin_fields_are_kept(row: Make) -> None:
     (item,) = stored_items(row().to_json())
     record = replace(item, origin={**item.origin, "mixer": "attention"}).to_record()
-    assert json.loads(flatten(record.to_json())["extra"]) == {"mixer": "attention"}
+    assert json.loads(flatten(record.to_json(), columns_of(Classification.of({}), curated=False))["extra"]) == {"mixer": "attention"}
 
 
 def test_hf_folder_loads_offline(tmp_path: Path, build_run: Callable[..., RunFolder], row: Make) -> None:

@@ -46,11 +46,13 @@ def command(
     from variegate.errors import Interrupted, StoreError, UsageError
     from variegate.pipeline.inspection.session import Session
     from variegate.store.inspected import INSPECTED, open_inspected
+    from variegate.store.kind import kind_of_run
     from variegate.store.run_folder import RunFolder
     from variegate.store.settings import part, read_settings
 
     run = RunFolder.existing(folder)
     settings = read_settings(run)
+    kind = kind_of_run(run)
     titles = {label: str(part(settings, "task", "labels", label, "title") or label) for label in sorted(settings["task"]["labels"])}
     descriptions = {label: str(part(settings, "task", "labels", label, "description") or "") for label in titles}
     _check(titles, choose, labels, curation, encoder)
@@ -68,7 +70,7 @@ def command(
         drawn = _draw(run, list(records.values()), number, choose, labels, seed, curated, encoder)
         session = Session.start(drawn, (each.id for each in log.history), again=again)
         keys = assign_keys(titles)
-        screen = Screen(titles, descriptions, keys)
+        screen = Screen(kind, titles, descriptions, keys)
         answers: Any = TerminalAnswers(screen, titles, keys) if terminal else nullcontext(LineAnswers(titles, keys))
         loop = _Loop(session, log, screen, records)
         try:
@@ -116,7 +118,7 @@ def _draw(
         certainty = {id: confidence for id, confidence in curated.items() if confidence is not None}
         records = [record for record in records if record.id in curated]
     elif choose == "uncertain":
-        certainty = _margins(records, seed, encoder)
+        certainty = _margins(run, records, seed, encoder)
     chosen = [record for record in records if not labels or record.label in labels]
     if not chosen:
         kept = " that the curation keeps" if curated is not None else ""
@@ -139,15 +141,16 @@ def _read_confidences(run: RunFolder, name: str) -> dict[str, float | None]:
     return found
 
 
-def _margins(records: list[Record], seed: int, encoder: str | None) -> dict[str, float]:
+def _margins(run: RunFolder, records: list[Record], seed: int, encoder: str | None) -> dict[str, float]:
     from variegate.cli.stages import make_stages
     from variegate.config.student import LinearStudentConfig
     from variegate.pipeline.inspection.draw import margins
+    from variegate.store.kind import kind_of_run
 
     config = LinearStudentConfig.model_validate({"kind": "logistic_regression", **({"encoder": encoder} if encoder else {})})
     stages = make_stages()
     try:
-        return margins(records, config, seed=seed, progress=stages.update)
+        return margins(kind_of_run(run), records, config, seed=seed, progress=stages.update)
     finally:
         stages.stop()
 

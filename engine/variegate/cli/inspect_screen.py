@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from variegate.cli.label_search import COMMANDS
+from variegate.kinds import TaskKind
 from variegate.records import Record
 from variegate.report.visible import visible
 from variegate.store.inspected import Inspected
@@ -22,9 +23,10 @@ _LISTED = 8  # labels listed under what is typed, at most
 
 
 class Screen:
-    """titles, descriptions: label -> text. keys: key -> label; empty: labels are searched for by typing."""
+    """kind: of the records. titles, descriptions: label -> text. keys: key -> label; empty: labels are searched for by typing."""
 
-    def __init__(self, titles: Mapping[str, str], descriptions: Mapping[str, str], keys: Mapping[str, str]) -> None:
+    def __init__(self, kind: TaskKind, titles: Mapping[str, str], descriptions: Mapping[str, str], keys: Mapping[str, str]) -> None:
+        self._kind = kind
         self._titles = {label: _line(title) for label, title in titles.items()}
         self._descriptions = {label: _line(text) for label, text in descriptions.items()}
         self._keys = keys
@@ -38,7 +40,8 @@ class Screen:
     def show_item(self, record: Record, place: int | None, number: int, before: Inspected | None) -> None:
         """place: in the draw of `number`; None: an undo brought it back from another. before: how it was judged earlier."""
         self._show_head(f"{place} of {number}" if place else "of an earlier draw")
-        self._console.print(Padding(Text(visible(record.text)), (0, 0, 0, 2), expand=False))
+        shown = Text(visible(self._kind.show(record.fields)))
+        self._console.print(Padding(shown, (0, 0, 0, 2), expand=False))
         self._console.print()
         title, description = self.title(record.label), self._descriptions.get(record.label, "")
         self._say(Text.assemble(("generated for ", "dim"), (title, "bold cyan"), (f": {description}" if description else "", "dim")))

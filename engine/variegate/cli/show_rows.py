@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from variegate.records import KEPT, NOTE
+from variegate.store.kind import kind_of_run
 from variegate.store.ledger import REASONS
 from variegate.store.rows import StoredItem
 from variegate.store.run_folder import RunFolder
@@ -38,6 +39,7 @@ class GeneratedRows:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
+        self._kind = kind_of_run(run)
 
     def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
         for item in self._run.items():
@@ -47,7 +49,7 @@ class GeneratedRows:
     def shown(self, row: StoredItem, dropped: bool) -> tuple[str, str, str]:
         facts = f"round {row.origin.get('round')} · {row.origin.get('num_tokens')} tokens"
         if not dropped:
-            return "", row.to_record().text, facts
+            return "", self._kind.show(row.fields), facts
         return row.name, row.text, facts + (f" · {row.error}" if row.error else "")
 
     def as_json(self, row: StoredItem, dropped: bool) -> bytes:
@@ -55,12 +57,13 @@ class GeneratedRows:
 
 
 class CuratedRows:
-    """Kept rows are those of curated.jsonl; a dropped one is {id, text, label, given_label, confidence, reason, stage}."""
+    """Kept rows are those of curated.jsonl; a dropped one is {id, its columns, given_label, confidence, reason, stage}."""
 
     reasons: Mapping[str, str] = {reason: words for reason, words in CURATION_REASONS.items() if reason in DROPPING}
 
     def __init__(self, curation: CurationFolder) -> None:
         self._curation = curation
+        self._kind = kind_of_run(curation.run)
 
     def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
         if not dropped:
@@ -78,7 +81,7 @@ class CuratedRows:
                 stage, verdict = verdicts[record.id]
                 yield verdict.label, verdict.reason, {
                     "id": record.id,
-                    "text": record.text,
+                    **record.fields,
                     "label": verdict.label,
                     "given_label": record.label,
                     "confidence": verdict.confidence,
@@ -91,9 +94,9 @@ class CuratedRows:
         sure = "" if row["confidence"] is None else f" · {row['confidence']:.2f}"
         if dropped:
             labels = f"{row['given_label']} -> {row['label']}" if changed else row["label"]
-            return labels, row["text"], f"stage {row['stage']}{sure}"
+            return labels, self._kind.show(row), f"stage {row['stage']}{sure}"
         said = ", ".join(row["reasons"])
-        return f"{row['given_label']} -> {row['label']}" if changed else "", row["text"], f"{said or 'as given'}{sure}"
+        return f"{row['given_label']} -> {row['label']}" if changed else "", self._kind.show(row), f"{said or 'as given'}{sure}"
 
     def as_json(self, row: Row, dropped: bool) -> bytes:
         return orjson.dumps(row)

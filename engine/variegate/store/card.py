@@ -10,16 +10,17 @@ from typing import Any
 
 import yaml
 
+from variegate.kinds import TaskKind
 from variegate.store.ledger import Ledger, in_words
 from variegate.store.run_folder import RunFolder
 from variegate.store.settings import decoding_in_words, labels_of, part, read_settings, strategy_in_words
 
 
-def dataset_card(folder: RunFolder, columns: Mapping[str, str], curation: Mapping[str, Any] | None = None) -> str:
+def dataset_card(folder: RunFolder, kind: TaskKind, columns: Mapping[str, str], curation: Mapping[str, Any] | None = None) -> str:
     """Markdown with the YAML front matter that `datasets.load_dataset` reads.
 
-    columns: column -> type, as in the Parquet file. `label` is declared a ClassLabel: the file holds its names, and
-    `datasets` shows them as numbers with names.
+    columns: column -> type, as in the Parquet file. A column of type label is declared a ClassLabel: the file holds its names,
+    and `datasets` shows them as numbers with names.
     curation: its curation.json, where the set is a curation of the run.
     """
     settings = read_settings(folder)
@@ -29,12 +30,12 @@ def dataset_card(folder: RunFolder, columns: Mapping[str, str], curation: Mappin
     front = {
         "pretty_name": f"{settings['task'].get('name', 'synthetic')} (synthetic, Variegate)",
         "license": "other",
-        "task_categories": ["text-classification"],
+        "task_categories": list(kind.categories),
         "tags": ["synthetic", "variegate"],
         "size_categories": [_size(number)],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]}],
         "dataset_info": {
-            "features": [_feature(name, kind, labels_of(settings)) for name, kind in columns.items()],
+            "features": [_feature(name, type, labels_of(settings)) for name, type in columns.items()],
             "splits": [{"name": "train", "num_examples": number}],
         },
     }
@@ -43,10 +44,10 @@ def dataset_card(folder: RunFolder, columns: Mapping[str, str], curation: Mappin
     )
 
 
-def _feature(name: str, kind: str, labels: list[str]) -> dict[str, Any]:
-    if name == "label":
+def _feature(name: str, type: str, labels: list[str]) -> dict[str, Any]:
+    if type == "label":
         return {"name": name, "dtype": {"class_label": {"names": {str(index): label for index, label in enumerate(labels)}}}}
-    return {"name": name, "list": "string"} if kind == "list" else {"name": name, "dtype": kind}
+    return {"name": name, "list": "string"} if type == "list" else {"name": name, "dtype": "string" if type == "json" else type}
 
 
 def _size(kept: int) -> str:

@@ -16,18 +16,17 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, UsageError, nearest
+from variegate.kinds import TaskKind
 from variegate.store.card import dataset_card
 from variegate.store.files import check_file, check_folder, commit_folder, write_atomic
+from variegate.store.kind import kind_of_run
 from variegate.store.run_folder import OWN, RunFolder
 from variegate.store.verdicts import CurationFolder, open_curation
 
 FORMATS = ("jsonl", "parquet", "csv", "hf")
 
-# column -> type, in order. Parquet and the data set card are typed by it; `extra` is JSON of origin fields not named here.
-COLUMNS = {
-    "id": "string",
-    "text": "string",
-    "label": "string",
+# Columns of a record's origin -> type, in order: behind `id` and those of the task kind, before `extra`, JSON of what is not named here.
+ORIGIN_COLUMNS = {
     "strategy": "string",
     "form": "string",
     "model": "string",
@@ -43,11 +42,9 @@ COLUMNS = {
     "num_prompt_tokens": "int64",
     "num_tokens": "int64",
     "logprob": "float64",
-    "extra": "string",
 }
-# What a curation adds, after `label`, which is then the final one.
+# What a curation adds, after the kind's, whose label is then the final one.
 CURATED_COLUMNS = {"given_label": "string", "confidence": "float64", "reasons": "list"}
-_ORIGIN = tuple(COLUMNS)[3:-1]
 _CHUNK = 1024  # records held at once
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _HF_FILES = {"README.md", "data", "data/train.parquet"}
@@ -71,9 +68,10 @@ def export(
     curated = None if curation is None else open_curation(folder, curation)
     _check_target(folder, format, target, overwrite)
     rows = _not_empty(folder, curated)
-    columns = columns_of(curated is not None)
+    kind = kind_of_run(folder)
+    columns = columns_of(kind, curated is not None)
     if format == "hf":
-        _write_hf(folder, curated, rows, columns, target)
+        _write_hf(folder, kind, curated, rows, columns, target)
     else:
         chunks: dict[str, Callable[[], Iterator[bytes]]] = {
             "jsonl": lambda: (orjson.dumps(row) + b"\n" for row in rows),
@@ -84,17 +82,9 @@ def export(
     return target
 
 
-def columns_of(curated: bool) -> dict[str, str]:
-    """column -> type, in order."""
-    if not curated:
-        return COLUMNS
-    names = list(COLUMNS)
-    after_label = names.index("label") + 1
-    return {
-        **{name: COLUMNS[name] for name in names[:after_label]},
-        **CURATED_COLUMNS,
-        **{name: COLUMNS[name] for name in names[after_label:]},
-    }
+def columns_of(kind: TaskKind, curated: bool) -> dict[str, str]:
+    """column -> type, in order. Parquet and the data set card are typed by it."""
+    return {"id": "string", **kind.columns, **(CURATED_COLUMNS if curated else {}), **ORIGIN_COLUMNS, "extra": "string"}
 
 
 def _check_target(folder: RunFolder, format: str, target: Path, overwrite: bool) -> None:
@@ -123,17 +113,15 @@ def _not_empty(folder: RunFolder, curated: CurationFolder | None) -> Iterator[di
     return chain([first], rows)
 
 
-def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of records.jsonl or curated.jsonl as one flat row with the keys of `columns_of`."""
+def flatten(row: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    """A row of records.jsonl or curated.jsonl as one flat row. columns: those of `columns_of`."""
     origin = dict(row["origin"])
-    flat: dict[str, Any] = {name: row[name] for name in ("id", "text", "label", *CURATED_COLUMNS) if name in row}
-    flat |= {name: origin.pop(name, None) for name in _ORIGIN}
-    flat["extra"] = orjson.dumps(origin).decode() if origin else None
-    return flat
+    flat = {name: origin.pop(name, None) if name in ORIGIN_COLUMNS else row.get(name) for name in columns}
+    return {**flat, "extra": orjson.dumps(origin).decode() if origin else None}
 
 
-def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while chunk := [flatten(row) for row in islice(rows, _CHUNK)]:
+def _chunks(rows: Iterator[dict[str, Any]], columns: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+    while chunk := [flatten(row, columns) for row in islice(rows, _CHUNK)]:
         yield chunk
 
 
@@ -150,7 +138,7 @@ def _csv(rows: Iterator[dict[str, Any]], columns: Mapping[str, str], formula_gua
     # "\r\n" (RFC 4180): Python up to 3.12 quotes a lone carriage return only where it is part of the line end
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(columns)
-    for chunk in _chunks(rows):
+    for chunk in _chunks(rows, columns):
         for row in chunk:
             cells: Iterable[Any] = (orjson.dumps(cell).decode() if isinstance(cell, list) else cell for cell in row.values())
             writer.writerow([guarded(cell) for cell in cells] if formula_guard else list(cells))
@@ -192,11 +180,19 @@ def _parquet(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> Iter
     import pyarrow
     import pyarrow.parquet
 
-    types = {"string": pyarrow.string(), "int64": pyarrow.int64(), "float64": pyarrow.float64(), "list": pyarrow.list_(pyarrow.string())}
+    # a "json" column holds text: Parquet's own types for nested data differ from one reader to the next
+    types = {
+        "string": pyarrow.string(),
+        "label": pyarrow.string(),
+        "json": pyarrow.string(),
+        "int64": pyarrow.int64(),
+        "float64": pyarrow.float64(),
+        "list": pyarrow.list_(pyarrow.string()),
+    }
     schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
     sink = _Sink()
     with pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for chunk in _chunks(rows):
+        for chunk in _chunks(rows, columns):
             writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))
             yield sink.take()
     yield sink.take()
@@ -206,11 +202,16 @@ def _parquet(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> Iter
 
 
 def _write_hf(
-    folder: RunFolder, curated: CurationFolder | None, rows: Iterator[dict[str, Any]], columns: Mapping[str, str], target: Path
+    folder: RunFolder,
+    kind: TaskKind,
+    curated: CurationFolder | None,
+    rows: Iterator[dict[str, Any]],
+    columns: Mapping[str, str],
+    target: Path,
 ) -> None:
     summary = None if curated is None else curated.read_summary()
     files: dict[str, bytes | Iterable[bytes]] = {
-        "README.md": dataset_card(folder, columns, summary).encode(),
+        "README.md": dataset_card(folder, kind, columns, summary).encode(),
         "data/train.parquet": _parquet(rows, columns),
     }
     commit_folder(target, files, replace=True)  # what is there is an earlier export: see _check_target

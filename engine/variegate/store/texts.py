@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.errors import UsageError, VariegateError, nearest
+from variegate.kinds import TaskKind
 from variegate.kinds.text import Text
+from variegate.store.kind import kind_of_run
 from variegate.store.run_folder import RunFolder
 from variegate.store.text_rows import FLOATS, NOT_FINITE, Asked, Collector, Fields
 from variegate.store.verdicts import open_curation
@@ -263,18 +265,27 @@ def _saved_splits(path: Path) -> list[str]:
 
 
 def _read_run(path: Path, asked: Asked, strict: bool) -> TextSet:
-    collector = Collector(str(path), asked, unit="row", strict=strict)
-    for number, record in enumerate(RunFolder.existing(path).records(), 1):
-        collector.add(number, {**record.origin, "id": record.id, "text": record.text, "label": record.label})
+    run = RunFolder.existing(path)
+    kind = kind_of_run(run)
+    collector = Collector(str(path), _of_kind(asked, kind), unit="row", strict=strict)
+    for number, record in enumerate(run.records(), 1):
+        collector.add(number, {**record.origin, "id": record.id, **record.fields})
     return _finished(str(path), collector, collector.vectors())
 
 
 def _read_curation(path: Path, name: str, asked: Asked, strict: bool) -> TextSet:
     source = f"{path}, curation {name}"
-    collector = Collector(source, asked, unit="row", strict=strict)
-    for number, row in enumerate(open_curation(RunFolder.existing(path), name).rows(), 1):
-        collector.add(number, {**row["origin"], **{name: row[name] for name in ("id", "text", "label", "given_label")}})
+    curation = open_curation(RunFolder.existing(path), name)
+    kind = kind_of_run(curation.run)
+    collector = Collector(source, _of_kind(asked, kind), unit="row", strict=strict)
+    for number, row in enumerate(curation.rows(), 1):
+        collector.add(number, {**row["origin"], **{name: row[name] for name in ("id", *kind.columns, "given_label")}})
     return _finished(source, collector, collector.vectors())
+
+
+def _of_kind(asked: Asked, kind: TaskKind) -> Asked:
+    """The texts of the run's task kind, where no others are asked for."""
+    return asked if asked.text is not None else replace(asked, text=kind.text_names)
 
 
 # -- columns ---------------------------------------------------------------------------------------------------

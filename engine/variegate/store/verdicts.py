@@ -18,9 +18,11 @@ from typing import Any
 import orjson
 
 from variegate.errors import StoreError, UsageError, nearest
+from variegate.kinds import TaskKind
 from variegate.kinds.text import Text
 from variegate.records import Verdict
 from variegate.store.files import explained, sha256_of, write_atomic
+from variegate.store.kind import kind_of_run, text_in
 from variegate.store.run_folder import MEASURES, RunFolder
 
 CURATIONS = "curations"
@@ -208,13 +210,14 @@ class CurationFolder:
     def rows(self) -> Iterator[dict[str, Any]]:
         """curated.jsonl: kept records with their final label, in record order. Raises StoreError when it is damaged."""
         path = self.path / CURATED
+        strings = ("id", *kind_of_run(self.run).text_names, "label", "given_label")
         with _reading(path), path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
                     row = orjson.loads(line)
                 except orjson.JSONDecodeError as error:
                     raise StoreError(f"{path}:{number}: not valid JSON ({error}): {_CURATED_HINT}") from error
-                if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("id", "text", "label", "given_label")):
+                if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in strings):
                     raise StoreError(f"{path}:{number}: expected a curated record: {_CURATED_HINT}")
                 yield row
 
@@ -249,7 +252,7 @@ def is_current(run: RunFolder, summary: Mapping[str, Any]) -> bool:
     """Whether the curation began with the run's records as they are now."""
     stages = summary.get("stages") or [{}]
     stated = stages[0].get("input", {}).get("sha256") if isinstance(stages[0], dict) else None
-    return stated == input_digest((record.id, record.text, record.label) for record in run.records())
+    return stated == records_digest(run, kind_of_run(run))
 
 
 # -- what a stage's verdicts come to ---------------------------------------------------------------------------
@@ -300,6 +303,11 @@ def input_digest(rows: Iterable[tuple[str, Text, str]]) -> str:
     for row in rows:
         whole.update(orjson.dumps(row) + b"\n")
     return whole.hexdigest()
+
+
+def records_digest(run: RunFolder, kind: TaskKind) -> str:
+    """`input_digest` of a curation's first stage: of the run's records as they are now."""
+    return input_digest((record.id, text_in(kind, record), record.label) for record in run.records())
 
 
 # -- files -----------------------------------------------------------------------------------------------------

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from variegate.errors import VariegateError, nearest
+from variegate.kinds import TaskKind
+from variegate.kinds.text import Text, text_of
 from variegate.records import Record, Verdict
 from variegate.store.checks import Check, Problems
 from variegate.store.files import sha256_of
+from variegate.store.kind import kind_of_run, text_in
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import (
     CHANGING,
@@ -25,6 +28,8 @@ from variegate.store.verdicts import (
     count_verdicts,
     input_digest,
 )
+
+_Records = Mapping[str, tuple[Record, Text]]  # by id, with what each says
 
 
 def verify_curations(run: RunFolder, labels: Sequence[str] | None) -> list[Check]:
@@ -44,14 +49,15 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
     summary = curation.read_summary()
     if not stages:
         return Check(name, "skipped", "no stage has ended")
-    records = {record.id: record for record in curation.run.records()}
+    kind = kind_of_run(curation.run)
+    records = {record.id: (record, text_in(kind, record)) for record in curation.run.records()}
     if stages[0].index != 0:
         return Check(name, "FAILED", "stage 0 is missing")
-    if stages[0].facts["input"].get("sha256") != input_digest((record.id, record.text, record.label) for record in records.values()):
+    if stages[0].facts["input"].get("sha256") != input_digest((id, text, record.label) for id, (record, text) in records.items()):
         return Check(name, "skipped", "it is of an earlier state of the run: run `variegate curate` again")
 
     problems = Problems()
-    current = {id: record.label for id, record in records.items()}  # of what is still kept, in record order
+    current = {id: record.label for id, (record, _) in records.items()}  # of what is still kept, in record order
     dropped: Counter[str] = Counter()
     for number, stage in enumerate(stages):
         if stage.index != number:
@@ -61,7 +67,7 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
         _check_stage(stage, verdicts, current, records, labels, problems)
         dropped.update(verdict.reason for verdict in verdicts if not verdict.keep)
         current = {verdict.id: verdict.label for verdict in verdicts if verdict.keep}
-    changed = sum(label != records[id].label for id, label in current.items() if id in records)
+    changed = sum(label != records[id][0].label for id, label in current.items() if id in records)
     good = f"{len(stages)} stages, {len(records)} records = {len(current)} kept + {dropped.total()} dropped, {changed} labels changed"
     if summary is None:
         return problems.check(name, f"{good}; it has not ended")
@@ -71,7 +77,7 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
             problems.add(f"curation.json states {field}: {summary.get(field)}, the verdicts give {value}")
     if summary["stages"] != [stage.facts for stage in stages]:
         problems.add("the stages in curation.json are not those of the stage.json files")
-    _check_curated(curation, summary, current, records, problems)
+    _check_curated(curation, summary, current, records, kind, problems)
     return problems.check(name, good)
 
 
@@ -79,7 +85,7 @@ def _check_stage(
     stage: StoredStage,
     verdicts: Sequence[Verdict],
     current: Mapping[str, str],
-    records: Mapping[str, Record],
+    records: _Records,
     labels: Sequence[str] | None,
     problems: Problems,
 ) -> None:
@@ -87,7 +93,7 @@ def _check_stage(
     if [verdict.id for verdict in verdicts] != list(current):
         problems.add(f"{where}: {len(verdicts)} verdicts are not one for each of the {len(current)} records it was given, in order")
         return
-    if stage.facts["input"] != {"n": len(current), "sha256": input_digest((id, records[id].text, label) for id, label in current.items())}:
+    if stage.facts["input"] != {"n": len(current), "sha256": input_digest((id, records[id][1], label) for id, label in current.items())}:
         problems.add(f"{where}: its input is not what stage.json states")
     for verdict, label in zip(verdicts, current.values(), strict=True):
         if labels is not None and verdict.label not in labels:
@@ -104,12 +110,12 @@ def _check_stage(
 
 
 def _check_curated(
-    curation: CurationFolder, summary: Mapping[str, Any], current: Mapping[str, str], records: Mapping[str, Record], problems: Problems
+    curation: CurationFolder, summary: Mapping[str, Any], current: Mapping[str, str], records: _Records, kind: TaskKind, problems: Problems
 ) -> None:
     path = curation.path / CURATED
     if sha256_of(path) != summary.get("sha256"):
         problems.add(f"{path}: its hash is not the one in curation.json: it was changed after it was written")
         return
-    expected = [(id, records[id].text, label, records[id].label) for id, label in current.items() if id in records]
-    if [(row["id"], row["text"], row["label"], row["given_label"]) for row in curation.rows()] != expected:
+    expected = [(id, records[id][1], label, records[id][0].label) for id, label in current.items() if id in records]
+    if [(row["id"], text_of(kind.texts(row)), row["label"], row["given_label"]) for row in curation.rows()] != expected:
         problems.add(f"{path}: is not what records and verdicts give")

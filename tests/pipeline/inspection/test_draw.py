@@ -15,6 +15,7 @@ from variegate.config.student import LinearStudentConfig
 from variegate.embeddings.models import find_model
 from variegate.embeddings.result import Embeddings
 from variegate.errors import UsageError
+from variegate.kinds.classification import Classification
 from variegate.pipeline.inspection.draw import draw, draw_uncertain, margins
 from variegate.records import Record
 
@@ -93,24 +94,24 @@ def cloud(spread: float = 0.2) -> list[Record]:
 
 def test_what_lies_between_two_labels_is_uncertain() -> None:
     records = cloud()
-    found = margins(records, CONFIG, seed=0, encoder=Planted())
+    found = margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted())
     assert set(found) == {record.id for record in records}
     assert all(0 <= value <= 1 for value in found.values())
     assert {record.id for record in draw_uncertain(records, 3, found, seed=0)} == {"ab", "bc", "ca"}
-    assert margins(records, CONFIG, seed=0, encoder=Planted()) == found  # type: ignore[arg-type]
+    assert margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted()) == found  # type: ignore[arg-type]
 
 
 def test_a_wrong_label_does_not_vouch_for_itself() -> None:
     """Cross-validated: a text at b's corner with label a is sure to be b, being judged without its own label."""
     records = [*cloud(), make_record("wrong", "3.0,0.0", "a")]
-    found = margins(records, CONFIG, seed=0, encoder=Planted())
+    found = margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted())
     assert found["wrong"] > 0.5
 
 
 def test_equal_texts_are_judged_together() -> None:
     """Copies in another fold would give a text its own label back: here 20 copies claim b's corner for a, against 30 of b."""
     records = [*cloud(), *(make_record(f"copy{number}", "3.0,0.0", "a") for number in range(20))]
-    found = margins(records, CONFIG, seed=0, encoder=Planted())
+    found = margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted())
     assert len({found[f"copy{number}"] for number in range(20)}) == 1
     assert found["copy0"] > 0.5
 
@@ -124,12 +125,12 @@ def test_equal_texts_are_judged_together() -> None:
 )
 def test_nothing_to_tell_apart(records: list[Record], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        margins(records, CONFIG, seed=0, encoder=Planted())
+        margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted())
 
 
 def test_a_fold_without_the_other_label_knows_nothing() -> None:
     records = [make_record("1", "1,2", "a"), make_record("2", "2,1", "b")]
-    assert margins(records, CONFIG, seed=0, encoder=Planted()) == {"1": 0.0, "2": 0.0}  # type: ignore[arg-type]
+    assert margins(Classification.of({}), records, CONFIG, seed=0, encoder=Planted()) == {"1": 0.0, "2": 0.0}  # type: ignore[arg-type]
 
 
 def test_on_real_texts(data_folder: Path) -> None:
@@ -143,7 +144,7 @@ def test_on_real_texts(data_folder: Path) -> None:
     lines = (data_folder / "trec6" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:300]
     rows = list({json.loads(line)["text"]: json.loads(line) for line in lines}.values())
     records = [make_record(str(place), row["text"], str(row["label"])) for place, row in enumerate(rows)]
-    found = margins(records, CONFIG, seed=0)
+    found = margins(Classification.of({}), records, CONFIG, seed=0)
     vectors = Encoder().encode([record.text for record in records]).vectors
     labels = np.array([record.label for record in records])
     wrong = cross_val_predict(LogisticRegression(C=10), vectors, labels, cv=4) != labels

@@ -117,7 +117,7 @@ class _Curating:
         self.config = inputs.config
         self.given = Items(
             ids=tuple(record.id for record in inputs.records),
-            texts=tuple(record.text for record in inputs.records),
+            texts=inputs.texts,
             labels=tuple(record.label for record in inputs.records),
             parents=tuple(tuple(record.origin.get("parents") or ()) for record in inputs.records),
         )

@@ -21,13 +21,14 @@ from variegate.config.curation import CurationConfig, ScopeStage
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
 from variegate.kinds import kind_of
-from variegate.kinds.text import Text, as_one
+from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.seeds import stored_seeds
 from variegate.records import Record
 from variegate.seeding import derive_rng, digest
 from variegate.store.inspected import read_inspected
+from variegate.store.kind import text_in
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
 from variegate.students.data import LabelledTexts, split_off, without_overlap
@@ -75,6 +76,11 @@ class Inputs:
         self._judged: dict[str, Judged] = {}
         self._held_out: dict[str, tuple[Text, ...]] = {}
 
+    @cached_property
+    def texts(self) -> tuple[Text, ...]:
+        """Of the records."""
+        return tuple(text_in(self.kind, record) for record in self.records)
+
     # -- vectors -----------------------------------------------------------------------------------------------
 
     @property
@@ -102,7 +108,7 @@ class Inputs:
     def vectors(self, items: Items) -> Float[np.ndarray, "n d"]:
         """Of the items. All records are encoded in the first call, so that every stage sees the same vectors."""
         if self._vectors is None:
-            self._vectors = np.asarray(self.encode([record.text for record in self.records]))
+            self._vectors = np.asarray(self.encode(self.texts))
         return self._vectors if len(items) == len(self.records) else self._vectors[[self._place[id] for id in items.ids]]
 
     @cached_property
@@ -293,10 +299,11 @@ class Inputs:
 
     # -- seeds of items ----------------------------------------------------------------------------------------
 
-    def parent_texts(self, items: Items) -> dict[str, str]:
+    def parent_texts(self, items: Items) -> dict[str, Text]:
         """Id -> text of the parents of `items` that are known: records of the run, and real examples of its pool."""
         seeds = stored_seeds(self.folder) if self._names_seeds(items) else []
-        known = {record.id: record.text for record in self.records} | {each.id: each.fields["text"] for each in seeds}
+        known = dict(zip((record.id for record in self.records), self.texts, strict=True))
+        known |= {each.id: text_of(self.kind.texts(each.fields)) for each in seeds}
         return {id: known[id] for parents in items.parents for id in parents if id in known}
 
     @staticmethod

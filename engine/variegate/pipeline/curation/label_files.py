@@ -12,9 +12,11 @@ from typing import Any
 
 from variegate.config import TaskConfig
 from variegate.errors import UsageError, nearest, some_of
-from variegate.folding import fold
+from variegate.kinds import TaskKind, kind_of
+from variegate.kinds.text import folded, text_of
 from variegate.pipeline.tables import fields_here, rows_of
 from variegate.records import Record
+from variegate.store.kind import text_in
 
 OUT_LABELS = ("oos", "out")  # say "out of scope" in a label field, beside the task's own data.out_of_scope_label
 
@@ -36,23 +38,25 @@ class FileLabels:
 def read_label_file(path: Path, task: TaskConfig, records: Sequence[Record]) -> FileLabels:
     """The labels of a .jsonl, .csv, .tsv or .json file.
 
-    A row names its record by `id`; by `text` (equal after folding) where it has no id, or an id of another run. Its `label`
+    A row names its record by `id`; by its text fields (`text`; equal after folding) where it has no id, or an id of another run.
+    Its `label`
     is one of the task's, or says that the text is out of scope: the task's data.out_of_scope_label, `oos` or `out`; or a
     field `scope` says `in` or `out`. Rows of texts that are no records of the run are counted.
 
     Raises UsageError, naming file and line, for a row that cannot be read, a label the task does not know, two rows that
     contradict each other; and where no row matches a record.
     """
+    kind = kind_of(task)
     ids = {record.id for record in records}
     texts: dict[str, list[str]] = {}
     for record in records:
-        texts.setdefault(fold(record.text), []).append(record.id)
+        texts.setdefault(folded(text_in(kind, record)), []).append(record.id)
     found: dict[str, tuple[Given, str]] = {}
     num_rows = num_unmatched = 0
     for where, row in rows_of(path):
         num_rows += 1
         given = _given(row, where, task)
-        matched = _match(row, where, ids, texts)
+        matched = _match(row, where, kind, ids, texts)
         num_unmatched += not matched
         for id in matched:
             earlier, earlier_where = found.setdefault(id, (given, where))
@@ -62,22 +66,24 @@ def read_label_file(path: Path, task: TaskConfig, records: Sequence[Record]) -> 
                 )
     if not found:
         raise UsageError(
-            f"{path}: none of its {num_rows} rows matches one of the run's {len(records)} records, by `id` or by `text`: is it of another run?"
+            f"{path}: none of its {num_rows} rows matches one of the run's {len(records)} records, by `id` or by {' and '.join(f'`{name}`' for name in kind.text_names)}: is it of another run?"
             " `variegate export` writes the ids and texts of this one"
         )
     facts = {"rows": num_rows, "rows_of_no_record": num_unmatched, "records": len(found)}
     return FileLabels({id: given for id, (given, _) in found.items()}, facts)
 
 
-def _match(row: dict[str, Any], where: str, ids: set[str], texts: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    id, text = row.get("id"), row.get("text")
-    if id in (None, "") and text in (None, ""):
-        raise UsageError(f"{where}: has neither `id` nor `text`, so it names no record. Fields here: {fields_here(row)}")
+def _match(row: dict[str, Any], where: str, kind: TaskKind, ids: set[str], texts: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    id, parts = row.get("id"), {name: row.get(name) for name in kind.text_names}
+    missing = [name for name, part in parts.items() if part in (None, "")]
+    if id in (None, "") and missing:
+        raise UsageError(f"{where}: has neither `id` nor `{missing[0]}`, so it names no record. Fields here: {fields_here(row)}")
     if isinstance(id, str) and id in ids:
         return [id]
-    if text is not None and not isinstance(text, str):
-        raise UsageError(f"{where}: field 'text': expected text, got {text!r}")
-    return texts.get(fold(text), []) if text else []
+    for name, part in parts.items():
+        if part is not None and not isinstance(part, str):
+            raise UsageError(f"{where}: field {name!r}: expected text, got {part!r}")
+    return [] if missing else texts.get(folded(text_of(tuple(map(str, parts.values())))), [])
 
 
 def _given(row: dict[str, Any], where: str, task: TaskConfig) -> Given:

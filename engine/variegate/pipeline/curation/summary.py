@@ -69,7 +69,7 @@ def curated_rows(records: Sequence[Record], left: Items, history: Mapping[str, H
             said = history.get(record.id, nothing)
             yield {
                 "id": record.id,
-                "text": record.text,
+                **record.fields,
                 "label": final[record.id],
                 "given_label": record.label,
                 "confidence": said.confidence,

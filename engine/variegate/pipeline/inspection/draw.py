@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from variegate.errors import UsageError
+from variegate.kinds import TaskKind
+from variegate.kinds.text import folded, parts_of
 from variegate.records import Record
 from variegate.seeding import derive_seed, digest
+from variegate.store.kind import text_in
 
 if TYPE_CHECKING:
     from variegate.config.student import LinearStudentConfig
@@ -53,7 +56,13 @@ def draw_uncertain(records: Sequence[Record], number: int, certainty: Mapping[st
 
 
 def margins(
-    records: Sequence[Record], config: LinearStudentConfig, *, seed: int, encoder: Encoder | None = None, progress: Progress | None = None
+    kind: TaskKind,
+    records: Sequence[Record],
+    config: LinearStudentConfig,
+    *,
+    seed: int,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Record id -> how far a quick classifier's first label is ahead of its second, in [0, 1]: low where it is unsure.
 
@@ -65,13 +74,13 @@ def margins(
 
     Reference: margin sampling: Scheffer, Decomain, Wrobel, "Active hidden Markov models for information extraction", 2001.
     """
-    from variegate.folding import fold
     from variegate.students.data import LabelledTexts
     from variegate.students.linear import make_encoder
     from variegate.students.train import train_student
 
     labels = sorted({record.label for record in records})
-    texts = sorted({fold(record.text) for record in records})
+    said = [text_in(kind, record) for record in records]
+    texts = sorted(set(map(folded, said)))
     if len(labels) < 2 or len(texts) < 2:
         raise UsageError(
             f"--choose uncertain: the records have {len(labels)} label{'s' * (len(labels) != 1)} and {len(texts)} distinct"
@@ -79,10 +88,12 @@ def margins(
         )
     order = np.random.default_rng(derive_seed(seed, "inspect folds")).permutation(len(texts))
     fold_of = {text: int(place) % FOLDS for text, place in zip(texts, order, strict=True)}
-    folds = np.array([fold_of[fold(record.text)] for record in records])
+    folds = np.array([fold_of[folded(text)] for text in said])
     encoder = encoder or make_encoder(config)
     encode_progress = partial(progress, "embedding") if progress else None
-    encoder.encode([record.text for record in records], progress=encode_progress)  # once; the folds find the vectors in the cache
+    encoder.encode(
+        [part for text in said for part in parts_of(text)], progress=encode_progress
+    )  # once; the folds find the vectors in the cache
     found: dict[str, float] = {}
     for number in range(min(FOLDS, len(texts))):
         train, asked = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
@@ -91,13 +102,13 @@ def margins(
             found |= {records[place].id: 0.0 for place in asked}
             continue
         chosen = LabelledTexts(
-            texts=tuple(records[place].text for place in train),
+            texts=tuple(said[place] for place in train),
             labels=tuple(records[place].label for place in train),
             ids=tuple(records[place].id for place in train),
             source="the run",
         )
         student = train_student(config, chosen, seed=seed, encoder=encoder)
-        probabilities = student.predict([records[place].text for place in asked]).probabilities
+        probabilities = student.predict([said[place] for place in asked]).probabilities
         if probabilities is None:
             raise AssertionError("a logistic regression gives probabilities")
         best = np.partition(probabilities, -2, axis=1)[:, -2:]
