@@ -1,4 +1,4 @@
-# make setup | demo | test | check | fix | bench | bench-gpu | study | clean | help
+# make setup | demo | test | test-fast | check | fix | bench | bench-gpu | study | clean | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,6 +9,9 @@ TORCH_INDEX ?=
 KIND   := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 READY  := $(VENV)/.ready-$(KIND)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# The processes that tests run in, each with its share of the cores and about 4 GB (tests/support/workers.py).
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadgroup
 # Without these, OpenMP's threads spin while they wait: on a machine that does other work too, tests take twice as long.
 export KMP_BLOCKTIME ?= 0
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -18,7 +21,7 @@ export VARIEGATE_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup demo test check fix docs bench bench-gpu nano study clean
+.PHONY: help setup demo test test-fast check fix docs bench bench-gpu nano study clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -48,7 +51,10 @@ demo: $(READY)   ## generate a small data set with the embedded model, and say w
 	$(BIN)/variegate demo
 
 test: $(READY)   ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
+
+test-fast: $(READY)  ## run the tests that need no engine and no patience
+	$(BIN)/python -m pytest $(SHARED) -m "not slow and not engine"
 
 check: $(READY)  ## read-only checks: lint, format, types, import floors, generated docs
 	$(BIN)/ruff check .

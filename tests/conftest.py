@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,10 +14,41 @@ from typing import Any
 import pytest
 
 from tests.support.curable import Curable, write_curable_run
-from tests.support.real_data import data_folder, pytest_collection_modifyitems  # noqa: F401
+from tests.support.real_data import data_folder  # noqa: F401
+from tests.support.real_data import pytest_collection_modifyitems as mark_data
 from tests.support.rows import make_row, small_rounds, write_run
+from tests.support.workers import engines_of, groups_file, share_machine, write_groups
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder
+
+
+def pytest_configure() -> None:
+    share_machine(os.environ, sorted(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mark_data(items)
+    for item in items:
+        if engines_of(item):
+            item.add_marker(pytest.mark.engine)
+    if groups := getattr(config, "workerinput", {}).get("groups"):
+        write_groups(Path(groups), items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["groups"] = str(groups_file())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `--dist loadgroup`; other ways are pytest-xdist's own."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.support.scheduling import GroupScheduling
+
+    return GroupScheduling(config, log, groups_file())
 
 
 @pytest.fixture
