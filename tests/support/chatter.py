@@ -66,6 +66,7 @@ def make_study(folder: Path, data: Mapping[str, str] | None = None, *, per_label
         "strategy": {"kind": "zero_shot", "form": "li", "history": 0, "completions_per_call": 2},
         "target": {"per_label": per_label},
         "duplicates": {"near": None},
+        "rounds": {"shard": 12},  # two calls of the engine a run
         "output": str(folder / "unused"),
         **parts.pop("run", {}),
     }

@@ -62,10 +62,15 @@ def write_curable_run(
     labels: Sequence[str] = LABELS,
     real: bool = True,
     finished: bool = True,
+    long: int = 0,
 ) -> Curable:
-    """Every `flip_every`-th text carries the next label instead of its own (0: none does); `out` texts speak of no feeling."""
+    """Every `flip_every`-th text carries the next label instead of its own (0: none does); `out` texts speak of no feeling.
+
+    long: words put before the first text.
+    """
     texts = [(feelings(label, number), label) for number in range(per_label) for label in labels]
     texts += [(f"Tell me the {_PLACES[number % len(_PLACES)]}, please, {number}", "oos") for number in range(out)]
+    texts[0] = (f"{'joy ' * long}{texts[0][0]}", texts[0][1])
     rows, truth = [], {}
     for slot, (text, label) in enumerate(texts):
         place = labels.index(label) if label in labels else slot % len(labels)

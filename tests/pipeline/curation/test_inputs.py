@@ -226,14 +226,16 @@ def test_seeds_are_parents_then_real_examples_then_the_label(curable_run: Callab
 
 
 def test_real_examples_in_the_pool_are_found_by_their_number(curable_run: Callable[..., Any], tmp_path: Path) -> None:
-    from variegate.pipeline.seeds import draw_seeds
+    """Those that the run drew, as they stand in its folder: the data may have changed since."""
+    from variegate.pipeline.seeds import seeds_of
 
     run = curable_run(tmp_path / "run", per_label=2)
     edit_run(run, lambda settings: settings["strategy"].update(seed_pool=6))
     inputs = inputs_of(run)
+    drawn = {example.id: example.fields["text"] for example in seeds_of(run.folder, inputs.run)}
+    run.train.write_text('{"text": "Another text", "label": "joy"}\n')
     items = items_of(list(run.folder.records()))
     items = Items(items.ids, items.texts, items.labels, (("seed:4", "seed:0"), *[()] * (len(items) - 1)))
-    drawn = {example.id: example.text for example in draw_seeds(inputs.task, 6, inputs.run.seed)}
     assert inputs.parent_texts(items) == {each: drawn[each] for each in ("seed:4", "seed:0")}
 
 

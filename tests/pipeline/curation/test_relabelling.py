@@ -167,9 +167,7 @@ def test_written_answers(run: Any, go: Callable[..., Any]) -> None:
 
 
 def test_prompts_too_long_leave_the_label(curable_run: Callable[..., Any], go: Callable[..., Any], tmp_path: Path) -> None:
-    long = curable_run(tmp_path / "long", per_label=3)
-    path = long.folder.rounds_path / "000000" / "completions.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"I felt joy when", b"joy " * 3000, 1))
+    long = curable_run(tmp_path / "long", per_label=3, long=3000)
     summary, _ = go({**STAGE, "calibration": "none"}, run=long)
     stage = summary["stages"][0]
     assert stage["counts"]["unjudged"] == stage["counts"]["named"]["unjudged"] == 1
@@ -178,9 +176,7 @@ def test_prompts_too_long_leave_the_label(curable_run: Callable[..., Any], go: C
 
 def test_what_failed_is_asked_again_when_the_stage_is(curable_run: Callable[..., Any], go: Callable[..., Any], tmp_path: Path) -> None:
     """The others' answers are taken over; a longer context is a reason to try again."""
-    long = curable_run(tmp_path / "long", per_label=3)
-    path = long.folder.rounds_path / "000000" / "completions.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"I felt joy when", b"joy " * 3000, 1))
+    long = curable_run(tmp_path / "long", per_label=3, long=3000)
     stage = {**STAGE, "calibration": "none"}
     go(stage, run=long)
     settings = long.folder.path / "run.yaml"

@@ -77,28 +77,38 @@ def _sizes(study: StudyConfig, places: Sequence[Place], cells: Sequence[Mapping[
 
 def _alike(places: Sequence[Place], samples: Mapping[str, Sample]) -> Iterator[str]:
     """Arms, curated alike or not at all, that share more of their texts than SHARED; and replicates that do not differ."""
-    arms = [place for place in places if place.id in samples]
-    texts = {place.id: set(samples[place.id].texts.texts) for place in arms}
-    for one, other in combinations(arms, 2):
+    found = [place for place in places if place.id in samples]
+    texts = {place.id: set(samples[place.id].texts.texts) for place in found}
+    shares: dict[tuple[str, str], list[float]] = {}  # of two arms -> share of each replicate and curation
+    same_suppression: dict[tuple[str, str], bool] = {}
+    for one, other in combinations(found, 2):
         if one.cell.curation != other.cell.curation:
             continue
         shared = len(texts[one.id] & texts[other.id]) / min(len(texts[one.id]), len(texts[other.id]))
         if one.cell.generation == other.cell.generation:
             if shared == 1:
                 yield f"({named(one.cell.generation)}): replicates have the very same texts (greedy decoding?), so they say nothing of chance"
-        elif one.cell.replicate == other.cell.replicate and shared > SHARED:
-            yield (
-                f"({named(one.cell.generation)}) and ({named(other.cell.generation)}) share {shared:.0%} of their texts: what differs between "
-                "them is diluted. Suppression acts on what was asked after a label's first block: lower rounds.first, or raise the target"
+        elif one.cell.replicate == other.cell.replicate:
+            arms = named(one.cell.generation), named(other.cell.generation)
+            shares.setdefault(arms, []).append(shared)
+            same_suppression[arms] = one.run.decoding.suppression == other.run.decoding.suppression
+    for arms, each in shares.items():
+        share = sum(each) / len(each)
+        if share > SHARED:
+            advice = (
+                ""
+                if same_suppression[arms]
+                else ". Suppression acts after a label's first block alone: lower rounds.first, or raise the target"
             )
+            yield f"({arms[0]}) and ({arms[1]}) share {share:.0%} of their texts: what differs between them is diluted{advice}"
 
 
 def _feedback(places: Sequence[Place]) -> Iterator[str]:
-    """What share of each run's records was made under what the run wrote before."""
+    """What share of each arm's records was made under what the run wrote before: where any was, or should have been."""
     shares: dict[str, list[float]] = {}
     for place in runs_of(places):
-        feedback = (read_manifest(place) or {}).get("feedback") or {}
-        if feedback.get("kept"):
+        feedback = (read_manifest(place) or {}).get("feedback")
+        if feedback and (feedback["kept"] or place.run.decoding.suppression is not None):
             shares.setdefault(named(place.cell.generation), []).append(feedback["share"])
     for arm, each in shares.items():
         yield f"({arm}): {sum(each) / len(each):.0%} of its records were made under feedback (suppression, a growing pool or a history)"
