@@ -2,11 +2,12 @@
 
     python benchmarks/study_suppression.py --data DATA --runs FOLDER
 
-Runs the bundled runs `clinc150` (45,000 records) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are reused)
-and measures, on at most 3,000 texts of each, balanced over the labels: label accuracy (agreement with a student trained on
+Runs the bundled runs `clinc150` (100 records a label, 15,000) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are
+reused) and measures, on at most 3,000 texts of each, balanced over the labels: label accuracy (agreement with a student trained on
 real data, see measure_nano.py) and Remote-Clique (mean pairwise cosine distance of all-MiniLM-L6-v2 embeddings, pairs
 (i, i) left out); on all texts: distinct bigrams, and the share of a label's texts that begin with its most frequent three
-words. Writes benchmarks/results/suppression-study-cpu.json.
+words; all of it again on the first 20 texts of each label, where feedback has only begun. Says also what share of the texts was made
+under feedback, and what share stands in the run without suppression too. Writes benchmarks/results/suppression-study-cpu.json.
 """
 
 from __future__ import annotations
@@ -54,12 +55,34 @@ def balanced(records: list[Record], most: int) -> list[Record]:
     return [record for chosen in by_label.values() for record in chosen[:each]]
 
 
+def first_texts(records: list[Record], number: int) -> list[Record]:
+    """The first `number` records of every label."""
+    seen: Counter[str] = Counter()
+    out = []
+    for record in records:
+        seen[record.label] += 1
+        if seen[record.label] <= number:
+            out.append(record)
+    return out
+
+
 def run(name: str, overrides: list[str]) -> None:
     """`variegate generate` in a process of its own; exit code 3 (short of the target) is a result too."""
     options = [part for override in overrides for part in ("--set", override)]
     done = subprocess.run([sys.executable, "-m", "variegate.cli.main", "generate", name, *options], capture_output=True, text=True)
     if done.returncode not in (0, 3):
         sys.exit(done.stderr)
+
+
+def measures(student: Student, encoder: SentenceTransformer, records: list[Record]) -> dict[str, float]:
+    sample = balanced(records, 3000)
+    vectors = encoder.encode([record.text for record in sample], batch_size=16, show_progress_bar=False)
+    return {
+        "sampled": len(sample),
+        "label_accuracy": student.accuracy([record.text for record in sample], [record.label for record in sample]),
+        "remote_clique_cosine": remote_clique(vectors, per_record=False).value,
+        **lexical(records),
+    }
 
 
 def main() -> None:
@@ -72,10 +95,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for task in ("clinc150", "trec6"):
         student: Student | None = None
+        plain: dict[float, set[str]] = {}  # temperature -> the texts made without suppression
         for suppression in ("off", "on"):
             for temperature in (0.7, 1.3):
                 folder = RunFolder(args.runs / f"{task}-{suppression}-{temperature}")
                 overrides = [f"decoding.temperature={temperature}", f"output={folder.path}"]
+                overrides += ["target.per_label=100"] if task == "clinc150" else []
                 overrides += ["decoding.suppression=null"] if suppression == "off" else []
                 # nano-llama writes only the kinds of text it was trained on: for others it ends every text at once.
                 overrides += ["task.text_type=request to a voice assistant"] if task == "trec6" else []
@@ -83,8 +108,8 @@ def main() -> None:
                 student = student or Student(load_task(task), args.data, encoder)
                 records = list(folder.records())
                 manifest = folder.read_manifest() or {}
-                sample = balanced(records, 3000)
-                vectors = encoder.encode([record.text for record in sample], batch_size=16, show_progress_bar=False)
+                texts = {record.text for record in records}
+                plain = plain if suppression == "on" else {**plain, temperature: texts}
                 rows.append(
                     {
                         "task": task,
@@ -95,10 +120,10 @@ def main() -> None:
                         "dropped": manifest["ledger"]["dropped"],
                         "shortfall": sum(manifest["shortfall"].values()),
                         "tokens_per_second": manifest["tokens_per_second"],
-                        "sampled": len(sample),
-                        "label_accuracy": student.accuracy([record.text for record in sample], [record.label for record in sample]),
-                        "remote_clique_cosine": remote_clique(vectors, per_record=False).value,
-                        **lexical(records),
+                        "under_feedback": manifest["feedback"]["share"],
+                        "shared_with_off": len(texts & plain[temperature]) / len(texts),
+                        **measures(student, encoder, records),
+                        "first_20": measures(student, encoder, first_texts(records, 20)),
                     }
                 )
                 print(rows[-1], flush=True)
