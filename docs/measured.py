@@ -63,21 +63,16 @@ def study(whole: dict[str, Any]) -> list[str]:
     lines = [
         "What suppression (by label, 100 tokens) and temperature did with nano-llama. Label accuracy: agreement with a student trained on "
         "real data; Remote-Clique: mean pairwise cosine distance; top opening: share of a label's texts that begin with its most frequent "
-        "three words; in brackets the first 20 texts of each label alone. nano-llama has never seen questions of TREC's kind and was asked for requests to a voice assistant instead: its trec6 "
+        "three words. nano-llama has never seen questions of TREC's kind and was asked for requests to a voice assistant instead: its trec6 "
         "rows show the machinery, not useful data.",
         "",
-        "| run | suppression | T | kept / requested | under feedback | shared with off | label accuracy | Remote-Clique | distinct bigrams | top opening |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| run | suppression | T | kept / requested | label accuracy | Remote-Clique | distinct bigrams | top opening |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in whole["results"]["rows"]:
-        measured = " | ".join(
-            f"{row[name]:.3f} ({row['first_20'][name]:.3f})"
-            for name in ("label_accuracy", "remote_clique_cosine", "distinct_bigrams", "top_opening_share")
-        )
-        shared = "" if row["suppression"] == "off" else f"{row['shared_with_off']:.0%}"
         lines.append(
-            f"| {row['task']} | {row['suppression']} | {row['temperature']} | {row['kept']:,} / {row['requested']:,} | {row['under_feedback']:.0%} "
-            f"| {shared} | {measured} |"
+            f"| {row['task']} | {row['suppression']} | {row['temperature']} | {row['kept']:,} / {row['requested']:,} | {row['label_accuracy']:.3f} "
+            f"| {row['remote_clique_cosine']:.3f} | {row['distinct_bigrams']:.3f} | {row['top_opening_share']:.3f} |"
         )
     return lines
 

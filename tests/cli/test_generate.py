@@ -72,6 +72,20 @@ def test_a_data_set_from_one_command_and_then_from_the_folder_alone(run_file: Pa
     assert "Changed since the last run: target.per_label: 3 -> 4\nReused " in more.stdout
 
 
+def test_what_was_made_under_feedback_is_said(run_file: Path) -> None:
+    """As the records have it: those that were made under a bias."""
+    result = generate(run_file, "--set", "decoding.suppression={group: label}", "--set", "rounds.first=1")
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (run_file.parent / "out" / "records.jsonl").read_bytes().splitlines()]
+    share = sum(record["origin"]["bias"] is not None for record in records) / len(records)
+    rounds = len(list((run_file.parent / "out" / "rounds").iterdir()))
+    assert 0 < share < 1
+    assert f"\nMade under feedback: {share:.0%} of the records, in {rounds} rounds.\n" in result.stdout
+    again = generate(run_file, "--set", "decoding.suppression={group: label}", "--set", "rounds.first=1", "--json")
+    assert json.loads(again.stdout)["feedback"] == {"kept": round(6 * share), "share": round(share, 4), "rounds": rounds}
+    assert "under feedback" not in generate(run_file, output=run_file.parent / "plain").stdout
+
+
 def test_a_shortfall_is_exit_code_3_and_says_why(run_file: Path) -> None:
     result = generate(run_file, "--set", "model.engine.max_model_len=40", "--set", "target.max_attempts=1", "--json")
     assert result.exit_code == 3
@@ -150,7 +164,7 @@ def test_a_second_process_on_the_same_folder(run_file: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_exits_with_130_says_how_to_go_on_and_goes_on(run_file: Path, stop: signal.Signals) -> None:
     out = run_file.parent / "out"
-    fast = ["--set", "rounds.min_requests=4", "--set", "strategy.completions_per_call=2", "--set", "decoding.max_tokens=4", "-o", str(out)]
+    fast = ["--set", "rounds.faithful=true", "--set", "strategy.completions_per_call=2", "--set", "decoding.max_tokens=4", "-o", str(out)]
     command = [sys.executable, "-m", "variegate.cli.main", "generate", str(run_file), *fast]
     process = subprocess.Popen([*command, "-n", "2000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120

@@ -64,7 +64,7 @@ def test_every_reader_takes_the_csv_that_the_task_names(tmp_path: Path, model: P
     flags = ["--text-field", "words", "--label-field", "kind", "--model", model, "-o", tmp_path]
     assert init(tmp_path / "a.csv", *flags).exit_code == 0
     config = load_run(tmp_path / "a.run.yaml")
-    assert {(seed.text, seed.label) for seed in draw_seeds(config.task, 2, 0)} == {('t, "u"\nv', "x"), ("w", "1")}
+    assert {(seed.fields["text"], seed.label) for seed in draw_seeds(config.task, 2, 0)} == {('t, "u"\nv', "x"), ("w", "1")}
     assert config.task.data is not None
     found = read_texts(str(config.task.data.train), text_field="words", label_field="kind")
     assert (found.texts, found.labels) == (('t, "u"\nv', "w"), ("x", "1"))

@@ -344,10 +344,10 @@ def test_a_run_that_has_not_ended(unfinished_run_folder: RunFolder, encoded: Enc
 
 
 def test_a_damaged_run(run_folder: RunFolder) -> None:
-    (run_folder.rounds_path / "000000" / "completions.jsonl").write_text("{")
+    (run_folder.path / "rounds" / "000000" / "rows.jsonl").write_text("{")
     result = measure(run_folder.path)
     assert result.exit_code == 1
-    assert re.fullmatch(r"Error: .*completions\.jsonl:1: not valid JSON.*\n", result.stderr)
+    assert re.fullmatch(r"Error: .*000000/rows\.jsonl: is not what entry\.json states.*\n", result.stderr)
 
 
 # -- what comes out --------------------------------------------------------------------------------------------

@@ -33,8 +33,17 @@ def test_numbers_and_prompts(run_file: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "Task subj: 2 labels x 4 records = 8, at most 24 requests."
     assert "0 records are there and stay; 0 rows need no generation" in result.stdout
+    assert "nano-llama" in lines[1]
+    assert lines[1].endswith("zero-shot: an instruction, the label's phrase and an open quotation (Chung et al.).")
     assert "Element: objective statement" in result.stdout
     assert not (run_file.parent / "out").exists()
+
+
+def test_what_would_be_made_under_feedback(run_file: Path) -> None:
+    """Blocks of 1, 1 and 2 texts a label: 3 of 4 are made when something is known."""
+    result = plan(run_file, "--set", "decoding.suppression={}", "--set", "rounds.first=1")
+    assert "Feedback: 3 blocks a label, each made under what came before; 75% of the records are.\n" in result.stdout
+    assert "Feedback" not in plan(run_file).stdout
 
 
 def test_json(run_file: Path) -> None:

@@ -64,7 +64,7 @@ def test_dropped_ones_with_their_reasons(run_folder: RunFolder) -> None:
     result = show(run_folder.path, "--dropped")
     assert result.exit_code == 0
     assert "near_duplicate  1 dropped: word-trigram Jaccard" in result.stdout
-    assert "the engine stopped" in result.stdout
+    assert "no text: engine_error" in result.stdout
     one = show(run_folder.path, "--dropped", "echo", "--json")
     assert [json.loads(line)["reason"] for line in one.stdout.splitlines()] == ["echo"]
 
@@ -104,8 +104,8 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_damage_is_an_error_without_traceback(run_folder: RunFolder) -> None:
-    (run_folder.rounds_path / "000000" / "completions.jsonl").write_text("{")
+    (run_folder.path / "rounds" / "000000" / "rows.jsonl").write_text("{")
     result = show(run_folder.path)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
-    assert "completions.jsonl:1: not valid JSON" in result.stderr
+    assert "000000/rows.jsonl: is not what entry.json states" in result.stderr
