@@ -107,6 +107,21 @@ def test_weight_0_is_the_proxy_alone_whatever_was_given() -> None:
     assert len(set(labels_of(one)[30:])) == 3
 
 
+def test_a_tie_keeps_the_given_label() -> None:
+    """All vectors are one, so a proxy finds every class equally likely; by itself (weight 0) it would give all items one label."""
+    items = items_of(list("abc") * 40)
+    vectors = np.zeros((120, 12), dtype=np.float32)
+    vectors[:, 0] = 1
+    inspected = dict(zip(items.ids[:6], "bcabca", strict=True))
+    judgement = replace_labels(items, vectors, inspected, labels=list("abc"), weight=0, seed=0)
+    rest = judgement.verdicts[6:]
+    assert {each.details["proxy"] for each in rest} == {rest[0].details["proxy"]}
+    assert {each.details["margin"] for each in rest} == {0.0}
+    assert [each.label for each in rest] == list(items.labels[6:])
+    assert {each.reason for each in rest} == {""}
+    assert judgement.facts["proxy"]["accuracy_out_of_fold"] == judgement.facts["given_accuracy"]  # also where labels are but counted
+
+
 def test_the_order_of_the_tasks_labels_changes_nothing() -> None:
     items, true, vectors = toy()
     inspected = inspect(items, true, list(range(30)))

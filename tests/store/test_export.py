@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -19,10 +20,11 @@ import yaml
 
 from variegate.errors import StoreError, UsageError
 from variegate.kinds.classification import Classification
-from variegate.store.export import columns_of, export, flatten, guarded
+from variegate.store.export import FORMATS, columns_of, export, flatten, guarded
 from variegate.store.kind import kind_of_run
 from variegate.store.rows import Row, stored_items
 from variegate.store.run_folder import RunFolder
+from variegate.store.verdicts import input_digest
 
 Make = Callable[..., Row]
 DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"]
@@ -57,6 +59,38 @@ def test_parquet_streams_over_many_chunks(tmp_path: Path, build_run: Callable[..
     path = export(folder, "parquet", tmp_path / "out.parquet")
     assert pyarrow.parquet.ParquetFile(path).num_row_groups == 3  # 1024 records each
     assert pyarrow.parquet.read_table(path).column("slot").to_pylist() == list(range(3000))
+
+
+def test_the_label_of_a_curation_is_its_final_one_in_every_format(run_folder: RunFolder, tmp_path: Path) -> None:
+    """Written by hand: the first record goes, the second gets another label, the others stay."""
+    records = list(run_folder.records())
+    other = {"joy": "anger", "anger": "fear", "fear": "joy"}
+    final = [other[records[1].label], *(each.label for each in records[2:])]
+    rows = [
+        {"id": each.id, "text": each.text, "label": label, "given_label": each.label, "confidence": 0.5, "reasons": [], "origin": dict(each.origin)}
+        for each, label in zip(records[1:], final, strict=True)
+    ]  # fmt: skip
+    place = run_folder.path / "curations" / "mine"
+    place.mkdir(parents=True)
+    data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    (place / "curated.jsonl").write_bytes(data)
+    source = input_digest((each.id, each.text, each.label) for each in records)
+    stages = [{"kind": "denoise", "index": 0, "input": {"n": len(records), "sha256": source}}]
+    summary = {"name": "mine", "records": len(records), "kept": len(rows), "dropped": {"noisy": 1}, "changed": 1, "stages": stages}
+    (place / "curation.json").write_bytes(orjson.dumps({**summary, "labels": {}, "sha256": hashlib.sha256(data).hexdigest()}))
+
+    out = {format: export(run_folder, format, tmp_path / f"out.{format}", curation="mine") for format in FORMATS}
+    found = {
+        "jsonl": [json.loads(line) for line in out["jsonl"].read_bytes().splitlines()],
+        "csv": read_csv(out["csv"]),
+        "parquet": pyarrow.parquet.read_table(out["parquet"]).to_pylist(),
+        "hf": pyarrow.parquet.read_table(out["hf"] / "data" / "train.parquet").to_pylist(),
+    }
+    assert set(found) == set(FORMATS)
+    for format, got in found.items():
+        assert [row["label"] for row in got] == final, format
+        assert [row["given_label"] for row in got] == [each.label for each in records[1:]], format
+        assert [row["id"] for row in got] == [each.id for each in records[1:]], format
 
 
 def test_csv_survives_a_spreadsheet_and_a_parser(tmp_path: Path, build_run: Callable[..., RunFolder], row: Make) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +145,67 @@ def test_a_new_folder_appears_when_its_block_ends_well(tmp_path: Path) -> None:
         (place / "b").write_text("2")
     assert [each.name for each in target.iterdir()] == ["b"]
     assert [each.name for each in target.parent.iterdir()] == ["x"]
+
+
+# -- what a power failure leaves -------------------------------------------------------------------------------
+
+
+class Disk:
+    """Follows syncs and renames, and tells what a power failure could lose. A sync of a file makes its content certain, one of a
+    folder the names in it; a rename makes nothing certain."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.lost: list[str] = []
+        self._synced: set[int] = set()  # inodes
+        self._names: set[Path] = set()  # folders in which a name changed since their sync
+        self._old: set[int] = set()
+        self._fsync = os.fsync
+        patch.setattr(os, "fsync", self._sync)
+        for name in ("rename", "replace"):
+            patch.setattr(os, name, self._moving(getattr(os, name)))
+
+    def watch(self, folder: Path, work: Callable[[], object]) -> list[str]:
+        """What could be lost of `work`, below `folder`; all that is there before is safe."""
+        self.lost, self._names, self._synced = [], set(), set()
+        self._old = {path.stat().st_ino for path in folder.rglob("*")}
+        work()
+        return self.lost + [f"a name in {each.name}" for each in sorted(self._names)]
+
+    def _sync(self, descriptor: int) -> None:
+        self._fsync(descriptor)
+        self._synced.add(os.fstat(descriptor).st_ino)
+        self._names.discard(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    def _moving(self, move: Callable[..., None]) -> Callable[..., None]:
+        def moved(source: Any, target: Any, **more: Any) -> None:
+            for path in (Path(source), *Path(source).rglob("*")):
+                if path.stat().st_ino not in self._synced | self._old:
+                    self.lost.append(f"{path.name} renamed before it was synced")
+            move(source, target, **more)
+            self._names |= {Path(source).parent.resolve(), Path(target).parent.resolve()}
+
+        return moved
+
+
+WRITES: dict[str, Callable[[Path], object]] = {
+    "a file": lambda place: write_atomic(place / "new", b"content"),
+    "a file in parts": lambda place: write_atomic(place / "new", iter([b"con", b"tent"])),
+    "over a file": lambda place: write_atomic(place / "file", b"content"),
+    "a folder": lambda place: commit_folder(place / "new", {"a": b"1", "deep/er/b": b"2"}),
+    "over a folder": lambda place: commit_folder(place / "folder", {"a": b"1", "deep/er/b": b"2"}, replace=True),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_a_power_failure_right_after_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    write_atomic(tmp_path / "file", b"old")
+    commit_folder(tmp_path / "folder", {"old": b"old"})
+    assert Disk(monkeypatch).watch(tmp_path, lambda: WRITES[what](tmp_path)) == []
+
+
+def test_the_disk_tells_careless_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless() -> None:
+        (tmp_path / "a").write_text("x")
+        (tmp_path / "a").rename(tmp_path / "b")
+
+    assert Disk(monkeypatch).watch(tmp_path, careless) == ["a renamed before it was synced", f"a name in {tmp_path.name}"]

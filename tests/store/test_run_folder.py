@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import start_python
+from tests.support.processes import run_script, start_python
 from variegate.errors import StoreError, UsageError
 from variegate.store.rows import Row
 from variegate.store.run_folder import MEASURES, RunFolder
@@ -140,6 +140,12 @@ def test_answers_of_rounds_set_aside_are_found_again(run_folder: RunFolder) -> N
     run_folder.set_rounds_aside(0, reuse=False)
     assert run_folder.rounds() == []
     assert set(run_folder.answers().take(keys)) == set(keys[24:])  # those that are not to be reused are not offered
+
+
+def test_rounds_are_set_aside_from_the_last_on_whenever_it_is_killed(tmp_path: Path) -> None:
+    """Set aside from the first on, a kill left round 4 without 1 to 3: a folder that is refused."""
+    found = run_script(Path(__file__).with_name("set_aside_script.py"), tmp_path)
+    assert found == {"killed": 5, "different": []}  # the manifest's, and four rounds'
 
 
 def test_no_run_there(tmp_path: Path) -> None:

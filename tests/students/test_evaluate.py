@@ -77,6 +77,23 @@ def test_macro_f1_interval_as_redrawing_the_texts_gives_it() -> None:
     assert evaluate(predictions(given.tolist(), classes), texts(true.tolist()), seed=1)["macro_f1_ci95"] != found["macro_f1_ci95"]
 
 
+def test_macro_f1_interval_leaves_out_the_labels_that_no_text_has() -> None:
+    """The student knows seven labels, the texts hold three: counted in as zeros, the others would move the interval off its value."""
+    rng = np.random.default_rng(0)
+    classes = [f"c{number}" for number in range(7)]
+    true = np.repeat(["c5", "c1", "c3"], [60, 40, 20])
+    given = np.where(rng.random(120) < 0.7, true, rng.choice(classes, 120))
+    assert set(given) - set(true)
+    found = evaluate(predictions(given.tolist(), classes), texts(true.tolist()))
+    drawn = []
+    for _ in range(600):
+        pick = rng.integers(0, 120, 120)
+        drawn.append(metrics.f1_score(true[pick], given[pick], labels=["c1", "c3", "c5"], average="macro", zero_division=0))
+    assert found["macro_f1_ci95"] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.02)
+    low, high = found["macro_f1_ci95"]
+    assert low < found["macro_f1"] < high
+
+
 def test_a_perfect_student() -> None:
     found = evaluate(predictions(["a", "b"] * 9, "ab"), texts(["a", "b"] * 9))
     assert (found["accuracy"], found["macro_f1"], found["macro_f1_ci95"][1]) == (1, 1, 1)
