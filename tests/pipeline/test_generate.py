@@ -277,6 +277,25 @@ def test_rounds_out_of_place_are_noticed_and_made_again(config_of: Run, run: Run
     assert verify(RunFolder(tmp_path / "r")).ok
 
 
+def test_suppression_spares_the_stop_strings_of_the_run(config_of: Run, run: Run, tmp_path: Path) -> None:
+    """What ends every text is the most frequent token of all; suppressed, texts would not end. Tokens as `tokenizers` reads them."""
+    from tokenizers import Tokenizer
+
+    def biased(name: str, **decoding: Any) -> set[int]:
+        config = config_of(tmp_path / name, decoding={"suppression": {"group": "run", "top_k": None}, **decoding})
+        _, backend = run(config, clean=True)
+        return {int(token) for rows in backend.rows for row in rows.values() for token in row.token_ids}
+
+    vocabulary = Tokenizer.from_file(str(Path(config_of(tmp_path).model.path) / "tokenizer.json"))
+    texts = {token: vocabulary.decode([token]) for token in biased("plain")}
+    stops = [text for text in texts.values() if text.isascii() and text.isalnum()][:2]
+    assert len(stops) == 2
+    holding = {token for token, text in texts.items() if any(stop in text for stop in stops)}
+    left = biased("stopped", stop=stops)
+    assert left
+    assert not left & holding
+
+
 def test_the_seeds_that_a_run_used_stand_in_its_folder(config_of: Run, run: Run, tmp_path: Path) -> None:
     train = tmp_path / "train.jsonl"
     train.write_text("".join(json.dumps({"text": f"Dish {n}", "label": ("apple", "bread")[n % 2]}) + "\n" for n in range(8)))

@@ -24,14 +24,14 @@ def main() -> None:
     def gapless(place: Path) -> bool:
         """What stays counts from 0 without a gap, and every round is somewhere."""
         try:
-            staying = [path.name for path in RunFolder(place).round_folders()]
+            staying = RunFolder(place).rounds()
         except StoreError:  # one in between is missing
             return False
-        aside = [path.name for path in RunFolder(place).aside_folders()]
-        return sorted(staying + aside) == [f"{number:06d}" for number in range(ROUNDS)]
+        aside = ["/".join(path.parts[-2:]) for path in place.glob("set-aside/*/rounds/*")]
+        return sorted(staying + aside) == [f"rounds/{number:06d}" for number in range(ROUNDS)]
 
     def ended(place: Path) -> bool:
-        return gapless(place) and [path.name for path in RunFolder(place).round_folders()] == ["000000"]
+        return gapless(place) and RunFolder(place).rounds() == ["rounds/000000"]
 
     def aside(place: Path) -> None:
         RunFolder(place).set_rounds_aside(1)

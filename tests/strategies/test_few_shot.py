@@ -44,6 +44,21 @@ def test_one_random_example_of_every_label_fresh_for_each_call(talk: Make) -> No
     assert len({call[0].parents for call in calls}) == 3
 
 
+@pytest.mark.parametrize("grow_pool", [False, True])
+def test_no_call_shows_the_examples_of_another(play: Make, grow_pool: bool) -> None:
+    """Also of another block, or another label: drawn once for all calls, twenty texts' examples would be all texts' examples."""
+    rounds = play("few_shot", grow_pool=grow_pool, completions_per_call=4, per_label=40, seeds=SEEDS).all()
+    assert len(rounds) > 1 or not grow_pool
+    shown: dict[tuple[str, int], set[tuple[str, ...]]] = {}
+    for request in (request for asked in rounds for request in asked):
+        shown.setdefault((request.target.name, request.slot // 4), set()).add(request.parents)
+        assert all(text in request.prompt for text in (seed.fields["text"] for seed in SEEDS if seed.id in request.parents))
+    assert len(shown) == 30
+    assert all(len(prompts) == 1 for prompts in shown.values()) or grow_pool  # a grown pool may show in the middle of a call
+    distinct = {prompt for prompts in shown.values() for prompt in prompts}
+    assert len(distinct) >= 29  # two of 30 draws out of 1,296 may be alike
+
+
 def test_every_example_is_drawn_equally_often_in_any_order(talk: Make) -> None:
     made, known = (
         talk("few_shot", seeds=SEEDS),

@@ -16,7 +16,7 @@ from variegate.inference.start import start_backend
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
 from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.driver.run import Run
-from variegate.pipeline.driver.stream import Stream
+from variegate.pipeline.driver.stream import Stream, make_sampling
 from variegate.pipeline.manifest import make_manifest, top_suppressed
 from variegate.pipeline.progress import Progress, Silent
 from variegate.pipeline.resume import ResumeMode, prepare
@@ -51,7 +51,7 @@ def make_table(config: RunConfig) -> SuppressionTable | None:
         exempt = exempt_token_ids(
             tokenizer.decode,
             min(vocab_size, len(tokenizer)),
-            stop=config.decoding.stop or (),
+            stop=make_sampling(config).stop,
             extra=suppression.exempt,
             special_ids=tokenizer.all_special_ids,
             encode=lambda text: tokenizer.encode(text, add_special_tokens=False),
