@@ -104,6 +104,21 @@ def test_other_texts_are_not_mixed_in(task: TaskConfig, settings: VoteSettings, 
         collect_votes(TEXTS[:2], task, settings, tmp_path, start=lambda: pytest.fail("asked"))
 
 
+@pytest.mark.parametrize(("field", "value"), [("quantization", "bitsandbytes"), ("dtype", "bfloat16")])
+def test_votes_of_a_smaller_model_do_not_pass_for_the_full_ones(
+    task: TaskConfig, settings: VoteSettings, tmp_path: Path, field: str, value: str
+) -> None:
+    """The weights on disk are the same; what a 4-bit model answers is not what the full one does. Nor the other way round."""
+    full = settings.model
+    small = full.model_copy(update={"engine": full.engine.model_copy(update={field: value})})
+    for first, second, place in ((small, full, tmp_path / "a"), (full, small, tmp_path / "b")):
+        collect_votes(TEXTS, task, replace(settings, model=first), place, start=lambda: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
+        before = files(place)
+        with pytest.raises(UsageError, match=rf"asked otherwise \({field} was "):
+            collect_votes(TEXTS, task, replace(settings, model=second), place, start=lambda: pytest.fail("asked"))
+        assert files(place) == before
+
+
 def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     """What names no label is no vote: the text has fewer."""
     said = iter(["location", "ERROR", "nonsense", "ERROR"] * 2 + ["LOCATION", "ERROR", "bah", "human"])
