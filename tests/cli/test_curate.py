@@ -79,7 +79,8 @@ def test_json_is_curation_json(run: Any, file: Path) -> None:
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert summary.pop("reused") == []
-    assert summary == json.loads((run.folder.path / "curations/other/curation.json").read_text())
+    stored = json.loads((run.folder.path / "curations/other/curation.json").read_text())
+    assert {**summary, "summary_sha256": stored["summary_sha256"]} == stored
     assert summary["stages"][1]["config"]["inspected"] == 50
 
 
@@ -248,8 +249,8 @@ def test_verify_checks_it(curated: Any) -> None:
     result = call("verify", curated.folder.path)
     assert result.exit_code == 0, result.output
     assert "3 stages, 72 records = 60 kept + 12 dropped, 15 labels changed" in result.stdout
-    path = curated.folder.path / "curations/mine/002-label_replacement/verdicts.jsonl"
+    path = curated.folder.path / "curations/mine/002-label_replacement/rows.jsonl"
     path.write_bytes(path.read_bytes().replace(b"fear", b"joy!", 1))
     broken = call("verify", curated.folder.path)
     assert broken.exit_code == 1
-    assert "is not what stage.json states" in broken.stdout
+    assert "is not what entry.json states" in broken.stdout

@@ -7,8 +7,9 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
-from variegate.store.sealed import seal, unseal
+from variegate.store.sealed import is_sealed_text, seal, seal_text, unseal
 
 VALUE = {"name": "a", "counts": {"b": 1, "c": [1.5, None, True], "d": {}}, "text": "☃ \n", "huge": 1e16}
 
@@ -43,3 +44,15 @@ def test_every_flipped_bit_and_every_cut_is_noticed() -> None:
 def test_other_json_is_not_sealed(data: bytes) -> None:
     with pytest.raises(ValueError, match="is not what its own sha256 states"):
         unseal(data, "sha256")
+
+
+def test_text_is_sealed_by_a_comment() -> None:
+    data = seal_text("stages: []\nseed: 0\n")
+    assert yaml.safe_load(data) == {"stages": [], "seed": 0}
+    assert is_sealed_text(data)
+    for place in range(len(data) * 8):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        assert not is_sealed_text(bytes(changed))
+    assert not any(is_sealed_text(data[:length]) for length in range(len(data)))
+    assert not is_sealed_text(data + data)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.rows import make_row
 from variegate.errors import StoreError, UsageError
 from variegate.records import Verdict
+from variegate.store.answers import Answers
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import (
     CHANGING,
@@ -22,6 +23,7 @@ from variegate.store.verdicts import (
     check_name,
     count_verdicts,
     histogram,
+    input_digest,
     open_curation,
 )
 
@@ -37,29 +39,37 @@ def verdicts_of(folder: RunFolder, *, drop: int = 1) -> list[Verdict]:
     return out + [Verdict(id, label) for id, label in ids[drop + 1 :]]
 
 
-def facts_of(folder: RunFolder, verdicts: list[Verdict], key: str = "k") -> dict[str, object]:
-    from variegate.store.verdicts import input_digest
-
+def facts_of(folder: RunFolder, verdicts: list[Verdict]) -> dict[str, object]:
     records = list(folder.records())
     digest = input_digest((record.id, record.text, record.label) for record in records)
     counted = count_verdicts([record.label for record in records], verdicts)
-    return {"kind": "denoise", "index": 0, "key": key, "input": {"n": len(records), "sha256": digest}, **counted}
+    return {"kind": "denoise", "index": 0, "input": {"n": len(records), "sha256": digest}, **counted}
 
 
-def finished(folder: RunFolder, name: str = "some") -> CurationFolder:
-    """A curation of one stage."""
+def finished(folder: RunFolder, name: str = "some", *, stages: int = 1) -> CurationFolder:
+    """A curation whose first stage drops one record and gives another one a new label; a second one would keep them all."""
     curation = CurationFolder(folder, name)
     verdicts = verdicts_of(folder)
-    stage = curation.commit_stage(0, "denoise", verdicts, facts_of(folder, verdicts))
+    stage = curation.made_stage(0, "denoise", "k", lambda: (verdicts, facts_of(folder, verdicts)))
     curation.write_config("stages: []\n")
     final = {verdict.id: verdict.label for verdict in verdicts if verdict.keep}
+    made = [stage]
+    if stages == 2:
+        texts = {record.id: record.text for record in folder.records()}
+        facts = {
+            "kind": "denoise",
+            "index": 1,
+            "input": {"n": len(final), "sha256": input_digest((id, texts[id], label) for id, label in final.items())},
+            **count_verdicts(list(final.values()), [Verdict(id, label) for id, label in final.items()]),
+        }
+        made.append(curation.made_stage(1, "denoise", "k", lambda: ([Verdict(id, label) for id, label in final.items()], facts)))
     rows = [
         {"id": each.id, "text": each.text, "label": final[each.id], "given_label": each.label, "confidence": None, "reasons": [], "origin": dict(each.origin)}
         for each in folder.records()
         if each.id in final
     ]  # fmt: skip
     summary = {
-        "records": 24, "kept": 23, "dropped": {"noisy": 1}, "changed": 1, "stages": [stage.facts], "labels": {label: {"final": 1} for label in LABELS},
+        "records": 24, "kept": 23, "dropped": {"noisy": 1}, "changed": 1, "stages": [each.facts for each in made], "labels": {label: {"final": 1} for label in LABELS},
         "name": name,
     }  # fmt: skip
     curation.write_results(rows, summary)
@@ -72,20 +82,22 @@ def finished(folder: RunFolder, name: str = "some") -> CurationFolder:
 def test_a_stage_comes_back_as_it_was_given(run_folder: RunFolder) -> None:
     curation = CurationFolder(run_folder, "some")
     given = verdicts_of(run_folder)
-    curation.commit_stage(0, "denoise", given, facts_of(run_folder, given))
+    facts = facts_of(run_folder, given)
+    made = curation.made_stage(0, "denoise", "k", lambda: (given, facts))
     (stage,) = curation.stages()
-    assert (stage.index, stage.kind, stage.key) == (0, "denoise", "k")
+    assert stage == made == curation.find_stage(0, "denoise", "k")
+    assert (stage.index, stage.kind, stage.key, stage.facts) == (0, "denoise", "k", {**facts, "key": "k"})
     assert stage.verdicts() == given
-    assert sorted(path.name for path in stage.path.iterdir()) == ["stage.json", "verdicts.jsonl"]
+    assert sorted(path.name for path in stage.path.iterdir()) == ["entry.json", "rows.jsonl"]
+    assert curation.find_stage(0, "denoise", "other") is None
+    assert curation.find_stage(0, "audit", "k") is None
 
 
-def test_a_stage_without_stage_json_is_in_progress(run_folder: RunFolder) -> None:
+def test_answers_are_no_stages(run_folder: RunFolder) -> None:
     curation = CurationFolder(run_folder, "some")
-    curation.write_observations(curation.stage_path(0, "relabel"), [{"id": "a"}, {"id": "b"}])
-    curation.write_observations(curation.stage_path(0, "relabel"), [{"id": "c"}])
+    Answers(curation.shelf, "observations", "k").add([{"key": "a"}])
     assert curation.stages() == []
-    assert [path.name for path in curation.stage_folders()] == ["000-relabel"]
-    assert [row["id"] for row in curation.read_observations(curation.stage_path(0, "relabel"))] == ["a", "b", "c"]
+    assert curation.later_stages(0) == []
 
 
 def test_counts_add_up_and_flips_are_of_the_kept() -> None:
@@ -144,41 +156,43 @@ def test_every_reason_is_explained() -> None:
 # -- damage ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("{", "not valid JSON"),
-        ("[]", "expected a JSON object"),
-        ('{"key": 3}', "field 'key' is missing, or of another type"),
-        ('{"key": "", "sha256": "", "counts": {}, "input": {}, "flips": {}}', "field 'counts' does not hold"),
-    ],
-)
-def test_a_damaged_stage_json_is_named(run_folder: RunFolder, content: str, words: str) -> None:
-    curation = finished(run_folder)
-    path = curation.path / "000-denoise" / "stage.json"
-    path.write_text(content)
-    with pytest.raises(StoreError, match=words) as error:
+@pytest.mark.parametrize("name", ["entry.json", "rows.jsonl"])
+def test_a_damaged_stage_is_named_and_never_read(run_folder: RunFolder, name: str) -> None:
+    told: list[str] = []
+    finished(run_folder)
+    curation = CurationFolder(run_folder, "some", on_damage=told.append)
+    path = curation.path / "000-denoise" / name
+    path.write_bytes(path.read_bytes().replace(b"joy", b"foy", 1))
+    with pytest.raises(StoreError, match="is not what") as error:
         curation.stages()
     assert str(path) in str(error.value)
-    assert "delete its stage's folder and run `variegate curate` again" in str(error.value)
+    assert curation.find_stage(0, "denoise", "k") is None
+    assert str(path) in told[0]
+    assert (curation.path / "set-aside" / "000-damaged" / "000-denoise" / name).is_file()
 
 
-def test_changed_verdicts_are_noticed(run_folder: RunFolder) -> None:
+@pytest.mark.parametrize(("name", "left"), [("curation.json", ["curated.jsonl"]), ("curated.jsonl", ["curation.json"])])
+def test_damaged_results_are_set_aside(run_folder: RunFolder, name: str, left: list[str]) -> None:
+    told: list[str] = []
+    finished(run_folder)
+    curation = CurationFolder(run_folder, "some", on_damage=told.append)
+    assert curation.find_summary() == curation.read_summary() is not None
+    path = curation.path / name
+    path.write_bytes(path.read_bytes().replace(b"joy", b"foy", 1))
+    assert curation.find_summary() is None
+    assert str(path) in told[0]
+    assert sorted(each.name for each in curation.path.glob("cura*.json*")) == left
+    assert (curation.path / "set-aside" / "000-damaged" / name).is_file()
+
+
+def test_the_configuration_says_whether_it_is_whole(run_folder: RunFolder) -> None:
     curation = finished(run_folder)
-    path = curation.path / "000-denoise" / "verdicts.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"fear"', b'"joyy"', 1))
-    with pytest.raises(StoreError, match=r"verdicts\.jsonl: is not what stage\.json states"):
-        curation.stages()[0].verdicts()
-
-
-def test_a_damaged_observation_is_named_by_line(run_folder: RunFolder) -> None:
-    curation = CurationFolder(run_folder, "some")
-    stage = curation.stage_path(0, "relabel")
-    curation.write_observations(stage, [{"id": "a"}, {"id": "b"}])
-    path = stage / "observations" / "000000.jsonl"
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(StoreError, match=r"000000\.jsonl:2: not valid JSON"):
-        list(curation.read_observations(stage))
+    assert curation.config_is_whole()
+    path = curation.path / "curation.yaml"
+    path.write_bytes(path.read_bytes().replace(b"stages: []", b"stages: {}"))
+    assert not curation.config_is_whole()
+    path.unlink()
+    assert not curation.config_is_whole()
 
 
 # -- setting aside ---------------------------------------------------------------------------------------------
@@ -187,20 +201,20 @@ def test_a_damaged_observation_is_named_by_line(run_folder: RunFolder) -> None:
 def test_what_is_set_aside_is_all_there_and_comes_back(run_folder: RunFolder) -> None:
     curation = finished(run_folder)
     before = {path.name: path.read_bytes() for path in (curation.path / "000-denoise").iterdir()}
-    target = curation.set_aside(curation.stage_folders())
+    curation.made_stage(1, "audit", "k", lambda: ([], {}))
+    assert curation.later_stages(0) == ["000-denoise", "001-audit"]
+    target = curation.set_aside(1)
     assert target == curation.path / "set-aside" / "000"
-    assert sorted(path.name for path in target.iterdir()) == ["000-denoise", "curated.jsonl", "curation.json"]
+    assert sorted(path.name for path in target.iterdir()) == ["001-audit", "curated.jsonl", "curation.json"]
+    assert curation.set_aside(0) == target
     assert curation.stages() == []
     assert curation.read_summary() is None
-    assert curation.set_aside([]) is None
-    place = curation.stage_path(0, "denoise")
-    assert curation.restore(place, "another key") is None
-    restored = curation.restore(place, "k")
-    assert restored is not None
-    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert curation.set_aside(0) is None
+    made = curation.made_stage(0, "denoise", "another key", lambda: ([], {}))
+    assert made.verdicts() == []
+    restored = curation.made_stage(0, "denoise", "k", lambda: pytest.fail("it is set aside, and not to be made"))
+    assert {path.name: path.read_bytes() for path in restored.path.iterdir()} == before
     assert restored.verdicts() == verdicts_of(run_folder)
-    curation.set_aside([place])
-    assert (curation.path / "set-aside" / "001" / "000-denoise").is_dir()
 
 
 # -- opening ---------------------------------------------------------------------------------------------------
@@ -250,7 +264,7 @@ def test_changed_or_missing_curated_records_are_noticed(run_folder: RunFolder) -
         open_curation(run_folder, "some")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"stages": 1}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"stages": []}'])
 def test_a_damaged_summary_is_named(run_folder: RunFolder, content: str) -> None:
     curation = finished(run_folder)
     (curation.path / "curation.json").write_text(content)
@@ -283,6 +297,6 @@ def test_a_full_disk_leaves_no_half_stage(tiny_disk: Path, fill_disk: object, bu
     facts = facts_of(folder, verdicts)
     fill_disk()  # type: ignore[operator]
     with pytest.raises(StoreError, match="the disk"):
-        curation.commit_stage(0, "denoise", verdicts, facts)
+        curation.made_stage(0, "denoise", "k", lambda: (verdicts, facts))
     assert curation.stages() == []
     assert not list(tiny_disk.rglob("*.tmp"))

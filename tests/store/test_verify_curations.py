@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.rows import make_row
+from variegate.store.answers import Answers
 from variegate.store.checks import Check
 from variegate.store.run_folder import RunFolder
-from variegate.store.verdicts import CurationFolder
+from variegate.store.sealed import seal
+from variegate.store.verdicts import SUMMARY_SEAL, CurationFolder
 from variegate.store.verify import verify
 from variegate.store.verify_curations import verify_curations
 
@@ -26,23 +28,25 @@ def only(folder: RunFolder) -> Check:
     return check
 
 
-def edit(path: Path, change: Callable[[Any], object]) -> None:
-    value = json.loads(path.read_text())
+def edit_summary(curation: CurationFolder, change: Callable[[Any], object]) -> None:
+    """Edit curation.json and seal it anew, as someone would who covers it up."""
+    value = curation.read_summary()
     change(value)
-    path.write_text(json.dumps(value))
+    assert value is not None
+    (curation.path / "curation.json").write_bytes(seal(value, SUMMARY_SEAL))
 
 
-def rewrite(curation: CurationFolder, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    """Edit verdicts, and state their hash anew, as someone would who covers it up."""
-    import hashlib
-
-    stage = curation.path / "000-denoise"
-    rows = [json.loads(line) for line in (stage / "verdicts.jsonl").read_text().splitlines()]
+def rewrite(
+    curation: CurationFolder, change: Callable[[list[dict[str, Any]]], object] = bool, facts: Callable[[Any], object] = bool
+) -> None:
+    """Edit verdicts or facts of the stage, and state their hashes anew, as someone would who covers it up."""
+    (stage,) = curation.stages()
+    rows, value = stage.entry.rows(), dict(stage.entry.facts)
     change(rows)
-    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    (stage / "verdicts.jsonl").write_bytes(data)
-    for path in (stage / "stage.json", curation.path / "curation.json"):
-        edit(path, lambda value: (value if "key" in value else value["stages"][0]).update(sha256=hashlib.sha256(data).hexdigest()))
+    facts(value)
+    shutil.rmtree(stage.path)
+    curation.shelf.put(stage.entry.name, stage.key, rows, value)
+    edit_summary(curation, lambda summary: summary.update(stages=[{**value, "key": stage.key}]))
 
 
 def test_a_good_one_passes_and_says_its_sums(run_folder: RunFolder) -> None:
@@ -84,9 +88,9 @@ def doubled(rows: list[dict[str, Any]]) -> None:
         (lambda rows: rows[3].update(reason="noizy"), "reason 'noizy' is not known; did you mean 'noisy'?"),
         (lambda rows: rows[3].update(keep=False, reason="relabelled"), "dropped with reason 'relabelled'"),
         (lambda rows: rows[3].update(label="fear"), "became 'fear' with reason ''"),
-        (lambda rows: rows[3].update(keep=False, reason="noisy"), "counts in stage.json are not those of its verdicts"),
-        (lambda rows: rows[3].update(confidence=0.5), "confidence_histogram in stage.json"),
-        (lambda rows: rows[1].update(label="fear" if rows[1]["label"] != "fear" else "joy"), "flips in stage.json"),
+        (lambda rows: rows[3].update(keep=False, reason="noisy"), "counts in entry.json are not those of its verdicts"),
+        (lambda rows: rows[3].update(confidence=0.5), "confidence_histogram in entry.json"),
+        (lambda rows: rows[1].update(label="fear" if rows[1]["label"] != "fear" else "joy"), "flips in entry.json"),
     ],
 )
 def test_planted_faults_in_verdicts(run_folder: RunFolder, change: Callable[[list[dict[str, Any]]], object], words: str) -> None:
@@ -98,21 +102,86 @@ def test_planted_faults_in_verdicts(run_folder: RunFolder, change: Callable[[lis
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "words"),
+    ("change", "words"),
     [
-        ("curation.json", lambda value: value.update(kept=24), "curation.json states kept: 24, the verdicts give 23"),
-        ("curation.json", lambda value: value.update(dropped={}), "curation.json states dropped: {}"),
-        ("curation.json", lambda value: value.update(changed=0), "curation.json states changed: 0"),
-        ("curation.json", lambda value: value["stages"][0].update(kind="audit"), "are not those of the stage.json files"),
-        ("curation.json", lambda value: value.update(sha256="0"), "its hash is not the one in curation.json"),
-        ("000-denoise/stage.json", lambda value: value["input"].update(n=3), "its input is not what stage.json states"),
+        (lambda value: value.update(kept=24), "curation.json states kept: 24, the verdicts give 23"),
+        (lambda value: value.update(dropped={}), "curation.json states dropped: {}"),
+        (lambda value: value.update(changed=0), "curation.json states changed: 0"),
+        (lambda value: value["stages"][0].update(kind="audit"), "are not those on the shelf"),
+        (lambda value: value.update(sha256="0"), "its hash is not the one in curation.json"),
     ],
 )
-def test_planted_faults_in_the_facts(run_folder: RunFolder, file: str, change: Callable[[Any], object], words: str) -> None:
-    edit(finished(run_folder).path / file, change)
+def test_planted_faults_in_the_summary(run_folder: RunFolder, change: Callable[[Any], object], words: str) -> None:
+    edit_summary(finished(run_folder), change)
     found = only(run_folder)
     assert found.status == "FAILED"
     assert words in found.detail
+
+
+def test_planted_faults_in_the_facts(run_folder: RunFolder) -> None:
+    rewrite(finished(run_folder), facts=lambda value: value.update(input={**value["input"], "n": 3}))
+    assert "its input is not what entry.json states" in only(run_folder).detail
+
+
+FILES = [
+    "curation.yaml",
+    "curation.json",
+    "curated.jsonl",
+    "000-denoise/rows.jsonl",
+    "000-denoise/entry.json",
+    "001-denoise/rows.jsonl",
+    "observations/000000/rows.jsonl",
+    "observations/000000/entry.json",
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("harm", ["cut", "flip", "delete", "double", "swap"])
+def test_every_damaged_file_is_noticed(run_folder: RunFolder, name: str, harm: str) -> None:
+    """Each file cut, changed by a bit, deleted, written twice over, swapped with that of a neighbour."""
+    for each in ("some", "other"):
+        curation = finished(run_folder, each, stages=2)
+        answers = Answers(curation.shelf, "observations", each)
+        answers.add([{"key": "a", "odds": 0.5}])
+        answers.add([{"key": "b", "odds": 0.5}])
+    assert {check.status for check in verify_curations(run_folder, LABELS)} == {"ok"}
+    path = run_folder.path / "curations" / "some" / name
+    data = path.read_bytes()
+    if harm == "delete":
+        path.unlink()
+    elif harm == "swap":
+        neighbour = {"000-denoise": "001-denoise", "001-denoise": "000-denoise", "observations/000000": "observations/000001"}
+        folder = neighbour.get(name.rpartition("/")[0])
+        other = run_folder.path / "curations" / ("some" if folder else "other") / (f"{folder}/{path.name}" if folder else name)
+        if other.read_bytes() == data:
+            other.write_bytes(b"# another\n" + data)
+            data = other.read_bytes()
+        path.write_bytes(other.read_bytes())
+        other.write_bytes(data)
+    else:
+        path.write_bytes({"cut": data[:-1], "flip": bytes([data[0] ^ 1]) + data[1:], "double": data + data}[harm])
+    (found,) = [check for check in verify_curations(run_folder, LABELS) if check.name == "curation some"]
+    if (name, harm) == ("curation.json", "delete"):
+        assert "; it has not ended" in found.detail  # as where a process was killed just before it was written
+    else:
+        assert found.status == "FAILED"
+
+
+def test_whole_entries_that_are_gone_or_elsewhere_are_noticed(run_folder: RunFolder) -> None:
+    curation = finished(run_folder, stages=2)
+    answers = Answers(curation.shelf, "observations", "k")
+    answers.add([])
+    answers.add([])
+    for change, words in (
+        (lambda: shutil.rmtree(curation.path / "observations" / "000000"), "000000 is missing, and 000001 is there"),
+        (lambda: shutil.rmtree(curation.path / "001-denoise"), "are not those on the shelf"),
+        (lambda: shutil.copytree(curation.path / "000-denoise", curation.path / "001-denoise"), "states the name '000-denoise'"),
+    ):
+        change()
+        found = only(run_folder)
+        assert found.status == "FAILED"
+        assert words in found.detail
+        shutil.rmtree(curation.path / "observations", ignore_errors=True)
 
 
 def test_curated_records_that_are_not_the_verdicts(run_folder: RunFolder) -> None:
@@ -122,13 +191,13 @@ def test_curated_records_that_are_not_the_verdicts(run_folder: RunFolder) -> Non
     path = curation.path / "curated.jsonl"
     data = path.read_bytes().replace(b'"label":"fear"', b'"label":"joy"', 1)
     path.write_bytes(data)
-    edit(curation.path / "curation.json", lambda value: value.update(sha256=hashlib.sha256(data).hexdigest()))
+    edit_summary(curation, lambda value: value.update(sha256=hashlib.sha256(data).hexdigest()))
     assert "curated.jsonl: is not what records and verdicts give" in only(run_folder).detail
 
 
 def test_unreadable_parts_are_findings(run_folder: RunFolder) -> None:
     curation = finished(run_folder)
-    (curation.path / "000-denoise" / "stage.json").write_text("{")
+    (curation.path / "000-denoise" / "entry.json").write_text("{")
     assert only(run_folder).status == "FAILED"
     (run_folder.path / "curations" / "a b").mkdir()
     assert {check.status for check in verify_curations(run_folder, LABELS)} == {"FAILED"}

@@ -43,7 +43,7 @@ def command(folder: Path, curation: str | None, name: str | None, overrides: tup
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
     stages = make_stages()
     try:
-        summary = curate(run, config, name, progress=stages.update, check_labels=check_labels)
+        summary = curate(run, config, name, progress=stages.update, note=stages.note, check_labels=check_labels)
     finally:
         stages.stop()
     report = write_report(run)

@@ -11,11 +11,10 @@ set-aside/                    rounds of earlier configurations, whose unchanged 
 inspected.jsonl               what a person judged, appended by `variegate inspect`
 curations/NAME/               verdicts on the records; the records themselves are never changed
     curation.yaml                 its resolved configuration
-    001-relabel/verdicts.jsonl    one row per record the stage was given, in record order
-    001-relabel/stage.json        counts, flips, facts, hash; written last: with it the stage is done
-    001-relabel/observations/     what a language model answered, chunk by chunk
+    001-relabel/                  an entry of the shelf (`entry`): a verdict per record the stage was given, in record order; facts
+    observations/000000/          entries: what a language model answered, chunk by chunk (`answers`)
     curated.jsonl                 the records that stay, with their final label
     curation.json                 the whole in numbers; written last: with it the curation is done
-    set-aside/000/                stages of earlier configurations
+    set-aside/000/                stages of earlier configurations (`shelf`)
 lock                          held while a process works in the folder
 """

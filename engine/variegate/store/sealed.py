@@ -1,4 +1,4 @@
-"""JSON that ends with the hash of all the rest of it: one changed, missing or added byte is noticed. Knows nothing of what it says."""
+"""Files that end with the hash of all the rest of them: one changed, missing or added byte is noticed. Knows nothing of what they say."""
 
 from __future__ import annotations
 
@@ -31,3 +31,18 @@ def unseal(data: bytes, field: str) -> dict[str, Any]:
 
 def _tail(head: bytes, field: str) -> bytes:
     return f',\n  "{field}": "{hashlib.sha256(head).hexdigest()}"\n}}\n'.encode()
+
+
+def seal_text(text: str) -> bytes:
+    """Lines, each with its end, and a comment with the SHA-256 of them: for YAML."""
+    return text.encode() + _comment(text.encode())
+
+
+def is_sealed_text(data: bytes) -> bool:
+    """Whether `data` is what `seal_text` gave, to the byte."""
+    text = data[: -len(_comment(b""))]
+    return data == text + _comment(text)
+
+
+def _comment(text: bytes) -> bytes:
+    return f"# sha256: {hashlib.sha256(text).hexdigest()}\n".encode()

@@ -59,8 +59,7 @@ class Shelf:
             stated = read_statement(path, name)
             return read_entry(path, stated) if key in (None, stated["key"]) else None
         except DamagedEntryError as error:
-            aside = self._set_aside([name], DAMAGED)
-            self._on_damage(f"{error}. It was damaged after it was written: it is set aside in {aside}, and made again")
+            self.set_damaged_aside(name, error)
             return None
 
     def read(self, name: str) -> Entry | None:
@@ -115,6 +114,11 @@ class Shelf:
         reuse: False where neither entries nor rows may be used again.
         """
         return self._set_aside(names, "" if reuse else NOT_REUSED)
+
+    def set_damaged_aside(self, name: str, error: StoreError) -> None:
+        """Name and set aside an entry, or a single file, that is not what it states: it is made again."""
+        aside = self._set_aside([name], DAMAGED)
+        self._on_damage(f"{error}. It was damaged after it was written: it is set aside in {aside}, and made again")
 
     def drop(self, names: Iterable[str]) -> None:
         """Delete entries whose rows stand elsewhere: spooled parts that a committed round has taken in."""

@@ -1,4 +1,4 @@
-"""What curation says of a run's records, on disk: one folder a curation, in it one folder a stage. See `store/__init__`.
+"""What curation says of a run's records, on disk: one folder a curation, in it a shelf of stages. See `store/__init__`.
 
 Knows verdicts and files; knows nothing of how a verdict is made. Records, rounds and ledger are never written here.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +20,16 @@ from variegate.errors import StoreError, UsageError, nearest
 from variegate.kinds import TaskKind
 from variegate.kinds.text import Text
 from variegate.records import Verdict
-from variegate.store.files import explained, sha256_of, write_atomic
+from variegate.store.files import sha256_of, write_atomic
 from variegate.store.kind import kind_of_run, text_in
 from variegate.store.run_folder import MEASURES, RunFolder
+from variegate.store.sealed import is_sealed_text, seal, seal_text, unseal
+from variegate.store.shelf import Entry, Made, Shelf
 
 CURATIONS = "curations"
 CURATED = "curated.jsonl"
 SUMMARY = "curation.json"
 CONFIG = "curation.yaml"
-VERDICTS = "verdicts.jsonl"
-STAGE = "stage.json"
 OBSERVATIONS = "observations"
 HISTOGRAM_BINS = 20
 
@@ -54,7 +53,8 @@ CHANGING = frozenset({"relabelled", "replaced", "inspected"})
 DROPPING = frozenset({"duplicate", "near_duplicate", "held_out", "low_margin", "out_of_scope", "noisy", "label_issue"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as closed.Name
-_HINT = "the file was damaged after it was written. Restore it, or delete its stage's folder and run `variegate curate` again"
+_STAGE = re.compile(r"(\d{3})-([^/]+)")  # name of a stage on the shelf
+SUMMARY_SEAL = "summary_sha256"
 _CURATED_HINT = "the file was damaged after it was written. Delete it and run `variegate curate` again, which writes it anew"
 
 
@@ -67,132 +67,85 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoredStage:
+    """A stage on the shelf, whole when it was looked for."""
+
     index: int
     kind: str
-    path: Path
-    facts: Mapping[str, Any]  # stage.json
+    entry: Entry
 
     @property
     def key(self) -> str:
-        return str(self.facts.get("key"))
+        return self.entry.key
+
+    @property
+    def path(self) -> Path:
+        return self.entry.path
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the stage beside its verdicts, with its key."""
+        return {**self.entry.facts, "key": self.entry.key}
 
     def verdicts(self) -> list[Verdict]:
-        """In the order of the stage's input. Raises StoreError where the file is not what stage.json states."""
-        path = self.path / VERDICTS
-        data = _read(path)
-        if hashlib.sha256(data).hexdigest() != self.facts.get("sha256"):
-            raise StoreError(f"{path}: is not what {STAGE} states: {_HINT}")
-        try:
-            return [Verdict.from_json(orjson.loads(line)) for line in data.splitlines()]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: holds a line that is no verdict ({error}): {_HINT}") from error
+        """In the order of the stage's input. Raises StoreError."""
+        return [Verdict.from_json(row) for row in self.entry.rows()]
 
 
 class CurationFolder:
-    """RUN/curations/NAME."""
+    """RUN/curations/NAME. on_damage: told of each damaged stage that is set aside."""
 
-    def __init__(self, run: RunFolder, name: str) -> None:
+    def __init__(self, run: RunFolder, name: str, *, on_damage: Callable[[str], None] | None = None) -> None:
         self.run, self.name = run, check_name(name)
         self.path = run.path / CURATIONS / name
+        self.shelf = Shelf(self.path) if on_damage is None else Shelf(self.path, on_damage=on_damage)
 
     # -- stages ------------------------------------------------------------------------------------------------
 
-    def stage_path(self, index: int, kind: str) -> Path:
-        return self.path / f"{index:03d}-{kind}"
-
-    def stage_folders(self) -> list[Path]:
-        """Of stages that are done or in progress, in order."""
-        return sorted(path for path in self.path.glob("[0-9][0-9][0-9]-*") if path.is_dir())
-
-    def read_stage(self, path: Path) -> StoredStage | None:
-        """The stage in `path`; None while it is in progress. Raises StoreError when stage.json is damaged."""
-        file = path / STAGE
-        if not file.is_file():
-            return None
-        try:
-            facts = orjson.loads(_read(file))
-        except orjson.JSONDecodeError as error:
-            raise StoreError(f"{file}: not valid JSON ({error}): {_HINT}") from error
-        wrong = _wrong_stage(facts)
-        if wrong:
-            raise StoreError(f"{file}: {wrong}: {_HINT}")
-        return StoredStage(int(path.name[:3]), path.name[4:], path, facts)
-
     def stages(self) -> list[StoredStage]:
-        """Finished stages, in order. Raises StoreError."""
-        found = (self.read_stage(path) for path in self.stage_folders())
-        return [stage for stage in found if stage is not None]
+        """Finished stages, in order; nothing is moved. Raises StoreError for the first that is damaged."""
+        return [_stored(entry) for name in self._stage_names() if (entry := self.shelf.read(name)) is not None]
 
-    def commit_stage(self, index: int, kind: str, verdicts: Sequence[Verdict], facts: Mapping[str, Any]) -> StoredStage:
-        """`facts` become stage.json, with the hash of the verdicts added. It is written last: with it the stage is there, whole."""
-        path = self.stage_path(index, kind)
-        data = dump_verdicts(verdicts)
-        facts = {**facts, "sha256": hashlib.sha256(data).hexdigest()}
-        write_atomic(path / VERDICTS, data)
-        write_atomic(path / STAGE, _dump(facts))
-        return StoredStage(index, kind, path, facts)
+    def find_stage(self, index: int, kind: str, key: str) -> StoredStage | None:
+        """The stage, where it is there, whole, and of this key. A damaged one is named and set aside."""
+        entry = self.shelf.get(stage_name(index, kind), key)
+        return None if entry is None else _stored(entry)
 
-    def write_observations(self, stage: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        """One more file of what a stage in progress has seen, whole or not at all."""
-        folder = stage / OBSERVATIONS
-        number = max((int(path.stem) for path in folder.glob("[0-9]*.jsonl")), default=-1) + 1
-        write_atomic(folder / f"{number:06d}.jsonl", (orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for row in rows))
+    def made_stage(self, index: int, kind: str, key: str, make: Callable[[], tuple[Sequence[Verdict], Mapping[str, Any]]]) -> StoredStage:
+        """The stage as it is there or was set aside once; else as `make` makes it now: its verdicts, and its facts (without key)."""
 
-    def read_observations(self, stage: Path) -> Iterator[dict[str, Any]]:
-        """All rows, in the order they were written. Raises StoreError when a file is damaged."""
-        for path in sorted((stage / OBSERVATIONS).glob("[0-9]*.jsonl")):
-            for number, line in enumerate(_read(path).splitlines(), 1):
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise StoreError(
-                        f"{path}:{number}: not valid JSON ({error}): the file was damaged after it was written. Restore it, or delete it"
-                        " and run `variegate curate` again"
-                    ) from error
+        def made() -> Made:
+            verdicts, facts = make()
+            return (verdict.to_json() for verdict in verdicts), facts
 
-    def set_aside(self, paths: Iterable[Path]) -> Path | None:
-        """Move stages, and the files of what they led to, to set-aside/NNN; returns that folder. Nothing is deleted."""
-        moved = [path for path in [*paths, *(self.path / name for name in (SUMMARY, CURATED, MEASURES))] if path.exists()]
-        if not moved:
-            return None
-        aside = self.path / "set-aside"
-        target = aside / f"{max((int(each.name) for each in aside.glob('[0-9]*') if each.name.isdigit()), default=-1) + 1:03d}"
-        with explained(target):
-            target.mkdir(parents=True)
-            for path in sorted(moved, reverse=True):  # the whole first, then later stages: what stays is gapless at any instant
-                path.rename(target / path.name)
-        return target
+        return _stored(self.shelf.made(stage_name(index, kind), key, made))
 
-    def restore(self, path: Path, key: str) -> StoredStage | None:
-        """Bring a stage of this key back to `path`, where nothing stands, from where it was set aside last; None if there is none."""
-        for aside in sorted((self.path / "set-aside").glob(f"*/{path.name}"), reverse=True):
-            stored = self.read_stage(aside)
-            if stored is not None and stored.key == key:
-                with explained(path):
-                    aside.rename(path)
-                return StoredStage(stored.index, stored.kind, path, stored.facts)
-        return None
+    def later_stages(self, first: int) -> list[str]:
+        """Names of the stages from number `first` on."""
+        return [name for name in self._stage_names() if int(name[:3]) >= first]
 
-    def set_aside_stages(self, kind: str) -> list[Path]:
-        """Folders of `kind` set aside earlier, the last first."""
-        return sorted((self.path / "set-aside").glob(f"*/[0-9][0-9][0-9]-{kind}"), reverse=True)
+    def set_aside(self, first: int) -> Path | None:
+        """Move the stages from number `first` on, and the files of what all led to, to set-aside/NNN; returns that folder."""
+        return self.shelf.set_aside([*self.later_stages(first), SUMMARY, CURATED, MEASURES])
 
-    def clear_unfinished(self) -> None:
-        """Remove what a killed process left of a file it was writing."""
-        for path in self.path.rglob(".*.tmp"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def _stage_names(self) -> list[str]:
+        return [name for name in self.shelf.names() if _STAGE.fullmatch(name)]
 
     # -- whole curation ----------------------------------------------------------------------------------------
 
     def write_config(self, text: str) -> None:
-        write_atomic(self.path / CONFIG, text.encode())
+        write_atomic(self.path / CONFIG, seal_text(text))
+
+    def config_is_whole(self) -> bool:
+        """Whether curation.yaml is what `write_config` wrote."""
+        path = self.path / CONFIG
+        return path.is_file() and is_sealed_text(_read(path))
 
     def write_results(self, rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
         """curated.jsonl, then curation.json with its hash: with it the curation is there, whole. Returns the summary."""
         write_atomic(self.path / CURATED, (orjson.dumps(row) + b"\n" for row in rows))
-        whole = {**summary, "sha256": sha256_of(self.path / CURATED)}
-        write_atomic(self.path / SUMMARY, _dump(whole))
-        return whole
+        sealed = seal({**summary, "sha256": sha256_of(self.path / CURATED)}, SUMMARY_SEAL)
+        write_atomic(self.path / SUMMARY, sealed)
+        return unseal(sealed, SUMMARY_SEAL)
 
     def read_summary(self) -> dict[str, Any] | None:
         """curation.json; None while the curation is in progress. Raises StoreError when it is damaged."""
@@ -200,12 +153,21 @@ class CurationFolder:
         if not path.is_file():
             return None
         try:
-            summary = orjson.loads(_read(path))
-        except orjson.JSONDecodeError as error:
-            raise StoreError(f"{path}: not valid JSON ({error}): run `variegate curate` again to write it anew") from error
-        if not isinstance(summary, dict) or not isinstance(summary.get("stages"), list):
-            raise StoreError(f"{path}: expected an object with `stages`: run `variegate curate` again to write it anew")
-        return summary
+            return unseal(_read(path), SUMMARY_SEAL)
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}: run `variegate curate` again, which writes it anew") from error
+
+    def find_summary(self) -> dict[str, Any] | None:
+        """curation.json, where it and curated.jsonl are whole. A damaged one is named and set aside."""
+        try:
+            summary = self.read_summary()
+        except StoreError as error:
+            self.shelf.set_damaged_aside(SUMMARY, error)
+            return None
+        path = self.path / CURATED
+        if summary is not None and path.is_file() and sha256_of(path) != summary["sha256"]:
+            self.shelf.set_damaged_aside(CURATED, StoreError(f"{path}: is not what {SUMMARY} states"))
+        return summary if path.is_file() else None
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """curated.jsonl: kept records with their final label, in record order. Raises StoreError when it is damaged."""
@@ -241,7 +203,7 @@ def open_curation(run: RunFolder, name: str) -> CurationFolder:
     summary = curation.read_summary() or {}
     path = curation.path / CURATED
     with _reading(path):
-        if sha256_of(path) != summary.get("sha256"):
+        if sha256_of(path) != summary["sha256"]:
             raise StoreError(f"{path}: is not what {SUMMARY} states: {_CURATED_HINT}")
     if not is_current(run, summary):
         raise UsageError(f"{run.path}: curation {name!r} is of an earlier state of the run, whose records changed since: run `{again}`")
@@ -256,10 +218,6 @@ def is_current(run: RunFolder, summary: Mapping[str, Any]) -> bool:
 
 
 # -- what a stage's verdicts come to ---------------------------------------------------------------------------
-
-
-def dump_verdicts(verdicts: Iterable[Verdict]) -> bytes:
-    return b"".join(orjson.dumps(verdict.to_json(), option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for verdict in verdicts)
 
 
 def count_verdicts(labels: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -313,21 +271,13 @@ def records_digest(run: RunFolder, kind: TaskKind) -> str:
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-def _wrong_stage(facts: Any) -> str | None:
-    """What is wrong with the content of stage.json, or None."""
-    if not isinstance(facts, dict):
-        return "expected a JSON object"
-    for name, kind in (("key", str), ("sha256", str), ("counts", dict), ("input", dict), ("flips", dict)):
-        if not isinstance(facts.get(name), kind):
-            return f"field {name!r} is missing, or of another type"
-    counts = facts["counts"]
-    if not isinstance(counts.get("dropped"), dict) or not all(isinstance(counts.get(name), int) for name in ("in", "kept", "changed")):
-        return "field 'counts' does not hold `in`, `kept`, `dropped` and `changed`"
-    return None
+def stage_name(index: int, kind: str) -> str:
+    return f"{index:03d}-{kind}"
 
 
-def _dump(value: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+def _stored(entry: Entry) -> StoredStage:
+    index, _, kind = entry.name.partition("-")
+    return StoredStage(int(index), kind, entry)
 
 
 @contextmanager

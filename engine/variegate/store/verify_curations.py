@@ -19,6 +19,7 @@ from variegate.store.kind import kind_of_run, text_in
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import (
     CHANGING,
+    CONFIG,
     CURATED,
     CURATION_REASONS,
     CURATIONS,
@@ -45,6 +46,13 @@ def verify_curations(run: RunFolder, labels: Sequence[str] | None) -> list[Check
 
 
 def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -> Check:
+    problems = Problems()
+    for problem in curation.shelf.check():
+        problems.add(problem)
+    if not curation.config_is_whole():
+        problems.add(f"{curation.path / CONFIG}: is missing, or was changed after it was written")
+    if problems.count:
+        return problems.check(name)
     stages = curation.stages()
     summary = curation.read_summary()
     if not stages:
@@ -56,7 +64,6 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
     if stages[0].facts["input"].get("sha256") != input_digest((id, text, record.label) for id, (record, text) in records.items()):
         return Check(name, "skipped", "it is of an earlier state of the run: run `variegate curate` again")
 
-    problems = Problems()
     current = {id: record.label for id, (record, _) in records.items()}  # of what is still kept, in record order
     dropped: Counter[str] = Counter()
     for number, stage in enumerate(stages):
@@ -71,12 +78,18 @@ def _verify(curation: CurationFolder, name: str, labels: Sequence[str] | None) -
     good = f"{len(stages)} stages, {len(records)} records = {len(current)} kept + {dropped.total()} dropped, {changed} labels changed"
     if summary is None:
         return problems.check(name, f"{good}; it has not ended")
-    stated = {"records": len(records), "kept": len(current), "dropped": dict(sorted(dropped.items())), "changed": changed}
+    stated = {
+        "name": curation.name,
+        "records": len(records),
+        "kept": len(current),
+        "dropped": dict(sorted(dropped.items())),
+        "changed": changed,
+    }
     for field, value in stated.items():
         if summary.get(field) != value:
             problems.add(f"curation.json states {field}: {summary.get(field)}, the verdicts give {value}")
     if summary["stages"] != [stage.facts for stage in stages]:
-        problems.add("the stages in curation.json are not those of the stage.json files")
+        problems.add("the stages in curation.json are not those on the shelf")
     _check_curated(curation, summary, current, records, kind, problems)
     return problems.check(name, good)
 
@@ -94,7 +107,7 @@ def _check_stage(
         problems.add(f"{where}: {len(verdicts)} verdicts are not one for each of the {len(current)} records it was given, in order")
         return
     if stage.facts["input"] != {"n": len(current), "sha256": input_digest((id, records[id][1], label) for id, label in current.items())}:
-        problems.add(f"{where}: its input is not what stage.json states")
+        problems.add(f"{where}: its input is not what entry.json states")
     for verdict, label in zip(verdicts, current.values(), strict=True):
         if labels is not None and verdict.label not in labels:
             problems.add(f"{where}: {verdict.id}: label {verdict.label!r} is not in run.yaml{nearest(verdict.label, labels)}")
@@ -106,7 +119,7 @@ def _check_stage(
             problems.add(f"{where}: {verdict.id}: label {label!r} became {verdict.label!r} with reason {verdict.reason!r}")
     for field, value in count_verdicts(list(current.values()), verdicts).items():
         if stage.facts.get(field) != value:
-            problems.add(f"{where}: {field} in stage.json are not those of its verdicts")
+            problems.add(f"{where}: {field} in entry.json are not those of its verdicts")
 
 
 def _check_curated(

@@ -27,7 +27,7 @@ def config(labels: Path, seed: int) -> CurationConfig:
 
 def data(folder: Path) -> dict[str, bytes]:
     place = folder / "curations" / "c"
-    return {str(path.relative_to(place)): path.read_bytes() for path in [*sorted(place.glob("*/verdicts.jsonl")), place / "curated.jsonl"]}
+    return {str(path.relative_to(place)): path.read_bytes() for path in [*sorted(place.glob("*/rows.jsonl")), place / "curated.jsonl"]}
 
 
 def main() -> None:

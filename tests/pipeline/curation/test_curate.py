@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.support.processes import run_script
-from variegate.config.curation import CurationConfig
+from variegate.config.curation import CurationConfig, DuplicatesStage
 from variegate.errors import Interrupted, StoreError, UsageError, VariegateError
 from variegate.pipeline.curation.curate import config_text, curate
 from variegate.store.run_folder import RunFolder
@@ -48,8 +48,10 @@ def run(curable_run: Callable[..., Any], tmp_path: Path) -> Any:
 
 @pytest.fixture
 def go(run: Any, encoder: Any) -> Callable[..., dict[str, Any]]:
-    def call(*stages: dict[str, Any], name: str = "c", progress: Any = None, check: bool = False, **more: Any) -> dict[str, Any]:
-        return curate(run.folder, config_of(*stages, **more), name, encoder=encoder, progress=progress, check_labels=check)
+    def call(
+        *stages: dict[str, Any], name: str = "c", progress: Any = None, note: Any = pytest.fail, check: bool = False, **more: Any
+    ) -> dict[str, Any]:
+        return curate(run.folder, config_of(*stages, **more), name, encoder=encoder, progress=progress, note=note, check_labels=check)
 
     return call
 
@@ -82,11 +84,12 @@ def test_an_oracle_puts_every_label_right_and_touches_no_record(run: Any, go: Ca
 def test_what_is_stored_is_what_is_returned(run: Any, go: Callable[..., Any]) -> None:
     summary = go(DUPLICATES, ORACLE)
     stored = json.loads((run.folder.path / "curations/c/curation.json").read_text())
+    del stored["summary_sha256"]  # its own
     assert stored == {name: value for name, value in summary.items() if name != "reused"}
     folders = [run.folder.path / "curations/c/000-duplicates", run.folder.path / "curations/c/001-label_replacement"]
-    assert stored["stages"] == [json.loads((folder / "stage.json").read_text()) for folder in folders]
+    assert stored["stages"] == [stage.facts for stage in CurationFolder(run.folder, "c").stages()]
     for folder in folders:
-        verdicts = [json.loads(line) for line in (folder / "verdicts.jsonl").read_text().splitlines()]
+        verdicts = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
         assert [verdict["id"] for verdict in verdicts] == [record.id for record in run.folder.records()]
     assert set(stored) >= {"variegate", "created", "name", "run", "labels", "flips", "accuracy", "seconds", "warnings"}
     assert (stored["name"], stored["run"], stored["accuracy"]) == ("c", "run", None)
@@ -132,16 +135,16 @@ def test_the_same_again_changes_nothing(run: Any, go: Callable[..., Any]) -> Non
 
 def test_a_change_redoes_that_stage_and_later_ones_only_and_a_change_back_none(run: Any, go: Callable[..., Any]) -> None:
     first = go(DUPLICATES, PROXY, DENOISE)
-    made = (run.folder.path / "curations/c/001-label_replacement/verdicts.jsonl").read_bytes()
+    made = (run.folder.path / "curations/c/001-label_replacement/rows.jsonl").read_bytes()
     changed = go(DUPLICATES, {**PROXY, "weight": 0.9}, DENOISE)
     assert changed["reused"] == [0]
     aside = run.folder.path / "curations/c/set-aside/000"
     assert sorted(path.name for path in aside.iterdir()) == ["001-label_replacement", "002-denoise", "curated.jsonl", "curation.json"]
-    assert (aside / "001-label_replacement/verdicts.jsonl").read_bytes() == made
+    assert (aside / "001-label_replacement/rows.jsonl").read_bytes() == made
     back = go(DUPLICATES, PROXY, DENOISE)
     assert back["reused"] == [0, 1, 2]
     assert back["stages"] == first["stages"]
-    assert (run.folder.path / "curations/c/001-label_replacement/verdicts.jsonl").read_bytes() == made
+    assert (run.folder.path / "curations/c/001-label_replacement/rows.jsonl").read_bytes() == made
     assert verify(run.folder).ok
 
 
@@ -151,7 +154,7 @@ def test_stages_can_be_added_and_taken_away(run: Any, go: Callable[..., Any]) ->
     assert longer["reused"] == [0, 1]
     shorter = go(DUPLICATES)
     assert shorter["reused"] == [0]
-    assert [path.name for path in CurationFolder(run.folder, "c").stage_folders()] == ["000-duplicates"]
+    assert [stage.path.name for stage in CurationFolder(run.folder, "c").stages()] == ["000-duplicates"]
     assert len(rows_of(run.folder)) == 72
     assert verify(run.folder).ok
 
@@ -322,18 +325,52 @@ def test_labels_of_records_that_are_all_gone(run: Any, go: Callable[..., Any], t
             go({**DUPLICATES, "against": [str(tmp_path / "gone.txt")]}, {"kind": kind, "labels": str(tmp_path / "labels.csv")})
 
 
-def test_a_damaged_stage_is_named_and_can_be_deleted(run: Any, go: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("name", ["000-duplicates/entry.json", "000-duplicates/rows.jsonl", "curation.json", "curated.jsonl"])
+@pytest.mark.parametrize("harm", ["cut", "delete", "double"])
+def test_what_is_damaged_is_named_set_aside_and_made_again(run: Any, go: Callable[..., Any], name: str, harm: str) -> None:
     go(DUPLICATES, DENOISE)
-    folder = run.folder.path / "curations/c/000-duplicates"
-    (folder / "stage.json").write_text("{")
-    with pytest.raises(StoreError, match=r"stage\.json: not valid JSON"):
-        go(DUPLICATES, DENOISE)
-    for path in folder.iterdir():
+    before = rows_of(run.folder)
+    path = run.folder.path / "curations/c" / name
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-2])
+    elif harm == "double":
+        path.write_bytes(path.read_bytes() * 2)
+    else:
         path.unlink()
-    folder.rmdir()
-    again = go(DUPLICATES, DENOISE)
-    assert again["reused"] == [1]  # what the deleted stage says comes out the same, so the next one stands
+    told: list[str] = []
+    again = go(DUPLICATES, DENOISE, note=told.append)
+    assert again["reused"] == ([1] if "000" in name else [0, 1])  # what the stage says comes out the same, so the next one stands
+    assert rows_of(run.folder) == before
     assert verify(run.folder).ok
+    if harm == "delete" and "cura" in name:
+        assert told == []
+    else:
+        assert len(told) == 1
+        assert str(path.parent if harm == "delete" else path) in told[0]
+        assert "set-aside" in told[0]
+
+
+def test_a_stage_swapped_with_its_neighbour_is_not_used(run: Any, go: Callable[..., Any]) -> None:
+    first = go(DUPLICATES, {**DUPLICATES, "near": None})
+    place = run.folder.path / "curations/c"
+    (place / "000-duplicates").rename(place / "spare")
+    (place / "001-duplicates").rename(place / "000-duplicates")
+    (place / "spare").rename(place / "001-duplicates")
+    told: list[str] = []
+    again = go(DUPLICATES, {**DUPLICATES, "near": None}, note=told.append)
+    assert again["reused"] == []
+    assert len(told) == 2
+    assert [stage["key"] for stage in again["stages"]] == [stage["key"] for stage in first["stages"]]
+
+
+def test_a_new_setting_with_a_neutral_default_makes_no_stage_new(run: Any, encoder: Any) -> None:
+    class Later(DuplicatesStage):
+        sharpness: float = 0.0
+
+    config = config_of(DUPLICATES, PROXY)
+    curate(run.folder, config, "c", encoder=encoder)
+    later = config.model_copy(update={"stages": [Later(**config.stages[0].model_dump()), config.stages[1]]})
+    assert curate(run.folder, later, "c", encoder=encoder)["reused"] == [0, 1]
 
 
 def test_ctrl_c_keeps_finished_stages(run: Any, go: Callable[..., Any]) -> None:
@@ -349,7 +386,8 @@ def test_ctrl_c_keeps_finished_stages(run: Any, go: Callable[..., Any]) -> None:
 def test_half_written_files_are_cleared(run: Any, go: Callable[..., Any]) -> None:
     folder = run.folder.path / "curations/c/000-duplicates"
     folder.mkdir(parents=True)
-    (folder / ".verdicts.jsonl.1234.tmp").write_text("{")
+    (folder / ".rows.jsonl.1234.tmp").write_text("{")
+    (folder.parent / ".001-denoise.1234.tmp").mkdir()
     go(DUPLICATES)
     assert not list(run.folder.path.rglob("*.tmp"))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from variegate.config.curation import CurationConfig
-from variegate.errors import BackendError, Interrupted, StoreError
+from variegate.errors import BackendError, Interrupted
 from variegate.pipeline.curation.curate import curate
 from variegate.store.verdicts import CurationFolder
 from variegate.store.verify import verify
@@ -43,10 +43,12 @@ def run(curable_run: Callable[..., Any], tmp_path: Path) -> Any:
 def go(run: Any, encoder: Any, nano_transformers: Any) -> Callable[..., tuple[dict[str, Any], Watched]]:
     """Curate; the engine is the session's, watched. Without `engine` asking it is an error."""
 
-    def call(*stages: dict[str, Any], engine: Watched | None = None, name: str = "c", run: Any = run) -> tuple[dict[str, Any], Watched]:
+    def call(
+        *stages: dict[str, Any], engine: Watched | None = None, name: str = "c", run: Any = run, note: Any = pytest.fail
+    ) -> tuple[dict[str, Any], Watched]:
         watched = engine or Watched(nano_transformers)
         config = CurationConfig.model_validate({"stages": list(stages)})
-        return curate(run.folder, config, name, start=lambda _: watched, encoder=encoder), watched
+        return curate(run.folder, config, name, start=lambda _: watched, encoder=encoder, note=note), watched
 
     return call
 
@@ -56,11 +58,13 @@ def folder_of(run: Any, name: str = "c") -> CurationFolder:
 
 
 def verdict_bytes(run: Any, name: str) -> bytes:
-    return (folder_of(run, name).stage_path(0, "relabel") / "verdicts.jsonl").read_bytes()
+    return (folder_of(run, name).path / "000-relabel" / "rows.jsonl").read_bytes()
 
 
 def observations(run: Any, name: str = "c") -> list[dict[str, Any]]:
-    return list(folder_of(run, name).read_observations(folder_of(run, name).stage_path(0, "relabel")))
+    shelf = folder_of(run, name).shelf
+    entries = [shelf.read(each) for each in shelf.names("observations")]
+    return [row for entry in entries if entry is not None for row in entry.rows()]
 
 
 def test_it_runs_in_chunks_and_keeps_what_it_saw(run: Any, go: Callable[..., Any]) -> None:
@@ -99,7 +103,7 @@ def test_what_only_weighs_the_answers_asks_nothing(run: Any, go: Callable[..., A
     assert engine.asked == []
     dropped = summary["dropped"].get("low_margin", 0)
     assert dropped == summary["stages"][0]["facts"]["low_margin"] > 0
-    assert (folder_of(run).path / "set-aside/000/000-relabel/verdicts.jsonl").is_file()
+    assert (folder_of(run).path / "set-aside/000/000-relabel/rows.jsonl").is_file()
     _, engine = go({**STAGE, "margin": 0.3, "below_margin": "drop", "chunk": 5})
     assert engine.asked == []
 
@@ -139,16 +143,18 @@ def test_a_stage_that_is_done_starts_no_engine(run: Any, go: Callable[..., Any],
     assert again["stages"] == first["stages"]
 
 
-def test_a_damaged_answer_is_named(run: Any, go: Callable[..., Any], nano_transformers: Any) -> None:
+def test_damaged_answers_are_named_and_asked_for_again(run: Any, go: Callable[..., Any], nano_transformers: Any) -> None:
+    go(STAGE, name="whole")
     with pytest.raises(Interrupted):
-        go(STAGE, engine=Watched(nano_transformers, fail_at=2))
-    path = folder_of(run).stage_path(0, "relabel") / "observations/000000.jsonl"
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(StoreError, match=r"000000\.jsonl:8: not valid JSON .* or delete it and run `variegate curate` again"):
-        go(STAGE)
-    path.unlink()
-    _, engine = go(STAGE)
-    assert sum(engine.asked) == 24
+        go(STAGE, engine=Watched(nano_transformers, fail_at=3))
+    path = folder_of(run).path / "observations/000000/rows.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"-0.", b"-1.", 1))
+    told: list[str] = []
+    _, engine = go(STAGE, note=told.append)
+    assert sum(engine.asked) == 24 - 8
+    assert str(path) in told[0]
+    assert verdict_bytes(run, "c") == verdict_bytes(run, "whole")
+    assert verify(run.folder).ok
 
 
 def test_a_temperature_is_fitted_on_real_examples(run: Any, go: Callable[..., Any]) -> None:
@@ -175,7 +181,7 @@ def test_prompts_too_long_leave_the_label(curable_run: Callable[..., Any], go: C
 
 
 def test_what_failed_is_asked_again_when_the_stage_is(curable_run: Callable[..., Any], go: Callable[..., Any], tmp_path: Path) -> None:
-    """The others' answers are taken over; a longer context is a reason to try again."""
+    """The others' answers are found; a longer context is a reason to try again."""
     long = curable_run(tmp_path / "long", per_label=3, long=3000)
     stage = {**STAGE, "calibration": "none"}
     go(stage, run=long)
@@ -183,7 +189,7 @@ def test_what_failed_is_asked_again_when_the_stage_is(curable_run: Callable[...,
     settings.write_text(settings.read_text().replace("max_model_len: 1024", "max_model_len: 1000"))
     summary, engine = go(stage, run=long)
     assert sum(engine.asked) == 0  # the only one that is asked about does not fit this engine either
-    assert len(observations(long)) == 9
+    assert len(observations(long)) == 9 + 1
     assert summary["reused"] == []
     assert summary["stages"][0]["counts"]["unjudged"] == 1
 

@@ -14,11 +14,16 @@ from tests.support.rows import FAULTS, make_record
 from variegate.curation.judging import Items, Judgement
 from variegate.pipeline.curation.summary import UNPARSED, History, after, check_judgement, curated_rows, emptied, summarise
 from variegate.records import Record, Verdict
+from variegate.store.entry import Entry
 from variegate.store.ledger import REASONS, Ledger
 from variegate.store.verdicts import CHANGING, DROPPING, StoredStage, count_verdicts
 
 LABELS = ("anger", "fear", "joy")
 OUTCOMES = ("kept", *REASONS)
+
+
+def stage_of(index: int, facts: dict[str, Any]) -> StoredStage:
+    return StoredStage(index, "denoise", Entry(f"{index:03d}-denoise", "k", facts, Path(), 0))
 
 
 def items_of(records: list[Record]) -> Items:
@@ -59,7 +64,7 @@ def test_the_ledger_holds_from_request_to_final_label(history: tuple[Ledger, lis
     items, stored, said = items_of(records), [], {}
     for index, verdicts in enumerate(stages):
         check_judgement(items, Judgement(tuple(verdicts)), dict.fromkeys(LABELS))
-        stored.append(StoredStage(index, "denoise", Path(), count_verdicts(items.labels, verdicts)))
+        stored.append(stage_of(index, count_verdicts(items.labels, verdicts)))
         for verdict in verdicts:
             said.setdefault(verdict.id, History()).add("relabel", verdict)
         items = after(items, verdicts)

@@ -7,10 +7,9 @@ reused, and from the first that is not on, earlier ones are set aside and made a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,15 +22,15 @@ from variegate.errors import Interrupted, UsageError, VariegateError
 from variegate.pipeline.curation.check import check_against_oracle
 from variegate.pipeline.curation.inputs import Inputs, Progress
 from variegate.pipeline.curation.relabelling import Relabelling, Start
-from variegate.pipeline.curation.stages import Prepared, check, prepare
+from variegate.pipeline.curation.stages import check, prepare
 from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
-from variegate.records import Record
+from variegate.records import Record, Verdict
 from variegate.seeding import digest
-from variegate.store.files import sha256_of
+from variegate.store.answers import Answers
 from variegate.store.ledger import Ledger
 from variegate.store.rows import KEPT, stored_items
 from variegate.store.run_folder import RunFolder
-from variegate.store.verdicts import CURATED, CurationFolder, StoredStage, count_verdicts, input_digest
+from variegate.store.verdicts import OBSERVATIONS, CurationFolder, StoredStage, count_verdicts, input_digest
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 # Fields of a stage that are not part of its key: they do not change its verdicts, or what they name is (`Prepared.reads`).
 _NOT_IN_KEY = {"relabel": {"chunk", "model"}, "label_replacement": {"labels"}, "scope": {"labels"}, "duplicates": {"against"}}
+_RECIPE = 2  # of stages: another one where a judging function, or the default of a setting, is no longer the same
 _VOLATILE = ("created", "seconds", "sha256")  # of curation.json: differ where nothing else does
 
 
@@ -48,6 +48,7 @@ def curate(
     name: str,
     *,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
     start: Start | None = None,
     encoder: Encoder | None = None,
     oracle: Student | None = None,
@@ -55,6 +56,7 @@ def curate(
 ) -> dict[str, Any]:
     """Apply the stages to the run's kept records; returns what curation.json holds, and `reused`: stages that were on disk.
 
+    note: told of each stage, and each file of answers, that was damaged and is made again.
     start: makes the engine of a relabel stage, in this process; it is the caller's to close. Without it the engine runs in a
         process of its own.
     encoder, oracle: ready ones, made as `config` says, in place of new ones.
@@ -63,7 +65,7 @@ def curate(
     Interrupted on Ctrl-C. Finished stages, and finished chunks of a relabel stage, are on disk then.
     """
     folder = RunFolder.existing(folder.path)
-    curation = CurationFolder(folder, name)
+    curation = CurationFolder(folder, name, on_damage=note)
     with folder.lock():
         records, ledger = _read(folder)
         if not records:
@@ -124,6 +126,7 @@ class _Curating:
         self.items = self.given
         self.stored: list[StoredStage] = []
         self.reused: list[int] = []
+        self.made: list[int] = []
         self.history: dict[str, History] = {}
 
     # -- stages ------------------------------------------------------------------------------------------------
@@ -132,63 +135,54 @@ class _Curating:
         """Raises VariegateError when a stage, which is stored all the same, leaves nothing."""
         for stage in self.config.stages:
             check(stage, self.inputs)
-        self.folder.clear_unfinished()
+        self.folder.shelf.clear_unfinished()
         self.folder.write_config(config_text(self.config))
         for index, stage in enumerate(self.config.stages):
             self._apply(index, stage)
-        beyond = self._folders_from(len(self.config.stages))
-        if beyond:
-            self.folder.set_aside(beyond)
+        if self.folder.later_stages(len(self.config.stages)):
+            self.folder.set_aside(len(self.config.stages))
 
     def _apply(self, index: int, stage: StageConfig) -> None:
-        prepared = self._prepare(index, stage)
-        key = self._key(stage, prepared.reads)
-        path = self.folder.stage_path(index, stage.kind)
-        stored = self.folder.read_stage(path) if path.is_dir() else None
-        if stored is None or stored.key != key:
-            stored = self._make_room(path, key)
-        if stored is not None:
+        reads, judge = self._prepare(stage)
+        key = self._key(stage, reads)
+        stored = self.folder.find_stage(index, stage.kind, key)
+        if stored is None:
+            self.folder.set_aside(index)  # it may come back from there, and so may later ones
+            made = partial(self._make, index, stage, key, judge)
+            stored = self.folder.made_stage(index, stage.kind, key, made)
+        if index not in self.made:
             self.reused.append(index)
-        else:
-            self.inputs.report(stage.kind, 0, 1)
-            began = time.monotonic()
-            judgement = prepared.judge()
-            stored = self._commit(index, stage, key, judgement, seconds=time.monotonic() - began)
         self._take_in(stored)
         if not len(self.items):
             raise VariegateError(self._nothing_left(stored))
 
-    def _prepare(self, index: int, stage: StageConfig) -> Prepared:
-        if not isinstance(stage, RelabelStage):
-            return prepare(stage, self.items, self.inputs)
-        relabelling = Relabelling(stage, self.items, self.inputs, start=self._start)
-        return Prepared(relabelling.reads, partial(relabelling.judge, self.folder, self.folder.stage_path(index, stage.kind)))
+    def _prepare(self, stage: StageConfig) -> tuple[Sequence[Any], Callable[[str], Judgement]]:
+        """(what decides the judgement beside items, config and seed; the judgement, for a stage of the key given)."""
+        if isinstance(stage, RelabelStage):
+            relabelling = Relabelling(stage, self.items, self.inputs, start=self._start)
+            return relabelling.reads, lambda key: relabelling.judge(Answers(self.folder.shelf, OBSERVATIONS, key))
+        prepared = prepare(stage, self.items, self.inputs)
+        return prepared.reads, lambda key: prepared.judge()
 
     def _key(self, stage: StageConfig, reads: Sequence[Any]) -> str:
-        left_out = _NOT_IN_KEY.get(stage.kind, set())
-        settings = {name: value for name, value in stage.model_dump(mode="json").items() if name not in left_out}
+        settings = stage.model_dump(mode="json", exclude=_NOT_IN_KEY.get(stage.kind), exclude_defaults=True)
         items = self.items
-        return digest([settings, _digest(items), self.config.seed, list(reads)], length=32)
+        return digest([_RECIPE, settings, _digest(items), self.config.seed, list(reads)], length=32)
 
-    def _make_room(self, path: Path, key: str) -> StoredStage | None:
-        """Set aside what earlier configurations left from this stage on, and bring this very stage back if it was set aside once.
-
-        A stage in progress stays where nothing can be brought back: its answers are found by key.
-        """
-        in_progress = path.is_dir() and self.folder.read_stage(path) is None
-        self.folder.set_aside([each for each in self._folders_from(int(path.name[:3])) if not (in_progress and each == path)])
-        return None if in_progress else self.folder.restore(path, key)
-
-    def _folders_from(self, index: int) -> list[Path]:
-        return [path for path in self.folder.stage_folders() if int(path.name[:3]) >= index]
-
-    def _commit(self, index: int, stage: StageConfig, key: str, judgement: Judgement, *, seconds: float) -> StoredStage:
+    def _make(
+        self, index: int, stage: StageConfig, key: str, judge: Callable[[str], Judgement]
+    ) -> tuple[Sequence[Verdict], Mapping[str, Any]]:
+        """Judge now; (the verdicts, what is stored beside them)."""
+        self.inputs.report(stage.kind, 0, 1)
+        began = time.monotonic()
+        judgement = judge(key)
+        seconds = time.monotonic() - began
+        self.made.append(index)
         items = self.items
         check_judgement(items, judgement, self.inputs.task.labels)
         facts = {
             "kind": stage.kind,
             "index": index,
-            "key": key,
             "input": {"n": len(items), "sha256": _digest(items)},
             "config": stage.model_dump(mode="json"),
             "facts": dict(judgement.facts),
@@ -198,7 +192,7 @@ class _Curating:
             "warnings": [*judgement.warnings, *emptied(items, after(items, judgement.verdicts))],
             "variegate": __version__,
         }
-        return self.folder.commit_stage(index, stage.kind, judgement.verdicts, facts)
+        return judgement.verdicts, facts
 
     def _take_in(self, stored: StoredStage) -> None:
         """The stored verdicts, also of a stage just made: a resumed curation reads the same bytes."""
@@ -245,11 +239,9 @@ class _Curating:
 
     def _earlier(self) -> dict[str, Any] | None:
         """The summary on disk, where it is of these very stages and its records are whole."""
-        earlier = self.folder.read_summary()
-        if earlier is None or [stage.get("key") for stage in earlier["stages"]] != [stage.key for stage in self.stored]:
-            return None
-        path = self.folder.path / CURATED
-        return earlier if path.is_file() and sha256_of(path) == earlier.get("sha256") else None
+        earlier = self.folder.find_summary()
+        same = earlier is not None and [stage["key"] for stage in earlier["stages"]] == [stage.key for stage in self.stored]
+        return earlier if same else None
 
 
 def _lasting(summary: Mapping[str, Any]) -> dict[str, Any]:

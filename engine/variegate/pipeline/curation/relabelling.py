@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from variegate.config import ModelConfig, RunConfig
@@ -24,7 +23,7 @@ from variegate.kinds.text import as_one
 from variegate.pipeline.curation.inputs import Inputs
 from variegate.pipeline.workers import Exchange, run_in_worker
 from variegate.seeding import digest
-from variegate.store.verdicts import CurationFolder
+from variegate.store.answers import Answers
 from variegate.strategies.prompts import Prompts
 
 Start = Callable[[RunConfig], Backend]
@@ -71,8 +70,8 @@ class Relabelling:
             self.inputs.encoder_key if self._embeds else None,
         ]
 
-    def judge(self, folder: CurationFolder, path: Path) -> Judgement:
-        """path: the stage's folder, where the answers are kept."""
+    def judge(self, answers: Answers) -> Judgement:
+        """answers: where they are found and kept."""
         task = self.inputs.task
         encode = self.inputs.encode if self._embeds else None
         plan = plan_stage(
@@ -88,13 +87,12 @@ class Relabelling:
             calibration=self._calibration,
         )
         keys = [self._key(ask) for ask in plan.asks]
-        known = {row["key"]: row for row in folder.read_observations(path)}
-        self._take_over(folder, path, set(keys) - set(known), known)
+        known = answers.known(keys)
         missing = [ask for ask, key in zip(plan.asks, keys, strict=True) if key not in known]
 
         def keep(asks: Sequence[Ask], rows: Sequence[dict[str, Any]]) -> None:
             keyed = [{"key": self._key(ask), **row} for ask, row in zip(asks, rows, strict=True)]
-            folder.write_observations(path, keyed)
+            answers.add(keyed)
             known.update({row["key"]: row for row in keyed})
 
         if missing:
@@ -105,17 +103,6 @@ class Relabelling:
         return digest(
             [self.identity, asked(self.stage), ask.id, [asdict(message) for message in ask.messages], ask.choices, ask.answers], length=20
         )
-
-    def _take_over(self, folder: CurationFolder, path: Path, wanted: set[str], known: dict[str, Any]) -> None:
-        """Copy answers to the very same questions from stages set aside earlier. What failed there is worth another try."""
-        found: dict[str, Any] = {}
-        for aside in folder.set_aside_stages(self.stage.kind) if wanted else ():
-            for row in folder.read_observations(aside):
-                if row["key"] in wanted and "error" not in row:
-                    found.setdefault(row["key"], row)
-        if found:
-            folder.write_observations(path, list(found.values()))
-            known |= found
 
     def _ask(self, asks: Sequence[Ask], whole: int, keep: Callable[[Sequence[Ask], Sequence[dict[str, Any]]], None]) -> None:
         """Hand the answers to `keep`, chunk by chunk."""
