@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = (
     "strategy={kind: few_shot, form: chung, seed_pool: 0, num_examples: 3, completions_per_call: 2}",
     "decoding={temperature: 1.0, max_tokens: 16, suppression: {group: label}}",
-    "rounds.min_requests=100",
+    "rounds={first: 1, shard: 100}",
     "target.per_label=4",
     "keep_unfinished=true",
 )
@@ -37,7 +37,7 @@ def test_a_killed_run_resumes_to_the_same_file(nano_vllm: Any, tmp_path: Path) -
     options = [option for setting in SETTINGS for option in ("--set", setting)]
     command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *options, "-o", str(broken)]
     kill_when((broken / "rounds" / "000000").is_dir, command, after=0.3)  # in the second round
-    assert 0 < len(RunFolder(broken).round_folders()) < len(RunFolder(whole).round_folders())
+    assert 0 < len(RunFolder(broken).rounds()) < len(RunFolder(whole).rounds())
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

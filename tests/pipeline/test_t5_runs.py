@@ -50,7 +50,7 @@ def test_a_run_with_suppression_and_a_report(nano_t5_vllm: Any, tmp_path: Path, 
             "strategy": strategy,
             "decoding": {"temperature": 1.0, "max_tokens": 40, "suppression": {"group": "label"}},
             "target": {"per_label": 6},
-            "rounds": {"calls": 4},
+            "rounds": {"first": 2},
             "output": str(tmp_path / "run"),
         }
     )
