@@ -74,7 +74,7 @@ def measure(
     )
     summary = generate(config, start=lambda _: backend)
     records = list(RunFolder(summary.folder).records())
-    texts = [record.text for record in records]
+    texts = [record.fields["text"] for record in records]
     return {
         "task": task.name,
         "form": form,

@@ -39,7 +39,7 @@ def lexical(records: list[Record]) -> dict[str, float]:
     bigrams: Counter[tuple[str, str]] = Counter()
     openings: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        words = fold(record.text).split()
+        words = fold(record.fields["text"]).split()
         bigrams.update(itertools.pairwise(words))
         openings[record.label][" ".join(words[:3])] += 1
     top = [counts.most_common(1)[0][1] / counts.total() for counts in openings.values()]
@@ -76,10 +76,10 @@ def run(name: str, overrides: list[str]) -> None:
 
 def measures(student: Student, encoder: SentenceTransformer, records: list[Record]) -> dict[str, float]:
     sample = balanced(records, 3000)
-    vectors = encoder.encode([record.text for record in sample], batch_size=16, show_progress_bar=False)
+    vectors = encoder.encode([record.fields["text"] for record in sample], batch_size=16, show_progress_bar=False)
     return {
         "sampled": len(sample),
-        "label_accuracy": student.accuracy([record.text for record in sample], [record.label for record in sample]),
+        "label_accuracy": student.accuracy([record.fields["text"] for record in sample], [record.label for record in sample]),
         "remote_clique_cosine": remote_clique(vectors, per_record=False).value,
         **lexical(records),
     }
@@ -108,7 +108,7 @@ def main() -> None:
                 student = student or Student(load_task(task), args.data, encoder)
                 records = list(folder.records())
                 manifest = folder.read_manifest() or {}
-                texts = {record.text for record in records}
+                texts = {record.fields["text"] for record in records}
                 plain = plain if suppression == "on" else {**plain, temperature: texts}
                 rows.append(
                     {

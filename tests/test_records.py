@@ -11,7 +11,7 @@ from variegate.records import Fault, Item, Message, Piece, Record, Request, Samp
 def test_a_record_survives_json() -> None:
     fields = {"text": "Where is my “card”?\u2028", "label": "card_arrival"}
     record = Record("k", fields, {"round": 0, "parents": ["a"], "logprob": None, "facts": {"alpha": 0.7}})
-    assert (record.text, record.label) == ("Where is my “card”?\u2028", "card_arrival")
+    assert (record.fields["text"], record.label) == ("Where is my “card”?\u2028", "card_arrival")
     assert record.to_json() == {"id": "k", **fields, "origin": record.origin}
     assert Record.from_json(orjson.loads(orjson.dumps(record.to_json()))) == record
     assert Record.from_json({"id": "k", "text": "t", "label": "l"}) == Record("k", {"text": "t", "label": "l"}, {})
@@ -20,7 +20,7 @@ def test_a_record_survives_json() -> None:
 def test_a_records_fields_are_those_of_its_kind() -> None:
     pair = Record("k", {"premise": "It rains.", "hypothesis": "It is wet.", "label": "entailment"})
     assert Record.from_json(orjson.loads(orjson.dumps(pair.to_json()))) == pair
-    assert (pair.text, pair.label) == ("", "entailment")
+    assert pair.label == "entailment"
 
 
 def test_all_are_frozen() -> None:

@@ -144,10 +144,6 @@ class Record:
     def label(self) -> str:
         return str(self.fields.get("label", ""))
 
-    @property
-    def text(self) -> str:
-        return str(self.fields.get("text", ""))
-
     def to_json(self) -> dict[str, Any]:
         return {"id": self.id, **self.fields, "origin": dict(self.origin)}
 

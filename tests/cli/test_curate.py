@@ -126,7 +126,7 @@ def test_of_several_one_must_be_named(curated: Any) -> None:
 
 
 def test_nothing_left_exits_with_1(run: Any, tmp_path: Path) -> None:
-    (tmp_path / "all.txt").write_text("".join(f"{record.text}\n" for record in run.folder.records()))
+    (tmp_path / "all.txt").write_text("".join(f"{record.fields['text']}\n" for record in run.folder.records()))
     (tmp_path / "drop.yaml").write_text(yaml.safe_dump({"stages": [{"kind": "duplicates", "against": ["all.txt"]}]}))
     result = call("curate", run.folder.path, tmp_path / "drop.yaml")
     assert result.exit_code == 1

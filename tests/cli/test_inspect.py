@@ -35,7 +35,7 @@ def shown(result: Result) -> list[str]:
 
 def stored(folder: RunFolder) -> list[tuple[str, object]]:
     """(text, label) or (text, "undone"), as the file has them."""
-    texts = {record.id: record.text for record in folder.records()}
+    texts = {record.id: record.fields["text"] for record in folder.records()}
     rows = [json.loads(line) for line in (folder.path / INSPECTED).read_text().splitlines()]
     return [(texts[row["id"]], "undone" if "undone" in row else row["label"]) for row in rows]
 
@@ -45,7 +45,7 @@ def test_a_session_by_lines(run_folder: RunFolder) -> None:
     assert result.exit_code == 0, result.output
     texts = shown(result)
     assert [texts.index(text) for text in texts] == [0, 1, 2, 3, 2, 3, 6]  # the third came again after the undo
-    given = {record.text: record.label for record in run_folder.records()}
+    given = {record.fields["text"]: record.label for record in run_folder.records()}
     assert stored(run_folder) == [
         (texts[0], given[texts[0]]), (texts[1], "fear"), (texts[2], None), (texts[2], "undone"), (texts[2], "joy"), (texts[6], "joy"),
     ]  # fmt: skip
@@ -150,7 +150,7 @@ def curate(folder: RunFolder, confidence: dict[str, float | None]) -> None:
     rows = [
         {**records[id].to_json(), "given_label": records[id].label, "confidence": value, "reasons": []} for id, value in confidence.items()
     ]
-    digest = input_digest((record.id, record.text, record.label) for record in records.values())
+    digest = input_digest((record.id, record.fields["text"], record.label) for record in records.values())
     curation.write_results(rows, {"stages": [{"input": {"sha256": digest}}]})
 
 
@@ -160,7 +160,7 @@ def test_where_a_curation_is_least_confident(run_folder: RunFolder) -> None:
     confidence[records[9].id] = None
     curate(run_folder, confidence)
     texts = shown(inspect(run_folder, "--choose", "uncertain", "--curation", "first", keys="\n" * 30))
-    assert texts == [record.text for record in [*records[8::-1], records[9]]]
+    assert texts == [record.fields["text"] for record in [*records[8::-1], records[9]]]
 
 
 def test_a_curation_without_confidences(run_folder: RunFolder) -> None:
@@ -186,7 +186,7 @@ def test_where_a_classifier_is_least_sure(tmp_path: Path, build_run: Build, row:
     result = inspect(folder, "--choose", "uncertain", "-n", 10, keys="\n" * 10)
     assert result.exit_code == 0, result.output
     found = margins(kind_of_run(folder), list(folder.records()), LinearStudentConfig(kind="logistic_regression"), seed=0)
-    texts = {record.id: record.text for record in folder.records()}
+    texts = {record.id: record.fields["text"] for record in folder.records()}
     assert shown(result) == [texts[id] for id in sorted(found, key=found.__getitem__)][:10]
 
 

@@ -296,7 +296,7 @@ def test_a_run_folder_keeps_its_measurement_and_its_report_shows_it(tmp_path: Pa
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert json.loads((run_folder.path / "measures.json").read_bytes()) == found
-    check_numbers(found, encoded([record.text for record in run_folder.records()]), encoded(texts_of(REAL)))
+    check_numbers(found, encoded([record.fields["text"] for record in run_folder.records()]), encoded(texts_of(REAL)))
     assert found["set"]["labels"] == {"joy": 8, "anger": 8, "fear": 8}
     assert [line for line in result.stderr.splitlines() if line.startswith("Wrote")] == [
         f"Wrote {run_folder.path / 'measures.json'}",

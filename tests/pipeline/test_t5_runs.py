@@ -59,7 +59,7 @@ def test_a_run_with_suppression_and_a_report(nano_t5_vllm: Any, tmp_path: Path, 
     records = list(folder.records())
     assert summary.kept == len(records) == 6 * len(LABELS)
     assert {record.label for record in records} == set(LABELS)
-    assert len({record.text for record in records}) == len(records)
+    assert len({record.fields["text"] for record in records}) == len(records)
     manifest = json.loads((summary.folder / "manifest.json").read_text())
     assert (manifest["engine"]["name"], manifest["engine"]["max_prompt_len"]) == ("vllm", 512)
     assert set(manifest["suppression"]) == set(LABELS)

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from variegate.kinds.classification import Classification
 from variegate.report.counting import BoundedCounter, count, quantile, words_of
 from variegate.store.rows import Row
 
 Make = Callable[..., Row]
+KIND = Classification.of({})
 
 
 def test_words() -> None:
@@ -25,7 +27,7 @@ def test_a_hand_worked_set(row: Make) -> None:
     texts = ["What is the time now", "what is the time", "What is new", "Hi"]
     rows = [row("joy" if slot < 2 else "fear", slot, text=text).to_json() for slot, text in enumerate(texts)]
     rows.append(row("joy", 9, outcome="duplicate", text="What is the time").to_json())
-    counts = count(rows)
+    counts = count(rows, KIND)
     assert counts.kept == 4
     assert counts.lengths == Counter({5: 1, 4: 1, 3: 1, 1: 1})
     assert counts.openings.top(9) == [("what is the", 2)]
@@ -39,11 +41,11 @@ def test_a_hand_worked_set(row: Make) -> None:
 
 
 def test_a_sequence_counts_once_a_text(row: Make) -> None:
-    assert count([row(text="ha ha ha ha ha").to_json()]).ngrams[2].counts == {"ha ha": 1}
+    assert count([row(text="ha ha ha ha ha").to_json()], KIND).ngrams[2].counts == {"ha ha": 1}
 
 
 def test_few_examples_are_held_and_long_ones_cut(row: Make) -> None:
-    counts = count(row(slot=slot, text="word " * 1000).to_json() for slot in range(50))
+    counts = count((row(slot=slot, text="word " * 1000).to_json() for slot in range(50)), KIND)
     assert len(counts.labels["joy"].examples) == 5
     assert all(len(each.text) == 1200 and each.cut for each in counts.labels["joy"].examples)
 

@@ -31,7 +31,7 @@ DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"]
 
 
 def texts(folder: RunFolder) -> list[str]:
-    return [record.text for record in folder.records()]
+    return [record.fields["text"] for record in folder.records()]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -140,7 +140,7 @@ def test_a_run_and_an_unfinished_one(run_folder: RunFolder, unfinished_run_folde
     for folder in (run_folder, unfinished_run_folder):
         records = list(folder.records())
         found = read_texts(folder.path)
-        assert found.texts == tuple(record.text for record in records)
+        assert found.texts == tuple(record.fields["text"] for record in records)
         assert found.labels == tuple(record.label for record in records)
         assert found.ids == tuple(record.id for record in records)
         assert len(found) == 24

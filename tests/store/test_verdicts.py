@@ -41,7 +41,7 @@ def verdicts_of(folder: RunFolder, *, drop: int = 1) -> list[Verdict]:
 
 def facts_of(folder: RunFolder, verdicts: list[Verdict]) -> dict[str, object]:
     records = list(folder.records())
-    digest = input_digest((record.id, record.text, record.label) for record in records)
+    digest = input_digest((record.id, record.fields["text"], record.label) for record in records)
     counted = count_verdicts([record.label for record in records], verdicts)
     return {"kind": "denoise", "index": 0, "input": {"n": len(records), "sha256": digest}, **counted}
 
@@ -64,7 +64,7 @@ def finished(folder: RunFolder, name: str = "some", *, stages: int = 1) -> Curat
         }
         made.append(curation.made_stage(1, "denoise", "k", lambda: ([Verdict(id, label) for id, label in final.items()], facts)))
     rows = [
-        {"id": each.id, "text": each.text, "label": final[each.id], "given_label": each.label, "confidence": None, "reasons": [], "origin": dict(each.origin)}
+        {"id": each.id, "text": each.fields["text"], "label": final[each.id], "given_label": each.label, "confidence": None, "reasons": [], "origin": dict(each.origin)}
         for each in folder.records()
         if each.id in final
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from variegate.inference.suppression.table import SuppressionTable, exempt_token
 from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.driver.run import Run
 from variegate.pipeline.driver.stream import Stream, make_sampling
+from variegate.pipeline.givens import givens_of
 from variegate.pipeline.manifest import make_manifest, top_suppressed
 from variegate.pipeline.progress import Progress, Silent
 from variegate.pipeline.resume import ResumeMode, prepare
@@ -108,7 +109,13 @@ def generate(
     with folder.lock():
         changes = prepare(folder, config, resume)
         found = fingerprint(config.model)
-        stream = Stream(config, digest(identity(config.model, found), length=32), make_table(config), seeds_of(folder, config))
+        stream = Stream(
+            config,
+            digest(identity(config.model, found), length=32),
+            make_table(config),
+            seeds_of(folder, config),
+            givens_of(folder, config),
+        )
         engine = Engine(config, progress, start)
         run = Run(config, folder, stream, engine, progress)
         try:

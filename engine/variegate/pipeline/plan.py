@@ -19,6 +19,7 @@ from variegate.inference.start import start_backend
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.generate import make_table
+from variegate.pipeline.givens import planned_givens
 from variegate.pipeline.seeds import planned_seeds
 from variegate.records import Request
 from variegate.seeding import digest
@@ -56,7 +57,9 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
     check_model_path(config.model)
     folder = RunFolder(Path(config.output))
     check_format(folder.path, ("run.yaml", "rounds"))
-    stream = Stream(config, digest(identity(config.model), length=32), make_table(config), planned_seeds(folder, config))
+    stream = Stream(
+        config, digest(identity(config.model), length=32), make_table(config), planned_seeds(folder, config), planned_givens(folder, config)
+    )
     encoder = PromptEncoder(config.model)
     kept, reusable, requests = _replay(stream, folder)
     lengths = [len(encoder.encode(request.messages)) for request in requests]

@@ -9,9 +9,8 @@ from typing import Any
 from variegate.config import RunConfig, TaskConfig
 from variegate.config.examples import read_examples
 from variegate.errors import UsageError, nearest
-from variegate.folding import fold
 from variegate.kinds import kind_of
-from variegate.kinds.text import as_one, folded
+from variegate.kinds.text import Text, as_one, folded, parts_of, text_of
 from variegate.overlap import find_overlap
 from variegate.seeding import derive_rng, digest
 from variegate.store.entry import Entry, read_entry, read_statement
@@ -21,7 +20,7 @@ from variegate.store.texts import TextSet, read_texts
 from variegate.strategies.pool import Example
 
 
-def real_texts(task: TaskConfig) -> dict[str, list[str]]:
+def real_texts(task: TaskConfig) -> dict[str, list[Text]]:
     """label -> texts of the task's train file (CSV or JSONL), in file order; out-of-scope rows are left out.
 
     Raises UsageError where `read_examples` does, for a label that the task does not know, and when nothing is left.
@@ -34,10 +33,10 @@ def real_texts(task: TaskConfig) -> dict[str, list[str]]:
             f"task {task.name!r}: data.train {path}: no such file: correct the path, set VARIEGATE_DATA to the folder of the data sets, "
             "or set strategy.seed_pool: 0"
         )
-    found: dict[str, list[str]] = {label: [] for label in task.labels}
+    found: dict[str, list[Text]] = {label: [] for label in task.labels}
     for text, label in read_examples(path, kind_of(task).text_fields, task.data.label_field).rows:
         if label in found:
-            found[label].append(as_one(text))
+            found[label].append(text)
         elif label != task.data.out_of_scope_label:
             raise UsageError(
                 f"{path}: label {label!r} is not one of task {task.name!r}{nearest(label, task.labels)} Add it to the task, or name it "
@@ -69,7 +68,7 @@ def draw_seeds(task: TaskConfig, count: int, seed: int) -> list[Example]:
     while len(chosen) < count and any(pools.values()):
         for label in order:
             if pools[label] and len(chosen) < count:
-                chosen.append(Example(f"seed:{len(chosen)}", kind.fields([pools[label].pop()], label), label))
+                chosen.append(Example(f"seed:{len(chosen)}", kind.fields(parts_of(pools[label].pop()), label), label))
     if task.data.overlap == "error":
         _check_not_held_out(task, chosen, seed)
     return chosen
@@ -137,10 +136,10 @@ def _held_out(task: TaskConfig) -> Iterator[tuple[str, TextSet]]:
             yield split, read_texts(named, text_field=kind_of(task).text_fields, label_field="", strict=False)
 
 
-def _without_held_out(task: TaskConfig, texts: dict[str, list[str]]) -> dict[str, list[str]]:
+def _without_held_out(task: TaskConfig, texts: dict[str, list[Text]]) -> dict[str, list[Text]]:
     """Raises UsageError when nothing is left."""
     known = {folded(text) for _, held_out in _held_out(task) for text in held_out.texts or ()}
-    left = {label: [text for text in each if fold(text) not in known] for label, each in texts.items()}
+    left = {label: [text for text in each if folded(text) not in known] for label, each in texts.items()}
     if not any(left.values()):
         raise UsageError(f"task {task.name!r}: every text of data.train also stands in its dev or test data: give another training file")
     return left
@@ -148,11 +147,13 @@ def _without_held_out(task: TaskConfig, texts: dict[str, list[str]]) -> dict[str
 
 def _check_not_held_out(task: TaskConfig, chosen: list[Example], seed: int) -> None:
     """Train and test files of real sets do share some texts: those drawn are what matters."""
+    kind = kind_of(task)
+    texts = [text_of(kind.texts(each.fields)) for each in chosen]
     for split, held_out in _held_out(task):
-        found = find_overlap([each.fields["text"] for each in chosen], held_out.texts or ())
+        found = find_overlap(texts, held_out.texts or ())
         if found:
             place, other = found[0]
-            text = repr(chosen[place].fields["text"])
+            text = repr(as_one(texts[place]))
             raise UsageError(
                 f"task {task.name!r}: {text if len(text) <= 80 else text[:80] + '…'}, drawn from data.train {task.data and task.data.train} as an"
                 f" example for prompts, also stands in data.{split} ({held_out.source}: {held_out.ids[other]}), by which students are judged:"

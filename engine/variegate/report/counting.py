@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from variegate.kinds import TaskKind
 from variegate.store.ledger import Ledger
 from variegate.store.rows import KEPT, NOTE, StoredItem, stored_items
 
@@ -81,6 +82,9 @@ class LabelCounts:
 
 @dataclass(slots=True)
 class Counts:
+    """Words, openings and n-grams are those of what the model wrote; of a pair, that is one of its texts."""
+
+    kind: TaskKind
     ledger: Ledger = field(default_factory=Ledger)
     lengths: Counter[int] = field(default_factory=Counter)  # words, split at white space -> kept texts
     labels: dict[str, LabelCounts] = field(default_factory=dict)
@@ -99,13 +103,13 @@ class Counts:
                     examples.append(_example(item, item.text))
 
     def _add_kept(self, item: StoredItem) -> None:
-        label, text = item.name, item.to_record().text
+        label, text = item.name, str(item.fields[self.kind.written])
         counts = self.labels.setdefault(label, LabelCounts())
         length = len(text.split())
         self.lengths[length] += 1
         counts.num_words += length
         if len(counts.examples) < EXAMPLES_PER_LABEL:
-            counts.examples.append(_example(item, text))
+            counts.examples.append(_example(item, self.kind.show(item.fields)))
         words = words_of(text)
         if len(words) >= OPENING_WORDS:
             opening = " ".join(words[:OPENING_WORDS])
@@ -120,8 +124,8 @@ class Counts:
         return self.lengths.total()
 
 
-def count(rows: Iterable[Mapping[str, Any]]) -> Counts:
-    counts = Counts()
+def count(rows: Iterable[Mapping[str, Any]], kind: TaskKind) -> Counts:
+    counts = Counts(kind)
     for row in rows:
         counts.add(row)
     return counts

@@ -19,6 +19,7 @@ from variegate.report.measures import measures_context, read_measures
 from variegate.report.page import render_template
 from variegate.report.students import students_section
 from variegate.store.files import write_atomic
+from variegate.store.kind import kind_of_run
 from variegate.store.ledger import REASONS, in_words, meaning
 from variegate.store.rows import KEPT, NOTE
 from variegate.store.run_folder import MEASURES, RunFolder
@@ -45,7 +46,7 @@ def _context(folder: RunFolder) -> dict[str, Any]:
     settings = read_settings(folder)
     manifest = folder.read_manifest()
     facts = folder.round_facts()
-    counts = count(folder.rows())
+    counts = count(folder.rows(), kind_of_run(folder))
     labels = sorted({*labels_of(settings), *counts.ledger.counts})
     target = part(settings, "target", "per_label")
     return {

@@ -1,7 +1,7 @@
 """One run's folder: locking, committing rounds, reading them back, and the files written when a run ends.
 
     run.yaml, format.json         what the folder is a run of
-    seeds/, rounds/000000/, ...   entries of the shelf; parts/ holds the shards of a round in progress
+    seeds/, givens/, rounds/000000/, ...   entries of the shelf; parts/ holds the shards of a round in progress
     records.jsonl, dropped.jsonl, manifest.json, report.html
 
 Knows files and rows; knows nothing of how a round is made.
@@ -28,11 +28,24 @@ from variegate.store.row_lookup import RowLookup
 from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
 from variegate.store.shelf import Shelf
 
-ROUNDS, PARTS, SEEDS = "rounds", "parts", "seeds"
+ROUNDS, PARTS, SEEDS, GIVENS = "rounds", "parts", "seeds", "givens"
 MEASURES = "measures.json"
 # What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
 OWN = (
-    *("run.yaml", "records.jsonl", "dropped.jsonl", "manifest.json", MEASURES, "report.html", "lock", ROUNDS, PARTS, SEEDS, "set-aside"),
+    *(
+        "run.yaml",
+        "records.jsonl",
+        "dropped.jsonl",
+        "manifest.json",
+        MEASURES,
+        "report.html",
+        "lock",
+        ROUNDS,
+        PARTS,
+        SEEDS,
+        GIVENS,
+        "set-aside",
+    ),
     *("format.json", "about.json", "inspected.jsonl", "curations", "students"),
 )
 _MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")

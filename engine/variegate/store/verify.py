@@ -18,7 +18,7 @@ from variegate.store.checks import Check, Problems
 from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
 from variegate.store.ledger import Ledger, in_words
-from variegate.store.run_folder import PARTS, ROUNDS, SEEDS, RunFolder
+from variegate.store.run_folder import GIVENS, PARTS, ROUNDS, SEEDS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
 
@@ -59,7 +59,7 @@ def verify(folder: RunFolder) -> Verification:
         manifest = None
     known = _attempt(lambda: labels_of(read_settings(folder)), "run.yaml readable", checks)
     seen = _Seen()
-    for prefix in (ROUNDS, SEEDS, PARTS):
+    for prefix in (ROUNDS, SEEDS, GIVENS, PARTS):
         for problem in folder.shelf.check(prefix):
             seen.rounds.add(problem)
     names = folder.shelf.names(ROUNDS)

@@ -241,7 +241,7 @@ def test_what_a_person_judged(run: Any, go: Callable[..., Any]) -> None:
 def test_a_stage_that_drops_all_is_stored_and_ends_it(run: Any, go: Callable[..., Any], tmp_path: Path) -> None:
     before = snapshot(run.folder)
     every = tmp_path / "every.txt"
-    every.write_text("".join(f"{record.text}\n" for record in run.folder.records()))
+    every.write_text("".join(f"{record.fields['text']}\n" for record in run.folder.records()))
     drop_all = {**DUPLICATES, "against": [str(every)]}
     for _ in range(2):
         with pytest.raises(VariegateError, match=r"stage 0 \(duplicates\) dropped all 72 records that were left \(72 held_out\)") as error:
@@ -258,7 +258,7 @@ def test_a_stage_that_drops_all_is_stored_and_ends_it(run: Any, go: Callable[...
 
 def test_a_class_that_is_lost_is_named(run: Any, go: Callable[..., Any], tmp_path: Path) -> None:
     joyful = tmp_path / "joyful.txt"
-    joyful.write_text("".join(f"{record.text}\n" for record in run.folder.records() if record.label == "joy"))
+    joyful.write_text("".join(f"{record.fields['text']}\n" for record in run.folder.records() if record.label == "joy"))
     summary = go({**DUPLICATES, "against": [str(joyful)]})
     assert "no record is left of 1 class: joy" in summary["stages"][0]["warnings"]
     assert summary["warnings"] == ["the curated set has no record of 1 class: joy"]
@@ -318,7 +318,7 @@ def test_a_check_without_real_data_is_refused_before_any_stage_runs(run: Any, go
 
 def test_labels_of_records_that_are_all_gone(run: Any, go: Callable[..., Any], tmp_path: Path) -> None:
     ids = [record.id for record in run.folder.records()]
-    (tmp_path / "gone.txt").write_text("".join(f"{record.text}\n" for record in run.folder.records() if record.id in ids[:3]))
+    (tmp_path / "gone.txt").write_text("".join(f"{record.fields['text']}\n" for record in run.folder.records() if record.id in ids[:3]))
     (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{id},joy\n" for id in ids[:3]))
     for kind in ("label_replacement", "scope"):
         with pytest.raises(UsageError, match=rf"{kind}: none of the 3 .* is of a record that is still kept"):

@@ -33,7 +33,7 @@ def inputs_of(run: Any, *stages: dict[str, Any], encoder: Any = None, **config: 
 def items_of(records: list[Record]) -> Items:
     return Items(
         tuple(record.id for record in records),
-        tuple(record.text for record in records),
+        tuple(record.fields["text"] for record in records),
         tuple(record.label for record in records),
         tuple(tuple(record.origin["parents"]) for record in records),
     )
@@ -119,7 +119,7 @@ def test_the_oracle_is_trained_on_real_data_and_once(curable_run: Callable[..., 
     run = curable_run(tmp_path / "run")
     inputs = inputs_of(run, ORACLE_STAGE, encoder=encoder)
     records = list(run.folder.records())
-    assert inputs.oracle_labels([record.text for record in records]) == [run.truth[record.id] for record in records]
+    assert inputs.oracle_labels([record.fields["text"] for record in records]) == [run.truth[record.id] for record in records]
     assert inputs.oracle is inputs.oracle
     assert inputs.oracle.labels == ("anger", "fear", "joy")
 
@@ -131,7 +131,7 @@ def test_with_a_scope_stage_it_knows_what_is_outside_and_still_names_a_label(
     inputs = inputs_of(run, SCOPE_STAGE, encoder=encoder)
     assert "oos" in inputs.oracle.labels
     records = list(run.folder.records())
-    texts = [record.text for record in records]
+    texts = [record.fields["text"] for record in records]
     assert inputs.oracle_in_scope(texts) == [run.truth[record.id] != "oos" for record in records]
     named = inputs.oracle_labels(texts)
     assert set(named) <= {"anger", "fear", "joy"}
@@ -203,13 +203,13 @@ def test_seeds_are_parents_then_real_examples_then_the_label(curable_run: Callab
     run = curable_run(tmp_path / "run", per_label=4)
     records = list(run.folder.records())
     items = items_of(records)
-    texts = {record.id: record.text for record in records}
+    texts = {record.id: record.fields["text"] for record in records}
     parents = [(records[1].id, records[2].id), (records[3].id, "unknown"), *[()] * (len(records) - 2)]
     items = Items(items.ids, items.texts, items.labels, tuple(parents))
     inputs = inputs_of(run, encoder=encoder)
     seeds, served = inputs.seed_vectors(items)
     assert served == {"parents": 2, "real_examples_of_the_label": 10, "items_of_the_label": 0}
-    vectors = encoder.encode([records[1].text, records[2].text, records[3].text]).vectors
+    vectors = encoder.encode([records[1].fields["text"], records[2].fields["text"], records[3].fields["text"]]).vectors
     np.testing.assert_allclose(seeds[0], vectors[:2].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(seeds[1], vectors[2], atol=1e-6)
     real = [json.loads(line) for line in run.train.read_text().splitlines()]
@@ -221,7 +221,7 @@ def test_seeds_are_parents_then_real_examples_then_the_label(curable_run: Callab
     edit_run(run, lambda settings: settings["task"].update(data=None))
     seeds, served = inputs_of(run, encoder=encoder).seed_vectors(items)
     assert served == {"parents": 2, "real_examples_of_the_label": 0, "items_of_the_label": 10}
-    alike = [record.text for record in records if record.label == records[5].label]
+    alike = [record.fields["text"] for record in records if record.label == records[5].label]
     np.testing.assert_allclose(seeds[5], encoder.encode(alike).vectors.mean(axis=0), atol=1e-6)
 
 

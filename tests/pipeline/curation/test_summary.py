@@ -27,7 +27,7 @@ def stage_of(index: int, facts: dict[str, Any]) -> StoredStage:
 
 
 def items_of(records: list[Record]) -> Items:
-    columns = zip(*((record.id, record.text, record.label, ()) for record in records), strict=True)
+    columns = zip(*((record.id, record.fields["text"], record.label, ()) for record in records), strict=True)
     return Items(*columns) if records else Items((), (), (), ())
 
 

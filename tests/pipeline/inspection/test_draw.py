@@ -145,7 +145,7 @@ def test_on_real_texts(data_folder: Path) -> None:
     rows = list({json.loads(line)["text"]: json.loads(line) for line in lines}.values())
     records = [make_record(str(place), row["text"], str(row["label"])) for place, row in enumerate(rows)]
     found = margins(Classification.of({}), records, CONFIG, seed=0)
-    vectors = Encoder().encode([record.text for record in records]).vectors
+    vectors = Encoder().encode([record.fields["text"] for record in records]).vectors
     labels = np.array([record.label for record in records])
     wrong = cross_val_predict(LogisticRegression(C=10), vectors, labels, cv=4) != labels
     values = np.array([found[record.id] for record in records])

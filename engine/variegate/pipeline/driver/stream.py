@@ -28,9 +28,17 @@ RUN_GROUP = "run"
 
 
 class Stream:
-    """engine: identity of what answers, hashed. table: None where the run does not suppress. seeds: real examples, as drawn."""
+    """engine: identity of what answers, hashed. table: None where the run does not suppress. seeds: real examples, as drawn.
+    givens: what records can be given that the model does not write."""
 
-    def __init__(self, config: RunConfig, engine: str, table: SuppressionTable | None, seeds: Sequence[Example] = ()) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        engine: str,
+        table: SuppressionTable | None,
+        seeds: Sequence[Example] = (),
+        givens: Sequence[Mapping[str, Any]] = ({},),
+    ) -> None:
         self.config, self.table = config, table
         self.kind = kind_of(config.task)
         self.talk = begin(
@@ -47,6 +55,7 @@ class Stream:
                 suppression=table is not None,
                 keep_unfinished=config.keep_unfinished,
                 seeds=seeds,
+                givens=givens,
             )
         )
         self.ledger = Ledger()

@@ -16,6 +16,7 @@ from typing import Any
 from variegate.config import ModelConfig, TaskConfig
 from variegate.errors import UsageError
 from variegate.inference.identity import identity
+from variegate.kinds.text import as_one
 from variegate.pipeline.seeds import real_texts
 from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
@@ -115,7 +116,7 @@ def _texts_of(task: TaskConfig) -> dict[str, list[str]]:
             f"task {task.name!r}: {named}, so it has no instances to show: name its data, set VARIEGATE_DATA to the folder of the data"
             " sets, or show none with --instances 0"
         )
-    return real_texts(task)
+    return {label: list(map(as_one, texts)) for label, texts in real_texts(task).items()}
 
 
 def _drawn(texts: Mapping[str, Sequence[str]], count: int, rng: random.Random) -> list[tuple[str, str]]:
