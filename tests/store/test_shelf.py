@@ -434,6 +434,16 @@ def test_a_flipped_bit_in_any_byte_counts(shelf: Shelf, name: str) -> None:
     assert list(shelf.check("rounds")) == []
 
 
+def test_an_entry_that_is_asked_for_by_its_own_name_is_checked(shelf: Shelf) -> None:
+    three(shelf)
+    shelf.put("seeds", "k", rows_of(0))
+    assert shelf.names("seeds") == ["seeds"]
+    path = shelf.path / "seeds" / "rows.jsonl"
+    path.write_bytes(path.read_bytes()[:-2] + b"\n")
+    assert len(list(shelf.check("seeds"))) == len(list(shelf.check())) == 1
+    assert list(shelf.check("rounds")) == []
+
+
 def test_whole_entries_swapped_copied_and_lost(shelf: Shelf, damage: list[str]) -> None:
     three(shelf)
     rounds = shelf.path / "rounds"

@@ -55,7 +55,7 @@ def finished(folder: RunFolder, name: str = "some", *, stages: int = 1) -> Curat
     final = {verdict.id: verdict.label for verdict in verdicts if verdict.keep}
     made = [stage]
     if stages == 2:
-        texts = {record.id: record.text for record in folder.records()}
+        texts = {record.id: record.fields["text"] for record in folder.records()}
         facts = {
             "kind": "denoise",
             "index": 1,

@@ -131,8 +131,11 @@ class Shelf:
                     shutil.rmtree(hidden)
 
     def names(self, prefix: str = "") -> list[str]:
-        """Of all entries below the folder `prefix`, damaged ones too, numbers by their value: 000999999 before 1000000."""
-        found = (path.relative_to(self.path).as_posix() for path in self._entries(self.path / prefix))
+        """Of all entries below the folder `prefix`, or of the one that it is, damaged ones too, numbers by their value: 000999999
+        before 1000000."""
+        root = self.path / prefix
+        entries = [root] if prefix and is_entry(root) else self._entries(root)
+        found = (path.relative_to(self.path).as_posix() for path in entries)
         return sorted((name for name in found if not name.startswith(f"{ASIDE}/")), key=_order)
 
     # -- rows --------------------------------------------------------------------------------------------------
