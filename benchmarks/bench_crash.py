@@ -30,7 +30,7 @@ def command(folder: Path, per_label: int) -> list[str]:
         "decoding.temperature": "1.0",
         "decoding.max_tokens": "24",
         "decoding.suppression.group": "label",
-        "rounds.min_requests": "150",
+        "rounds": "{first: 1, growth: 0.25, shard: 64}",  # some ten rounds, each in several shards
         "strategy.completions_per_call": "2",
     }
     options = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
@@ -45,6 +45,11 @@ def run_to_end(folder: Path, per_label: int) -> float:
 
 def committed(folder: Path) -> int:
     return len(list((folder / "rounds").glob("[0-9]*"))) if (folder / "rounds").is_dir() else 0
+
+
+def spooled(folder: Path) -> int:
+    """Shards of the round in progress."""
+    return len(list((folder / "parts").glob("[0-9]*"))) if (folder / "parts").is_dir() else 0
 
 
 def main() -> None:
@@ -84,6 +89,7 @@ def main() -> None:
                     "returncode": process.returncode,
                     "rounds_before": before,
                     "rounds_after": committed(broken),
+                    "shards_after": spooled(broken),
                 }
             )
             print(results["kills"][-1], flush=True)

@@ -1,12 +1,13 @@
 """How fast Variegate generates, against the engine alone and against its alternatives, in one process and one run.
 
-    python benchmarks/bench_generate.py [--only NAME ...] [--gpu]
+    python benchmarks/bench_generate.py [--only NAME ...] [--records N] [--gpu]
 
 Writes benchmarks/results/generate-{cpu,gpu}.json. Sections:
   end_to_end   `variegate generate` against a bare LLM.generate on the same prompts and sampling parameters, and without seeds
   suppression  the logits processor with 8 groups and batch 256, against none and against per-request logit_bias dicts
   transformers records/s of 64 new tokens against the transformers backend at its best batch size
-  memory       resident memory from 1,000 to 50,000 records
+  blocks       a run whose suppression acts in growing blocks, and in one block of all, against one without: 1,500 and N records
+  memory       resident memory from 1,000 to N records, in growing blocks and in one
 With --gpu the model has the shape of Llama-2-7B and random weights.
 """
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ from variegate.inference.vllm_backend import VllmBackend
 from variegate.pipeline.generate import Silent, generate
 from variegate.records import Completion, Message, Request, Sampling
 
-SECTIONS = ("end_to_end", "suppression", "transformers", "memory")
+LABELS = 150  # of clinc150
+SECTIONS = ("end_to_end", "blocks", "suppression", "transformers", "memory")
 
 
 def llama_7b(folder: Path) -> ModelConfig:
@@ -68,7 +71,7 @@ class Recording:
         pass
 
 
-def run_config(model: ModelConfig, output: Path, per_label: int, **decoding: Any) -> RunConfig:
+def run_config(model: ModelConfig, output: Path, per_label: int, *, rounds: Mapping[str, Any] | None = None, **decoding: Any) -> RunConfig:
     return RunConfig.model_validate(
         {
             "task": load_task("clinc150").model_dump(),
@@ -76,6 +79,7 @@ def run_config(model: ModelConfig, output: Path, per_label: int, **decoding: Any
             "strategy": {"kind": "zero_shot", "form": "chung"},
             "decoding": {"temperature": 1.0, "max_tokens": 40, **decoding},
             "target": {"per_label": per_label},
+            "rounds": dict(rounds or {}),
             "output": str(output),
         }
     )
@@ -114,6 +118,43 @@ def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: 
         "variegate_over_bare": harness.ratio(figures, "variegate", "bare"),
         "seeds_over_no_seeds": harness.ratio(figures, "bare", "bare_without_seeds"),
     }
+
+
+def blocks(backend: VllmBackend, model: ModelConfig, folder: Path, sizes: Mapping[int, int]) -> dict[str, Any]:
+    """What it costs that later texts know of earlier ones. sizes: records -> repeats.
+
+    The sides write different texts, so tokens/s are compared beside seconds; `one_block` counts tokens and makes rows as `growing`
+    does, and suppresses nothing.
+    """
+    turn = 0
+
+    def side(records: int, found: dict[str, list[dict[str, float]]], name: str) -> float:
+        nonlocal turn
+        turn += 1
+        per_label = -(-records // LABELS)
+        suppression = None if name == "no_feedback" else {"group": "label"}
+        rounds = {"first": per_label * 3} if name == "one_block" else None  # as many as the run may ask for at all
+        config = run_config(model, folder / f"blocks{turn}", per_label, suppression=suppression, rounds=rounds)
+        recording = Recording(backend)
+        summary, seconds = harness.timed(lambda: generate(config, progress=Silent(), start=lambda _: recording))
+        found[name].append({"seconds": seconds, "kept": summary.kept, "tokens": recording.num_tokens, **summary.feedback})
+        return recording.num_tokens / seconds
+
+    out: dict[str, Any] = {}
+    for records, repeats in sizes.items():
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in ("no_feedback", "one_block", "growing")}
+        sides = {name: partial(side, records, found, name) for name in found}
+        figures = harness.interleave(sides, repeats)
+        seconds = {name: [each["seconds"] for each in turns[1:]] for name, turns in found.items()}  # without the warm-up
+        out[str(records)] = {
+            "tokens_per_second": {name: harness.summarize(values) for name, values in figures.items()},
+            "seconds": {name: harness.summarize(values) for name, values in seconds.items()},
+            "last": {name: turns[-1] for name, turns in found.items()},
+            "growing_over_no_feedback": harness.ratio(figures, "growing", "no_feedback"),
+            "growing_over_one_block": harness.ratio(figures, "growing", "one_block"),
+            "seconds_growing_over_one_block": harness.ratio(seconds, "growing", "one_block"),
+        }
+    return out
 
 
 def fixed_requests(count: int, *, max_tokens: int) -> list[Request]:
@@ -200,32 +241,44 @@ def against_transformers(backend: VllmBackend, model: ModelConfig, repeats: int,
     }
 
 
-def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int) -> dict[str, Any]:
-    """Resident memory of the process after each round of one long run, all duplicate checks on."""
+def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int, *, growing: bool) -> dict[str, Any]:
+    """Resident memory of the process after each round of one long run, and the most that was seen inside one; all duplicate checks on.
+
+    growing: in blocks under suppression by label; else the whole run is one round.
+    """
     process = psutil.Process()
-    samples: list[dict[str, float]] = []
+    samples: list[dict[str, float]] = [{"records": 0, "rss_mib": process.memory_info().rss / 2**20}]
+    peak = 0.0
 
     class Watch(Silent):
-        def round_done(self, *, kept: int, dropped: int, tokens: int, seconds: float) -> None:
-            total = (samples[-1]["records"] if samples else 0) + kept
-            samples.append({"records": total, "rss_mib": process.memory_info().rss / 2**20})
+        def completions(self, count: int) -> None:
+            nonlocal peak
+            peak = max(peak, process.memory_info().rss / 2**20)
 
-    config = run_config(model, folder / "memory", per_label=-(-target // 150), temperature=1.3, max_tokens=16)
+        def round_done(self, *, kept: int, dropped: int, tokens: int, seconds: float) -> None:
+            samples.append({"records": samples[-1]["records"] + kept, "rss_mib": process.memory_info().rss / 2**20})
+
+    suppression = {"group": "label"} if growing else None
+    output = folder / f"memory-{'growing' if growing else 'one'}"
+    config = run_config(model, output, -(-target // LABELS), temperature=1.3, max_tokens=16, suppression=suppression)
     config = config.model_copy(update={"keep_unfinished": True})
     recording = Recording(backend)
     summary, seconds = harness.timed(lambda: generate(config, progress=Watch(), start=lambda _: recording))
-    at_1000 = next(each for each in samples if each["records"] >= 1000)
-    step = max(1, len(samples) // 12)
+    first = next(each for each in samples if each["records"] >= 1000)
+    last = samples[-1]
+    grown = last["records"] > first["records"]
     return {
         "kept": summary.kept,
         "requested": summary.requested,
         "seconds": seconds,
-        "rss_mib_after_1000": at_1000["rss_mib"],
-        "rss_mib_at_10000": next(each["rss_mib"] for each in samples if each["records"] >= min(10_000, target)),
-        "rss_mib_at_end": samples[-1]["rss_mib"],
-        "growth_mib": samples[-1]["rss_mib"] - at_1000["rss_mib"],
-        "growth_bytes_per_record": (samples[-1]["rss_mib"] - at_1000["rss_mib"]) * 2**20 / (samples[-1]["records"] - at_1000["records"]),
-        "samples": samples[::step],
+        "rounds": len(samples) - 1,
+        "rss_mib_before": samples[0]["rss_mib"],
+        "rss_mib_after_1000": first["rss_mib"],
+        "rss_mib_at_10000": next(each["rss_mib"] for each in samples if each["records"] >= min(10_000, last["records"])),
+        "rss_mib_at_end": last["rss_mib"],
+        "rss_mib_peak": max(peak, *(each["rss_mib"] for each in samples)),
+        "growth_bytes_per_record": (last["rss_mib"] - first["rss_mib"]) * 2**20 / (last["records"] - first["records"]) if grown else None,
+        "samples": samples,
     }
 
 
@@ -233,7 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--records", type=int, default=50_000, help="of the memory section")
+    parser.add_argument("--records", type=int, default=50_000, help="of the longest runs of the blocks and memory sections")
     parser.add_argument("--gpu", action="store_true")
     args = parser.parse_args()
     results: dict[str, Any] = {}
@@ -247,7 +300,11 @@ def main() -> None:
             "end_to_end": lambda: end_to_end(backend, model, folder, args.repeats),
             "suppression": lambda: suppression(backend, args.repeats),
             "transformers": lambda: against_transformers(backend, model, args.repeats, sizes),
-            "memory": lambda: memory(backend, model, folder, args.records),
+            "blocks": lambda: blocks(backend, model, folder, {1500: args.repeats, args.records: 1}),
+            "memory": lambda: {
+                **memory(backend, model, folder, args.records, growing=True),
+                "one_round": memory(backend, model, folder, args.records, growing=False),
+            },
         }
         for section in args.only:
             results[section] = sections[section]()
