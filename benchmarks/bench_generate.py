@@ -31,7 +31,8 @@ from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.vllm_backend import VllmBackend
-from variegate.pipeline.generate import Silent, generate
+from variegate.pipeline.generate import generate
+from variegate.progress import Silent
 from variegate.records import Completion, Message, Request, Sampling
 
 LABELS = 150  # of clinc150
@@ -251,12 +252,14 @@ def memory(backend: VllmBackend, model: ModelConfig, folder: Path, target: int, 
     peak = 0.0
 
     class Watch(Silent):
-        def completions(self, count: int) -> None:
+        def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
             nonlocal peak
-            peak = max(peak, process.memory_info().rss / 2**20)
-
-        def round_done(self, *, kept: int, dropped: int, tokens: int, seconds: float) -> None:
-            samples.append({"records": samples[-1]["records"] + kept, "rss_mib": process.memory_info().rss / 2**20})
+            if stage != "generating":
+                return
+            if asked:
+                peak = max(peak, process.memory_info().rss / 2**20)
+            else:
+                samples.append({"records": done, "rss_mib": process.memory_info().rss / 2**20})
 
     suppression = {"group": "label"} if growing else None
     output = folder / f"memory-{'growing' if growing else 'one'}"

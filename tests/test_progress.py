@@ -1,20 +1,7 @@
 from __future__ import annotations
 
+from tests.support.progress import Heard
 from variegate.progress import Named, Progress, Silent
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.said: list[object] = []
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
-
-    def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
-        self.said.append((stage, done, whole, asked, detail))
-
-    def advance(self, count: int) -> None:
-        self.said.append(count)
 
 
 def tell(progress: Progress) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.engine import FakeEngine
 from variegate.cli.main import main
-from variegate.records import Completion
+from variegate.records import Message
 
 ROWS = [
     {"id": f"i{place}", "text": f"text number {place}", "labels": labels, "label": labels[0]}
@@ -133,12 +134,8 @@ def test_tasks(votes: Path, tmp_path: Path) -> None:
 
 
 def test_votes_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_jobs(model: Any, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
-        for job in jobs:
-            (requests,) = job.arguments
-            keep(job, [Completion(each.key, " objective" if each.seed % 3 else " subjective", (), "stop", 5) for each in requests])
-
-    monkeypatch.setattr("variegate.pipeline.subjectivity.model_votes.run_jobs", run_jobs)
+    engine = FakeEngine(write=lambda request, _: " objective" if request.seed % 3 else " subjective")
+    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _: engine)
     texts = tmp_path / "texts.csv"
     texts.write_text("text,label\n" + "".join(f"text {place},objective\n" for place in range(30)))
     arguments = (
@@ -179,18 +176,12 @@ def test_votes_of_a_model_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_model_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
+    worth = {"question": 3.0, "sentence from a movie review": 1.0, "movie review": 0.0}
 
-    def run_jobs(model: Any, jobs: Any, keep: Callable[..., None], **_: Any) -> None:
-        for job in jobs:
-            worth = {"question": 3.0, "sentence from a movie review": 1.0, "movie review": 0.0}
-            shown = [
-                [part.split("Sort each ")[1].split(" into")[0] for part in prompt[0].content.split("\n\n")[1:3]]
-                for prompt in job.arguments[0]
-            ]
-            keep(job, np.array([[worth[a], worth[b]] for a, b in shown]))
+    def weigh(messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        return [worth[part.split("Sort each ")[1].split(" into")[0]] for part in messages[0].content.split("\n\n")[1:3]]
 
-    monkeypatch.setattr("variegate.pipeline.subjectivity.judge.run_jobs", run_jobs)
+    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _: FakeEngine(weigh=weigh))
     common = ("tasks", "--compare", "trec6", "--compare", "subj", "--model", "nano-llama", "--instances", 0)
     found = measured(*common, "--compare", "sst2", "--votes-folder", tmp_path / "v", "--name", "subj")
     assert [each["task"] for each in found["tasks"]["ranking"]] == ["trec6", "subj", "sst2"]

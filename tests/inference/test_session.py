@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.support.engine import FakeEngine
+from tests.support.progress import Heard
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError, StoreError, UsageError
 from variegate.inference import session as module
 from variegate.inference.identity import fingerprint, identity
 from variegate.inference.session import EngineSession, Sessions
-from variegate.progress import Silent
 from variegate.records import Message, Request, Sampling
 
 NANO = load_model("nano-llama")
@@ -49,14 +49,6 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Starts]:
         return starts
 
     return plant
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def use(session: EngineSession) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.engine import FakeEngine
 from tests.support.food import VARIANTS, make_config
 from variegate.config import RunConfig
-from variegate.pipeline.progress import Silent
+from variegate.progress import Progress
 
 
 @pytest.fixture
@@ -24,26 +24,15 @@ def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
     return VARIANTS[request.param]
 
 
-class Noted(Silent):
-    """Keeps what is noted."""
-
-    def __init__(self, notes: list[str]) -> None:
-        self._notes = notes
-
-    def note(self, text: str) -> None:
-        self._notes.append(text)
-
-
 @pytest.fixture
 def run() -> Callable[..., Any]:
-    """`summary, backend = run(config, clean=True, notes=[])`"""
+    """`summary, backend = run(config, clean=True, progress=Heard())`"""
     from variegate.pipeline.generate import generate
 
     def call(
-        config: RunConfig, *, resume: str = "auto", backend: FakeEngine | None = None, notes: list[str] | None = None, **script: Any
+        config: RunConfig, *, resume: str = "auto", backend: FakeEngine | None = None, progress: Progress | None = None, **script: Any
     ) -> tuple[Any, FakeEngine]:
         engine = backend or FakeEngine(**script)
-        progress = None if notes is None else Noted(notes)
         return generate(config, resume=resume, start=lambda _: engine, progress=progress), engine  # type: ignore[arg-type]
 
     return call

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from variegate.inference import session
 from variegate.pipeline import checkup
 
 
@@ -90,6 +91,6 @@ def test_a_failing_engine_is_a_finding_and_no_error(monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise BackendError("not enough memory")
 
-    monkeypatch.setattr(checkup, "start_backend", fail)
+    monkeypatch.setattr(session, "start_backend", fail)
     *_, last = checkup.examine()
     assert (last.check, last.status, last.saw) == ("smoke test", "failed", "not enough memory")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import run_script
+from tests.support.progress import Heard
 from variegate.errors import Interrupted, StoreError, UsageError
 from variegate.records import Completion, Fault, Request
 from variegate.store.run_folder import RunFolder
@@ -247,9 +248,9 @@ def test_a_damaged_round_is_noticed_and_made_again(config_of: Run, run: Run, tmp
     assert "000001" in next(check.detail for check in result.checks if check.name == "rounds whole")
     with pytest.raises(StoreError, match="000001"):
         list(RunFolder(tmp_path / "r").records())
-    said: list[str] = []
-    _, backend = run(config, notes=said)
-    assert any("000001" in line and "set aside" in line for line in said)
+    heard = Heard()
+    _, backend = run(config, progress=heard)
+    assert any("000001" in line and "set aside" in line for line in heard.notes)
     assert 0 < len(backend.asked) < len(lines(tmp_path / "r" / "records.jsonl"))
     assert results(tmp_path / "r") == before
     assert verify(RunFolder(tmp_path / "r")).ok
@@ -272,7 +273,7 @@ def test_rounds_out_of_place_are_noticed_and_made_again(config_of: Run, run: Run
     else:
         shutil.rmtree(rounds / "000001")
     assert not verify(RunFolder(tmp_path / "r")).ok
-    run(config, notes=[])
+    run(config)
     assert results(tmp_path / "r") == before
     assert verify(RunFolder(tmp_path / "r")).ok
 
@@ -294,6 +295,25 @@ def test_suppression_spares_the_stop_strings_of_the_run(config_of: Run, run: Run
     left = biased("stopped", stop=stops)
     assert left
     assert not left & holding
+
+
+def test_what_a_run_tells_while_it_goes(config_of: Run, run: Run, tmp_path: Path) -> None:
+    """All that it asks is answered inside some round, and counted in none before the round is done."""
+    config = config_of(tmp_path / "r", rounds={"first": 2})
+    heard = Heard()
+    summary, backend = run(config, progress=heard)
+    assert heard.notes[0] == "starting transformers on nano-llama ..."
+    told = [update for update in heard.updates if update[0] == "generating"]
+    assert [whole for _, _, whole, _, _ in told] == [36] * len(told)
+    assert sum(asked for _, _, _, asked, _ in told) == heard.answered == len(backend.asked)
+    assert told[-1][1:4] == (36, 36, 0)
+    assert told[-1][4].startswith(f"{sum(summary.dropped.values())} dropped, ")
+    assert told[-1][4].endswith(" tokens/s")
+    again = Heard()
+    run(config, progress=again)
+    assert (again.notes, again.answered) == ([], 0)
+    assert [update[1] for update in again.updates][-1] == 36
+    assert all("tokens/s" not in update[4] for update in again.updates)
 
 
 def test_the_seeds_that_a_run_used_stand_in_its_folder(config_of: Run, run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from variegate.config import RunConfig, load_model, load_task
-from variegate.pipeline.generate import Silent, generate
+from variegate.pipeline.generate import generate
+from variegate.progress import Silent
 from variegate.report.render import write_report
 from variegate.store.run_folder import RunFolder
 

@@ -55,26 +55,18 @@ def _list(study: Any, as_json: bool) -> None:
 
 def _compare(study: Any, as_json: bool) -> None:
     from variegate.cli.compare_table import print_study
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.errors import VariegateError
     from variegate.pipeline.comparison.compare import STUDY, compare
     from variegate.report import write_study_report
     from variegate.report.visible import visible
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
-    stages = make_stages()
-
-    class Watcher:
-        def note(self, text: str) -> None:
-            stages.note(visible(text))
-
-        def update(self, stage: str, done: int, whole: int) -> None:
-            stages.update(stage, done, whole)
-
+    progress = make_progress()
     try:
-        found = compare(study, watcher=Watcher())
+        found = compare(study, progress=progress)
     finally:
-        stages.stop()
+        progress.stop()
     output = Path(study.output)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))

@@ -32,7 +32,7 @@ def command(folder: Path, curation: str | None, name: str | None, overrides: tup
     every record.
     """
     from variegate.cli.curation_table import print_curation
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.pipeline.curation.curate import curate
     from variegate.report import write_report
     from variegate.store.run_folder import RunFolder
@@ -41,11 +41,11 @@ def command(folder: Path, curation: str | None, name: str | None, overrides: tup
     run = RunFolder.existing(folder)
     name, config = _choose(run, curation, name, overrides)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
-    stages = make_stages()
+    progress = make_progress()
     try:
-        summary = curate(run, config, name, progress=stages.update, note=stages.note, check_labels=check_labels)
+        summary = curate(run, config, name, progress=progress, check_labels=check_labels)
     finally:
-        stages.stop()
+        progress.stop()
     report = write_report(run)
     if as_json:
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False))

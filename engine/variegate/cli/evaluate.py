@@ -29,7 +29,7 @@ def command(student: Path, test: str, against: Path | None, output: Path | None,
     STUDENT is a folder that `variegate train` wrote, with all its seeds or one of them, or any Hugging Face folder of a sequence
     classifier whose labels are named. TEST is whatever `variegate train` takes.
     """
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.errors import UsageError
     from variegate.pipeline.training.evaluate import evaluate_saved, load_students
     from variegate.pipeline.training.splits import Source, read_one
@@ -39,19 +39,19 @@ def command(student: Path, test: str, against: Path | None, output: Path | None,
         if test != "-" and output.resolve() == Path(test).resolve():
             raise UsageError(f"{output}: would be written over the test data: name another file")
         check_file(output)
-    stages = make_stages()
+    progress = make_progress()
     try:
-        stages.update("reading the test data", 0, 1)
+        progress.update("reading the test data", 0, 1)
         source = Source(test, options["text_field"], options["label_field"], options["split"], options["curation"])
         texts, warnings = read_one(source, leave_out=options["leave_out"], strict=not options["skip_bad_rows"])
-        stages.update("loading the student", 0, 1)
+        progress.update("loading the student", 0, 1)
         saved = load_students(student, pairs=texts.pairs)
         other = None if against is None else load_students(against, pairs=texts.pairs)
         found = evaluate_saved(
-            saved, texts, against=other, drop_overlap=options["drop_overlap"], seed=options["seed"], progress=stages.update
+            saved, texts, against=other, drop_overlap=options["drop_overlap"], seed=options["seed"], progress=progress.update
         )
     finally:
-        stages.stop()
+        progress.stop()
     found["warnings"] = warnings
     data = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     if output is not None:

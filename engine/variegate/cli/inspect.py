@@ -142,17 +142,17 @@ def _read_confidences(run: RunFolder, name: str) -> dict[str, float | None]:
 
 
 def _margins(run: RunFolder, records: list[Record], seed: int, encoder: str | None) -> dict[str, float]:
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.config.student import LinearStudentConfig
     from variegate.pipeline.inspection.draw import margins
     from variegate.store.kind import kind_of_run
 
     config = LinearStudentConfig.model_validate({"kind": "logistic_regression", **({"encoder": encoder} if encoder else {})})
-    stages = make_stages()
+    progress = make_progress()
     try:
-        return margins(kind_of_run(run), records, config, seed=seed, progress=stages.update)
+        return margins(kind_of_run(run), records, config, seed=seed, progress=progress.update)
     finally:
-        stages.stop()
+        progress.stop()
 
 
 class _Loop:

@@ -67,15 +67,15 @@ def command(
     import json
     import time
 
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.pipeline.measure import MeasureSettings, measure
 
     _check(source, reference, options, [each for each in (output, html) if each is not None])
-    stages = make_stages()
+    progress = make_progress()
     try:
         started = time.perf_counter()
-        texts = _read(source, "", options, stages)
-        real = None if reference is None else _read(reference, "reference_", options, stages)
+        texts = _read(source, "", options, progress)
+        real = None if reference is None else _read(reference, "reference_", options, progress)
         seconds = {"read": round(time.perf_counter() - started, 3)}
         settings = MeasureSettings(
             distance=options["distance"],
@@ -88,9 +88,9 @@ def command(
             map=options["map_"],
             tsne_radius=options["tsne_radius"],
         )
-        measurement = measure(texts, real, settings, encoder=_encoder(options, stages, texts, real), progress=stages.update)
+        measurement = measure(texts, real, settings, encoder=_encoder(options, progress, texts, real), progress=progress.update)
     finally:
-        stages.stop()
+        progress.stop()
     measurement["seconds"] = seconds | measurement["seconds"]
     text = json.dumps(measurement, indent=2, ensure_ascii=False, allow_nan=False)
     try:
@@ -119,15 +119,15 @@ def _check(source: str, reference: str | None, options: dict[str, Any], outputs:
         raise UsageError(f"{outputs[0]}: --output and --html name the same file: name two")
 
 
-def _read(source: str, prefix: str, options: dict[str, Any], stages: Any) -> TextSet:
+def _read(source: str, prefix: str, options: dict[str, Any], progress: Any) -> TextSet:
     from variegate.store.texts import read_texts
 
-    stages.update(f"reading {source}", 0, 1)
+    progress.update(f"reading {source}", 0, 1)
     fields = {name: options[f"{prefix}{name}"] for name in ("text_field", "label_field", "vector_field", "split")}
     return read_texts(source, **fields, curation=None if prefix else options["curation"], strict=not options["skip_bad_rows"])
 
 
-def _encoder(options: dict[str, Any], stages: Any, *sets: TextSet | None) -> Any:
+def _encoder(options: dict[str, Any], progress: Any, *sets: TextSet | None) -> Any:
     """The encoder, where some set needs one: loading it costs seconds."""
     if all(each is None or each.vectors is not None for each in sets):
         from variegate.errors import UsageError
@@ -137,7 +137,7 @@ def _encoder(options: dict[str, Any], stages: Any, *sets: TextSet | None) -> Any
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name}: the vectors are given, so nothing is encoded: leave it out, or leave --vector-field out")
         return None
-    stages.update("loading the encoder", 0, 1)
+    progress.update("loading the encoder", 0, 1)
     from variegate.embeddings import Encoder
 
     return Encoder(

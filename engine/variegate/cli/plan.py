@@ -29,10 +29,12 @@ def command(
 
     Exits with 1 when the run would be refused or would drop prompts as too long.
     """
+    from variegate.cli.progress import make_progress
     from variegate.pipeline.plan import make_plan
 
     config = read_run(run_file, overrides, per_label, output, seed)
-    plan = make_plan(config, measure=measure, num_samples=prompts)
+    with make_progress() as progress:
+        plan = make_plan(config, measure=measure, num_samples=prompts, progress=progress)
     if as_json:
         click.echo(json.dumps(plan.to_json(), indent=2))
     else:

@@ -84,7 +84,7 @@ def instances(
     FILE is JSONL, CSV, TSV or JSON. Its rows are single labels (text or id, label, annotator); or texts with a list of labels,
     or with a column for each annotator (--columns). With --model it is any set of texts, as `variegate measure` reads them.
     """
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.config import load_task
     from variegate.pipeline.subjectivity.measure import measure_subjectivity
     from variegate.pipeline.subjectivity.task_votes import read_task_votes
@@ -92,21 +92,21 @@ def instances(
     _check_outputs([each for each in (output, html) if each is not None], [source, task_votes, options["synthetic"], options["real"]])
     _check_instances(options, task, task_votes, name)
     config = None if task is None else load_task(task)
-    stages = make_stages()
+    progress = make_progress()
     try:
-        items, about = _voted(source, config, options, stages) if options["model"] else (_read(source, options), {})
+        items, about = _voted(source, config, options, progress) if options["model"] else (_read(source, options), {})
         measurement = measure_subjectivity(
             items,
             None if task_votes is None else read_task_votes(task_votes),
             source=about,
-            students=_students(items, options, stages),
+            students=_students(items, options, progress),
             gammas=[_share(each) for each in options["gammas"]],
             task=config,
             name=name,
             seed=options["seed"],
         )
     finally:
-        stages.stop()
+        progress.stop()
     _show(measurement, output, html, as_json=as_json)
 
 
@@ -139,18 +139,18 @@ def tasks(
     VOTES is JSONL, CSV, TSV or JSON with a row for each vote: `winner` (the more objective task), `loser`, and `judge` where it
     is known. Without it, --model votes on all pairs of the tasks named with --compare.
     """
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.pipeline.subjectivity.measure import RankSettings, measure_subjectivity
     from variegate.pipeline.subjectivity.task_votes import read_task_votes
 
     _check_outputs([each for each in (output, html) if each is not None], [votes])
     _check_tasks(votes, compare, options)
-    stages = make_stages()
+    progress = make_progress()
     try:
-        found = _judged(compare, options, stages) if votes is None else read_task_votes(votes)
+        found = _judged(compare, options, progress) if votes is None else read_task_votes(votes)
         measurement = measure_subjectivity(None, found, name=name, ranking=RankSettings(prior, draws, resample), seed=options["seed"])
     finally:
-        stages.stop()
+        progress.stop()
     _show(measurement, output, html, as_json=as_json)
 
 
@@ -248,7 +248,7 @@ def _model(options: dict[str, Any]) -> ModelConfig:
     return load_model(options["model"], () if options["backend"] is None else (f"engine.backend={options['backend']}",))
 
 
-def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tuple[Annotated, dict[str, Any]]:
+def _voted(source: str, task: Any, options: dict[str, Any], progress: Any) -> tuple[Annotated, dict[str, Any]]:
     from variegate.pipeline.subjectivity.model_votes import VoteSettings, ask_model
     from variegate.store.texts import read_texts
 
@@ -260,10 +260,10 @@ def _voted(source: str, task: Any, options: dict[str, Any], stages: Any) -> tupl
         seed=options["seed"],
         class_block=options["class_block"],
     )
-    return ask_model(texts, task, settings, options["votes_folder"], progress=stages.update)
+    return ask_model(texts, task, settings, options["votes_folder"], progress=progress)
 
 
-def _students(items: Annotated, options: dict[str, Any], stages: Any) -> list[StudentAnswers]:
+def _students(items: Annotated, options: dict[str, Any], progress: Any) -> list[StudentAnswers]:
     from variegate.errors import UsageError
     from variegate.pipeline.subjectivity.instances import REAL, SYNTHETIC, StudentAnswers
     from variegate.pipeline.subjectivity.predictions import predict_with, read_predictions
@@ -278,15 +278,15 @@ def _students(items: Annotated, options: dict[str, Any], stages: Any) -> list[St
         named.append((name, Path(path)))
     out = []
     for name, path in named:
-        stages.update(f"reading {path}", 0, 1)
+        progress.update(f"reading {path}", 0, 1)
         if path.is_dir():
-            out.append(StudentAnswers(name, str(path), "student", predict_with(path, items, stages.update)))
+            out.append(StudentAnswers(name, str(path), "student", predict_with(path, items, progress.update)))
         else:
             out.append(StudentAnswers(name, str(path), "file", read_predictions(path, items, options["text_field"])))
     return out
 
 
-def _judged(compare: tuple[str, ...], options: dict[str, Any], stages: Any) -> TaskVotes:
+def _judged(compare: tuple[str, ...], options: dict[str, Any], progress: Any) -> TaskVotes:
     from variegate.config import load_task
     from variegate.pipeline.subjectivity.judge import JudgeSettings, judge_tasks
 
@@ -296,7 +296,7 @@ def _judged(compare: tuple[str, ...], options: dict[str, Any], stages: Any) -> T
         instances=options["instances"],
         seed=options["seed"],
     )
-    return judge_tasks([load_task(each) for each in compare], settings, options["votes_folder"], progress=stages.update)
+    return judge_tasks([load_task(each) for each in compare], settings, options["votes_folder"], progress=progress)
 
 
 # -- output ----------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     for standard input. The student is trained with several seeds; the mean score and its spread are shown. A text that stands in
     two of the sets is an error.
     """
-    from variegate.cli.stages import make_stages
+    from variegate.cli.progress import make_progress
     from variegate.config.load import load_student
     from variegate.pipeline.training.train import STUDENTS, check_output, train_students
     from variegate.students import depends_on_seed
@@ -60,9 +60,9 @@ def command(source: str, as_json: bool, **options: Any) -> None:
         check_output(output, overwrite=options["overwrite"], run=run)
     count = options["seeds"] or (_DEFAULT_SEEDS if depends_on_seed(config) else 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C: nothing half-written stays
-    stages = make_stages()
+    progress = make_progress()
     try:
-        stages.update("reading the sets", 0, 1)
+        progress.update("reading the sets", 0, 1)
         splits = _read(source, config, options)
         scores = train_students(
             config,
@@ -70,10 +70,10 @@ def command(source: str, as_json: bool, **options: Any) -> None:
             seeds=range(options["seed"], options["seed"] + count),
             output=output,
             overwrite=options["overwrite"],
-            progress=stages.update,
+            progress=progress.update,
         )
     finally:
-        stages.stop()
+        progress.stop()
     _print(scores, name, as_json)
     if output is not None:
         _say("Wrote", output)

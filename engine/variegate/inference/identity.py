@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from variegate.config import ModelConfig
-from variegate.seeding import digest
 
 _WHOLE_FILE_LIMIT = 1 << 30  # larger files are hashed by samples: 64 blocks of 1 MiB, the size, and the first MiB
 _TOKENIZER_FILES = (
@@ -60,12 +59,6 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     weights = [path for path in weights if path.name in ("config.json", "generation_config.json") or path.suffix == ".safetensors"]
     tokenizer_folder = Path(model.tokenizer) if model.tokenizer and Path(model.tokenizer).is_dir() else folder
     return Fingerprint(_hash(weights), _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()]))
-
-
-def engine_identity(model: ModelConfig, found: Fingerprint) -> str:
-    """Hash of what answers: the model's content and how it is run. Part of every key."""
-    engine = model.engine
-    return digest([engine.backend, model.chat, engine.dtype, engine.quantization, found.model, found.tokenizer], length=32)
 
 
 def _hub_snapshot(name: str, revision: str | None) -> Path | None:

@@ -19,6 +19,7 @@ from variegate.inference.identity import Fingerprint, fingerprint, identity
 from variegate.inference.start import start_backend
 from variegate.inference.worker import WorkerBackend
 from variegate.progress import Progress, Silent
+from variegate.records import Message, Request, Sampling
 
 Start = Callable[[ModelConfig], Backend]
 Where = Literal["here", "worker"]
@@ -34,6 +35,8 @@ class EngineSession:
     process: "worker" runs it in a process of its own: its memory, on the device and here, is free again when it rests.
     start: makes the engine, in this process, in place of all that; it is then the caller's to close.
     make_room: called before each start, to free the device.
+    warm_up: let it write a few tokens first, unless the caller made it: what an engine does once, when it first generates,
+        then counts for nothing that is timed.
     """
 
     def __init__(
@@ -44,12 +47,13 @@ class EngineSession:
         start: Start | None = None,
         process: Where = "here",
         make_room: Callable[[], None] = _nothing,
+        warm_up: bool = False,
     ) -> None:
         self.model = model
         self.info: EngineInfo | None = None  # of the last start; None before the first
         self.start_seconds = 0.0  # of all starts so far
         self._progress: Progress = progress or Silent()
-        self._start, self._process, self._make_room = start, process, make_room
+        self._start, self._process, self._make_room, self._warm_up = start, process, make_room, warm_up
         self._backend: Backend | None = None
         self._failure: BackendError | None = None
         self._leases = 0
@@ -135,17 +139,23 @@ class EngineSession:
     def _make(self) -> Backend:
         if self._start is not None:
             return self._start(self.model)
-        return WorkerBackend(self.model) if self._process == "worker" else start_backend(self.model)
+        backend = WorkerBackend(self.model) if self._process == "worker" else start_backend(self.model)
+        if self._warm_up:
+            sampling = Sampling(max_tokens=4, ignore_eos=True)
+            backend.generate([Request((Message("user", "One"),), sampling, key=str(each), seed=each) for each in range(8)])
+        return backend
 
 
 class Sessions:
     """A session for each model that is asked for, at most one of which is started: a start makes the others rest.
 
-    progress, start, process: of each session.
+    progress, start, process, warm_up: of each session.
     """
 
-    def __init__(self, *, progress: Progress | None = None, start: Start | None = None, process: Where = "here") -> None:
-        self._progress, self._start, self._process = progress, start, process
+    def __init__(
+        self, *, progress: Progress | None = None, start: Start | None = None, process: Where = "here", warm_up: bool = False
+    ) -> None:
+        self._progress, self._start, self._process, self._warm_up = progress, start, process, warm_up
         self._sessions: list[EngineSession] = []
 
     def of(self, model: ModelConfig) -> EngineSession:
@@ -153,7 +163,9 @@ class Sessions:
         for session in self._sessions:
             if session.model == model:
                 return session
-        session = EngineSession(model, progress=self._progress, start=self._start, process=self._process, make_room=self.rest)
+        session = EngineSession(
+            model, progress=self._progress, start=self._start, process=self._process, make_room=self.rest, warm_up=self._warm_up
+        )
         self._sessions.append(session)
         return session
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,7 +15,7 @@ from typing import Literal
 
 from variegate.config import ModelConfig, load_model
 from variegate.errors import VariegateError
-from variegate.inference.start import start_backend
+from variegate.inference.session import EngineSession
 from variegate.pipeline.manifest import versions
 from variegate.records import Message, Request, Sampling
 
@@ -132,18 +131,12 @@ def check_generation(model: ModelConfig) -> Finding:
     """One prompt through the real engine."""
     sampling = Sampling(temperature=0.0, max_tokens=8)
     request = Request(key="doctor", messages=(Message("user", "Write a question that"),), sampling=sampling)
-    start = time.monotonic()
+    session = EngineSession(model)
     try:
-        engine = start_backend(model)
+        with session, session.lease() as engine:
+            completion = engine.generate([request])[0]
     except VariegateError as error:
         return Finding("smoke test", "failed", str(error))
-    started = time.monotonic() - start
-    try:
-        completion = engine.generate([request])[0]
-    except VariegateError as error:
-        return Finding("smoke test", "failed", str(error))
-    finally:
-        engine.close()
     if not completion.token_ids:
         return Finding(
             "smoke test",
@@ -153,7 +146,7 @@ def check_generation(model: ModelConfig) -> Finding:
     return Finding(
         "smoke test",
         "ok",
-        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model.name} started in {started:.0f} s and wrote {completion.text!r}",
+        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model.name} started in {session.start_seconds:.0f} s and wrote {completion.text!r}",
     )
 
 

@@ -10,18 +10,17 @@ from typing import Any
 
 from variegate.config import RunConfig
 from variegate.errors import Interrupted
-from variegate.inference.backend import Backend, check_model_path
-from variegate.inference.identity import fingerprint, identity
-from variegate.inference.start import start_backend
+from variegate.inference.backend import check_model_path
+from variegate.inference.session import EngineSession, Start
 from variegate.inference.suppression.table import SuppressionTable, exempt_token_ids
 from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.driver.run import Run
 from variegate.pipeline.driver.stream import Stream, make_sampling
 from variegate.pipeline.givens import givens_of
 from variegate.pipeline.manifest import make_manifest, top_suppressed
-from variegate.pipeline.progress import Progress, Silent
 from variegate.pipeline.resume import ResumeMode, prepare
 from variegate.pipeline.seeds import seeds_of
+from variegate.progress import Progress, Silent
 from variegate.seeding import digest
 from variegate.store.run_folder import RunFolder
 
@@ -61,65 +60,40 @@ def make_table(config: RunConfig) -> SuppressionTable | None:
     return SuppressionTable(vocab_size, top_k=suppression.top_k, floor=suppression.floor, scale=suppression.scale, exempt=exempt)
 
 
-class Engine:
-    """The run's engine: started when it is first asked for."""
-
-    def __init__(self, config: RunConfig, progress: Progress, start: Callable[[RunConfig], Backend] | None) -> None:
-        self.config, self._progress, self._start = config, progress, start
-        self.backend: Backend | None = None
-        self.start_seconds = 0.0
-
-    def __call__(self) -> Backend:
-        if self.backend is None:
-            self._progress.note(f"starting {self.config.model.engine.backend} on {self.config.model.name} ...")
-            start = time.monotonic()
-            if self._start is not None:
-                self.backend = self._start(self.config)
-            else:
-                self.backend = start_backend(self.config.model)
-            self.start_seconds = time.monotonic() - start
-            info = self.backend.info
-            runner = f", model runner {info.runner}" if info.runner else ""
-            self._progress.note(f"{info.name} {info.version} on {info.device}{runner}, {info.dtype}, started in {self.start_seconds:.0f} s")
-        return self.backend
-
-    def close(self) -> None:
-        if self.backend is not None and self._start is None:
-            self.backend.close()
-
-
 def generate(
     config: RunConfig,
     *,
     resume: ResumeMode = "auto",
     progress: Progress | None = None,
-    start: Callable[[RunConfig], Backend] | None = None,
+    session: EngineSession | None = None,
+    start: Start | None = None,
     report: Callable[[RunFolder], Path] | None = None,
 ) -> RunSummary:
     """Run `config` to its target and write records.jsonl, dropped.jsonl and manifest.json.
 
-    start: makes the engine, in place of `start_backend`; it is then the caller's to close.
+    session: of the run's model, and the caller's to close; otherwise the run has one of its own.
+    start: makes that one's engine, which is then the caller's to close.
     report: writes the report of the finished folder, still under its lock, and returns its path.
     Raises UsageError, BackendError, StoreError; Interrupted on Ctrl-C, with all finished rounds on disk.
     """
     progress = progress or Silent()
     began = time.monotonic()
     check_model_path(config.model)
+    check_model_path(config.model)
+    own = session or EngineSession(config.model, progress=progress, start=start)
+    started = own.start_seconds
     folder = RunFolder(Path(config.output), on_damage=progress.note)
     with folder.lock():
         changes = prepare(folder, config, resume)
-        found = fingerprint(config.model)
         stream = Stream(
             config,
-            digest(identity(config.model, found), length=32),
+            digest(own.identity, length=32),
             make_table(config),
             seeds_of(folder, config),
             givens_of(folder, config),
         )
-        engine = Engine(config, progress, start)
-        run = Run(config, folder, stream, engine, progress)
+        run = Run(config, folder, stream, own, progress)
         try:
-            progress.start(sum(stream.talk.wanted.values()))
             while run.advance():
                 pass
             totals = stream.ledger.to_json()
@@ -129,9 +103,9 @@ def generate(
                     config,
                     folder,
                     stream,
-                    fingerprint=found,
-                    engine=engine.backend.info if engine.backend else None,
-                    seconds={"engine_start": round(engine.start_seconds, 2), "total": round(time.monotonic() - began, 2)},
+                    fingerprint=own.fingerprint,
+                    engine=run.engine,
+                    seconds={"engine_start": round(own.start_seconds - started, 2), "total": round(time.monotonic() - began, 2)},
                     suppression=top_suppressed(stream, decode),
                 )
             )
@@ -142,7 +116,8 @@ def generate(
                 "Run the same command again to go on."
             ) from error
         finally:
-            engine.close()
+            if session is None:
+                own.close()
         manifest = folder.read_manifest() or {}
         return RunSummary(
             folder=folder.path,

@@ -31,8 +31,9 @@ from variegate.metrics import (
 )
 from variegate.metrics.projection import tsne_coverage
 from variegate.metrics.vendi import vendi_scores
-from variegate.pipeline.sides import Progress, Side, embed
+from variegate.pipeline.sides import Side, embed
 from variegate.pipeline.standouts import describe_source, draw_map, duplicates_of, nearest_pairs, warnings_of
+from variegate.progress import Report
 from variegate.store.texts import TextSet
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def measure(
     settings: MeasureSettings,
     *,
     encoder: Encoder | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """The measurement of `texts`, alone and against `reference`.
 
@@ -127,7 +128,7 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _pooled(
-    made: Side, real: Side | None, settings: MeasureSettings, report: Progress, warnings: list[str]
+    made: Side, real: Side | None, settings: MeasureSettings, report: Report, warnings: list[str]
 ) -> tuple[dict[str, list[MetricValue]], NearestReference | None]:
     """Whole sets; where their sizes differ, also the larger one drawn down to the smaller, seeded."""
     values: dict[str, list[MetricValue]] = {"set": _set_values(made, settings, report, "set", warnings), "reference": [], "pair": []}
@@ -149,7 +150,7 @@ def _pooled(
     return values, near
 
 
-def _vector_values(side: Side, settings: MeasureSettings, report: Progress, name: str) -> list[MetricValue]:
+def _vector_values(side: Side, settings: MeasureSettings, report: Report, name: str) -> list[MetricValue]:
     found = diversity(
         side.vectors,
         distance=settings.distance,
@@ -161,7 +162,7 @@ def _vector_values(side: Side, settings: MeasureSettings, report: Progress, name
     return [found.remote_clique, found.chamfer]
 
 
-def _set_values(side: Side, settings: MeasureSettings, report: Progress, name: str, warnings: list[str]) -> list[MetricValue]:
+def _set_values(side: Side, settings: MeasureSettings, report: Report, name: str, warnings: list[str]) -> list[MetricValue]:
     values = _vector_values(side, settings, report, name)
     if side.has_directions:
         values += vendi_scores(side.vectors)
@@ -190,7 +191,7 @@ def _if_possible(lexical_measure: Callable[[], MetricValue], name: str, warnings
 
 
 def _pair_values(
-    made: Side, real: Side, settings: MeasureSettings, report: Progress, warnings: list[str]
+    made: Side, real: Side, settings: MeasureSettings, report: Report, warnings: list[str]
 ) -> tuple[list[MetricValue], NearestReference | None]:
     report("comparing the sets", 0, 1)
     exact = _exact(settings.implementation)
@@ -231,7 +232,7 @@ def _at_equal_size(values: list[MetricValue], side: Side, seed: int) -> list[Met
 
 
 def _by_label(
-    made: Side, real: Side | None, settings: MeasureSettings, report: Progress, warnings: list[str]
+    made: Side, real: Side | None, settings: MeasureSettings, report: Report, warnings: list[str]
 ) -> dict[str, dict[str, list[MetricValue]]]:
     """Diversity and similarity of each label, the larger side drawn down to the smaller."""
     own, theirs = made.by_label(), {} if real is None else real.by_label()
@@ -239,7 +240,7 @@ def _by_label(
     out: dict[str, dict[str, list[MetricValue]]] = {}
     small: list[str] = []
     short: list[str] = []
-    quiet: Progress = lambda stage, done, whole: None  # noqa: E731
+    quiet: Report = lambda stage, done, whole: None  # noqa: E731
     for done, label in enumerate(labels):
         report("measuring labels", done, len(labels))
         ours = made.part(own[label]) if label in own else None

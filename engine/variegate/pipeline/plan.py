@@ -14,13 +14,13 @@ from typing import Any
 from variegate.config import RunConfig
 from variegate.errors import BackendError, UsageError
 from variegate.inference.backend import DEFAULT_SEQUENCE_LEN, check_model_path, too_long
-from variegate.inference.identity import identity
-from variegate.inference.start import start_backend
+from variegate.inference.session import EngineSession
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.generate import make_table
 from variegate.pipeline.givens import planned_givens
 from variegate.pipeline.seeds import planned_seeds
+from variegate.progress import Progress, Silent
 from variegate.records import Request
 from variegate.seeding import digest
 from variegate.store.formats import check_format
@@ -52,13 +52,14 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> Plan:
+def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, progress: Progress | None = None) -> Plan:
     """Raises UsageError and ConfigError as the run itself would. `measure`: rows to time, 0 for none."""
     check_model_path(config.model)
     folder = RunFolder(Path(config.output))
     check_format(folder.path, ("run.yaml", "rounds"))
+    session = EngineSession(config.model, progress=progress, warm_up=True)
     stream = Stream(
-        config, digest(identity(config.model), length=32), make_table(config), planned_seeds(folder, config), planned_givens(folder, config)
+        config, digest(session.identity, length=32), make_table(config), planned_seeds(folder, config), planned_givens(folder, config)
     )
     encoder = PromptEncoder(config.model)
     kept, reusable, requests = _replay(stream, folder)
@@ -97,7 +98,8 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2) -> P
     )
     if measure and requests:
         plan.measured_rows = min(measure, len(requests))
-        plan.seconds_per_row = _measure(config, requests, plan.measured_rows)
+        with session:
+            plan.seconds_per_row = _measure(session, requests, plan.measured_rows, progress or Silent())
         plan.eta_seconds = plan.seconds_per_row * max(0, plan.target - kept)
     return plan
 
@@ -151,19 +153,16 @@ def _max_model_len(config: RunConfig, encoder: PromptEncoder) -> int | None:
     return DEFAULT_SEQUENCE_LEN if encoder.encoder_decoder else None
 
 
-def _measure(config: RunConfig, requests: list[Request], rows: int) -> float:
+def _measure(session: EngineSession, requests: list[Request], rows: int, progress: Progress) -> float:
     """Seconds a row at full load: the difference between a run of all `rows` and of a quarter of them, so that what is
     paid once falls out; the larger run's mean where that difference is not positive."""
-    backend = start_backend(config.model)
-    try:
-        backend.generate(requests[:8])  # compiles and warms up
+    with session.lease() as backend:
         few = max(1, rows // 4)
         times = []
         for count in (few, rows):
+            progress.update("timing", 0, 1, asked=count)
             start = time.monotonic()
-            backend.generate(requests[:count])
+            backend.generate(requests[:count], on_progress=progress.advance)
             times.append(time.monotonic() - start)
-    finally:
-        backend.close()
     slope = (times[1] - times[0]) / (rows - few) if rows > few else 0.0
     return slope if slope > 0 else times[1] / rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,12 @@ from variegate.errors import UsageError
 from variegate.kinds.text import Text, as_one, shown
 from variegate.metrics.vectors import Vectors, check_same_width, prepare
 from variegate.metrics.words import Words, words_of
+from variegate.progress import Report
 from variegate.seeding import derive_seed
 from variegate.store.texts import TextSet
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
-
-Progress = Callable[[str, int, int], None]  # stage, done, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Side:
         return {label: np.array(places) for label, places in found.items()}
 
 
-def embed(texts: TextSet, reference: TextSet | None, encoder: Encoder | None, report: Progress) -> tuple[Side, Side | None, dict[str, Any]]:
+def embed(texts: TextSet, reference: TextSet | None, encoder: Encoder | None, report: Report) -> tuple[Side, Side | None, dict[str, Any]]:
     sets = [("set", texts), *([("reference", reference)] if reference is not None else [])]
     given = [each.vectors is not None for _, each in sets]
     if any(given) and not all(given):
@@ -109,7 +107,7 @@ def _check_lengths(texts: TextSet, rows: Any) -> None:
         raise UsageError(f"{texts.source}: {record}: its vector holds a number too large to square: scale the vectors down")
 
 
-def _encode(sets: list[TextSet], encoder: Encoder | None, report: Progress) -> tuple[list[Any], dict[str, Any]]:
+def _encode(sets: list[TextSet], encoder: Encoder | None, report: Report) -> tuple[list[Any], dict[str, Any]]:
     """Vectors of each set, from one call: the same precision, and one vector for a text that both have."""
     if encoder is None:
         raise UsageError(f"{sets[0].source}: brings no vectors, and no encoder was given: name an encoder, or give vectors")

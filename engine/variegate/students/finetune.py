@@ -20,10 +20,10 @@ import transformers
 from variegate.config.student import FinetunedStudentConfig
 from variegate.embeddings.models import DEFAULT_MODEL, ModelFolder, find_model
 from variegate.errors import UsageError, VariegateError
+from variegate.progress import Report
 from variegate.students.data import LabelledTexts
 from variegate.students.evaluate import score
 from variegate.students.finetuned import FinetunedStudent, longest, quiet, tokenize
-from variegate.students.student import Progress
 
 _EMBEDDED = "minilm"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
@@ -42,7 +42,7 @@ class _Trainer(transformers.Trainer):
 class _Watch(transformers.TrainerCallback):
     """Tells of the progress, keeps the history, the best weights where wanted, and stops when the dev score no longer rises."""
 
-    def __init__(self, config: FinetunedStudentConfig, progress: Progress | None) -> None:
+    def __init__(self, config: FinetunedStudentConfig, progress: Report | None) -> None:
         self._patience, self._by, self._progress = config.patience, config.best_by, progress
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
@@ -91,7 +91,7 @@ def train_finetuned(
     labels: Sequence[str],
     *,
     seed: int,
-    progress: Progress | None,
+    progress: Report | None,
 ) -> FinetunedStudent:
     """labels: all that the student shall know, sorted; the head has an output for each.
 

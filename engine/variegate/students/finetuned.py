@@ -21,9 +21,10 @@ from safetensors import SafetensorError
 from variegate.config.student import FinetunedStudentConfig
 from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.kinds.text import Text
+from variegate.progress import Report
 from variegate.store.files import explained, new_folder
 from variegate.students.data import columns_of, short
-from variegate.students.student import STUDENT, Predictions, Progress, write_about
+from variegate.students.student import STUDENT, Predictions, write_about
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}  # in one forward pass, padding included
 # Transformers imports bitsandbytes, which warns of a 4-bit kernel that is not used here.
@@ -40,7 +41,7 @@ class FinetunedStudent:
     facts: dict[str, Any]
     trained_on: frozenset[str] = field(default=frozenset(), repr=False)
 
-    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions:
+    def predict(self, texts: Sequence[Text], *, progress: Report | None = None) -> Predictions:
         """In float32, with padding: a score may move by rounding with the texts beside it. Raises VariegateError where one is no number."""
         encoded, _ = tokenize(self.tokenizer, texts, self.config.max_tokens, pairs=self.pairs, source="the texts")
         columns = [self.model.config.label2id[label] for label in self.labels]  # sorted, which a foreign model's need not be

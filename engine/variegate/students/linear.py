@@ -22,9 +22,10 @@ from variegate.config.student import LinearStudentConfig
 from variegate.embeddings.models import find_model
 from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.kinds.text import Text
+from variegate.progress import Report
 from variegate.store.files import explained, new_folder
 from variegate.students.data import LabelledTexts, columns_of
-from variegate.students.student import Predictions, Progress, write_about
+from variegate.students.student import Predictions, write_about
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -56,7 +57,7 @@ class LinearStudent:
     trained_on: frozenset[str] = field(default=frozenset(), repr=False)
     encoder: Encoder | None = field(default=None, repr=False)  # None: made when it is needed
 
-    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions:
+    def predict(self, texts: Sequence[Text], *, progress: Report | None = None) -> Predictions:
         """Raises VariegateError when the encoder is not the one that the student was trained on."""
         if self.encoder is None:
             self.encoder = make_encoder(self.config)
@@ -122,7 +123,7 @@ def make_encoder(config: LinearStudentConfig) -> Encoder:
 
 
 def embed(
-    texts: Sequence[Text], encoder: Encoder, *, pairs: bool, source: str, progress: Progress | None = None
+    texts: Sequence[Text], encoder: Encoder, *, pairs: bool, source: str, progress: Report | None = None
 ) -> tuple[Float[np.ndarray, "n d"], dict[str, Any]]:
     """What a linear student sees of the texts, and facts of the encoding. Raises UsageError for a text that is no pair where pairs are read."""
 
@@ -151,7 +152,7 @@ def train_linear(
     *,
     seed: int,
     encoder: Encoder | None,
-    progress: Progress | None,
+    progress: Report | None,
 ) -> LinearStudent:
     """labels: all that the student shall know, sorted; those without a text are never predicted. At least two have texts.
 

@@ -5,7 +5,7 @@ Knows nothing of how one is trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,7 @@ from jaxtyping import Float
 from variegate import __version__
 from variegate.errors import StoreError, UsageError
 from variegate.kinds.text import Text
-
-Progress = Callable[[str, int, int], None]  # stage, done, whole
+from variegate.progress import Report
 
 # In a saved student's folder:
 STUDENT = "student.json"  # its kind, labels, configuration and facts
@@ -61,7 +60,7 @@ class Student(Protocol):
         """`overlap.text_hash` of each text it was trained on; empty for a model that another tool trained."""
         ...
 
-    def predict(self, texts: Sequence[Text], *, progress: Progress | None = None) -> Predictions: ...
+    def predict(self, texts: Sequence[Text], *, progress: Report | None = None) -> Predictions: ...
 
     def save(self, folder: Path) -> None:
         """Write the student into a new folder, whole or not at all. Raises StoreError, also when the folder is there already."""

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, nearest
 from variegate.overlap import text_hash
+from variegate.progress import Report
 from variegate.students.data import LabelledTexts, check_disjoint, check_labels, check_same_form
-from variegate.students.student import STUDENT, Progress, Student, read_about
+from variegate.students.student import STUDENT, Student, read_about
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -35,7 +36,7 @@ def train_student(
     seed: int = 0,
     labels: Sequence[str] | None = None,
     encoder: Encoder | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Student:
     """A student trained on `train`.
 

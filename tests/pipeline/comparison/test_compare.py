@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.support import chatter
 from tests.support.crash import KILLED
 from tests.support.processes import run_script
+from tests.support.progress import Heard
 from tests.support.tiny_bert import write_bert
 from variegate.config.load import load_curation, load_run
 from variegate.config.load_study import load_study
@@ -45,7 +46,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
 def run(encoder: Encoder) -> Run:
     """`run(study)` or `run(study, backend=...)`; started: how often an engine was started"""
 
-    def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, watcher: Any = None) -> dict[str, Any]:
+    def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, heard: Any = None) -> dict[str, Any]:
         engine = backend or chatter.wordy_engine()
 
         def start(config: Any) -> Any:
@@ -53,7 +54,7 @@ def run(encoder: Encoder) -> Run:
                 started.append(config)
             return engine
 
-        return compare(study, start=start, encoder=encoder, watcher=watcher)
+        return compare(study, start=start, encoder=encoder, progress=heard)
 
     return call
 
@@ -78,17 +79,6 @@ def copied(finished: tuple[StudyConfig, dict[str, Any]], tmp_path: Path) -> Call
         return StudyConfig.model_validate(value)
 
     return make
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def update(self, stage: str, done: int, whole: int) -> None:
-        assert whole >= 0
 
 
 def lasting(found: dict[str, Any]) -> dict[str, Any]:
@@ -274,11 +264,11 @@ def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..
 
 
 def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Callable[..., StudyConfig], run: Run) -> None:
-    watcher, backend = Watcher(), chatter.wordy_engine()
+    heard, backend = Heard(), chatter.wordy_engine()
     study = copied(curations={"lr": {"stages": [{"kind": "label_replacement", "labels": "oracle", "inspected": "all"}]}})
-    found = run(study, backend=backend, watcher=watcher)
+    found = run(study, backend=backend, progress=heard)
     assert backend.calls == []
-    scored = {note.split(":")[0] for note in watcher.notes}
+    scored = {note.split(":")[0] for note in heard.notes}
     assert scored  # cells whose labels came out as they were before are not scored again either
     assert scored <= {cell["id"] for cell in found["cells"] if cell["curation"] == "lr"}
     assert {cell["label_accuracy"] for cell in found["cells"] if cell["curation"] == "lr"} == {1.0}
@@ -286,11 +276,11 @@ def test_a_changed_option_of_a_curation_redoes_that_curation_alone(copied: Calla
 
 
 def test_runs_are_found_again_when_axes_are_renamed(copied: Callable[..., StudyConfig], run: Run) -> None:
-    backend, watcher = chatter.wordy_engine(), Watcher()
+    backend, heard = chatter.wordy_engine(), Heard()
     heat = {"cold": {"decoding.temperature": 0.3}, "hot": {"decoding.temperature": 2.0}}
-    found = run(copied(axes={"heat": heat, "curation": ["none", "lr"]}), backend=backend, watcher=watcher)
+    found = run(copied(axes={"heat": heat, "curation": ["none", "lr"]}), backend=backend, progress=heard)
     assert backend.calls == []
-    assert "heat-cold_r1: is the run that was called temperature-0.3_r1" in watcher.notes
+    assert "heat-cold_r1: is the run that was called temperature-0.3_r1" in heard.notes
     assert sorted(path.name for path in (Path(found["cells"][0]["folder"]).parent).iterdir()) == [
         "heat-cold_r0", "heat-cold_r1", "heat-hot_r0", "heat-hot_r1"]  # fmt: skip
 
@@ -323,14 +313,14 @@ def copy_the_neighbours(path: Path) -> None:
 def test_damaged_scores_are_named_and_made_again(
     finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, harm: Callable[[Path], Any], number: int
 ) -> None:
-    study, watcher = copied(), Watcher()
+    study, heard = copied(), Heard()
     harm(Path(study.output) / "scores" / "cells" / "temperature-0.3_r1+lr" / "entry.json")
-    assert lasting(run(study, watcher=watcher)) == lasting(finished[1])
-    assert sum("temperature-0.3_r1+lr/entry.json" in note and "is set aside in" in note for note in watcher.notes) == 1
-    assert len([note for note in watcher.notes if "is set aside in" in note]) == number
-    assert len([note for note in watcher.notes if "student accuracy" in note]) == number
-    again = Watcher()
-    run(study, watcher=again)
+    assert lasting(run(study, progress=heard)) == lasting(finished[1])
+    assert sum("temperature-0.3_r1+lr/entry.json" in note and "is set aside in" in note for note in heard.notes) == 1
+    assert len([note for note in heard.notes if "is set aside in" in note]) == number
+    assert len([note for note in heard.notes if "student accuracy" in note]) == number
+    again = Heard()
+    run(study, progress=again)
     assert again.notes == []
 
 
@@ -352,9 +342,9 @@ def test_a_new_setting_with_a_neutral_default_makes_no_cell_new(
     assert study.student is not None
     later = {name: Later(**getattr(study, name).model_dump()) for name in ("student", "oracle")}
     monkeypatch.setattr("variegate.pipeline.comparison.real.train_student", lambda *_, **__: pytest.fail("a student was trained"))
-    watcher = Watcher()
-    run(study.model_copy(update=later), watcher=watcher)
-    assert watcher.notes == []
+    heard = Heard()
+    run(study.model_copy(update=later), progress=heard)
+    assert heard.notes == []
 
 
 def test_the_defaults_that_keys_leave_out_are_known() -> None:

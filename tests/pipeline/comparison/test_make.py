@@ -1,4 +1,4 @@
-"""Which engine does what, in which order, and what the death of its process costs."""
+"""Which engine does what, in which order, and what its death costs."""
 
 from __future__ import annotations
 
@@ -10,29 +10,20 @@ import pytest
 
 from tests.support import chatter
 from tests.support.engine import FakeEngine
+from tests.support.progress import Heard
 from variegate.config.study import StudyConfig
 from variegate.errors import BackendError, Interrupted, VariegateError
-from variegate.pipeline.comparison import engine, make
-from variegate.pipeline.comparison.engine import Job, explain, work
+from variegate.inference import session
+from variegate.pipeline.comparison import make
+from variegate.pipeline.comparison.jobs import Job
 from variegate.pipeline.comparison.make import Made, make_all
-from variegate.pipeline.comparison.places import Place, places_of
+from variegate.pipeline.comparison.places import places_of
 from variegate.pipeline.comparison.real import Encoders, RealData
 from variegate.pipeline.generate import generate
 
 RELABEL = {"kind": "relabel"}
 OTHER = {"kind": "relabel", "model": {"name": "other", "path": "/nowhere"}}
 AUDIT = {"kind": "audit"}
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def update(self, stage: str, done: int, whole: int) -> None:
-        pass
 
 
 @pytest.fixture
@@ -47,64 +38,70 @@ def study(tmp_path: Path) -> Callable[..., StudyConfig]:
     return make
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Made, list[Any], list[str]]]:
-    """`made(study, behave)`: make_all with workers and curations that only tell what they were asked. (result, workers' jobs, curated here)
+def make_of(study: StudyConfig, heard: Heard | None = None, start: Any = None) -> Made:
+    encoders = Encoders(study.encoder)
+    real = RealData(study, Path(study.output), encoders, lambda *_: None)
+    return make_all(places_of(study), real, encoders, heard or Heard(), start=start)
 
-    behave(job ids, exchange) -> what a worker does; by default it ends every job well.
+
+Make = Callable[..., tuple[Made, list[str], list[str]]]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """`made(study, behave)`: make_all with jobs that only tell that they were asked. (result, those that an engine is there for, others)
+
+    behave(job id): called for each of the first.
     """
 
-    def call(study: StudyConfig, behave: Callable[..., Any] | None = None, places: list[Place] | None = None) -> Any:
-        workers: list[list[str]] = []
+    def call(study: StudyConfig, behave: Callable[[str], None] = lambda _: None) -> Any:
+        asked: list[str] = []
         curated: list[str] = []
 
-        def run_in_worker(function: str, jobs: list[Job], given: StudyConfig, *, on_message: Any) -> None:
-            assert (function, given) == ("variegate.pipeline.comparison.engine:work", study)
-            workers.append([job.id for job in jobs])
-            (behave or well)([job.id for job in jobs], on_message)
+        def do(job: Job, *_: Any) -> str:
+            asked.append(job.id)
+            behave(job.id)
+            return "done"
 
-        def curate_job(job: Job, real: Any, encoders: Any, report: Any, start: Any) -> dict[str, Any]:
+        def curate_job(job: Job, sessions: Any, *_: Any) -> dict[str, Any]:
             curated.append(job.id)
-            if start is not None:
-                start(job.run)
+            if any(each.kind == "relabel" for each in (job.curation.stages if job.curation else ())):
+                with sessions.of(job.run.model).lease():
+                    pass
             return {"kept": 1, "changed": 0}
 
-        monkeypatch.setattr(make, "run_in_worker", run_in_worker)
+        monkeypatch.setattr(make, "do", do)
         monkeypatch.setattr(make, "curate_job", curate_job)
-        encoders = Encoders(study.encoder)
-        real = RealData(study, Path(study.output), encoders, lambda *_: None)
-        return make_all(study, places or places_of(study), real, encoders, Watcher()), workers, curated
+        return make_of(study), asked, curated
 
     return call
 
 
-Make = Callable[..., tuple[Made, list[list[str]], list[str]]]
 RUNS = ["temperature-0.3_r0", "temperature-2_r0"]
 
 
-def well(ids: Sequence[str], exchange: Any) -> None:
-    for id in ids:
-        exchange(("begin", id))
-        exchange(("end", id, None, "", "done"))
+def of(name: str) -> list[str]:
+    """The cells of a curation."""
+    return [f"{run}+{name}" for run in RUNS]
 
 
-def test_one_worker_makes_all_runs_and_asks_its_engine_for_their_labels(study: Callable[..., StudyConfig], made: Make) -> None:
-    found, workers, curated = made(study(ask=[RELABEL, AUDIT], plain=[AUDIT]))
-    assert workers == [[*RUNS, "temperature-0.3_r0+ask", "temperature-2_r0+ask"]]
-    assert curated == ["temperature-0.3_r0+plain", "temperature-2_r0+plain"]
+def test_all_runs_and_then_their_labels_by_the_same_engine(study: Callable[..., StudyConfig], made: Make) -> None:
+    found, asked, curated = made(study(ask=[RELABEL, AUDIT], plain=[AUDIT]))
+    assert asked == [*RUNS, *of("ask")]
+    assert curated == of("plain")
     assert found.errors == {}
 
 
-def test_another_engine_comes_after_all_runs_and_several_are_left_to_curate(study: Callable[..., StudyConfig], made: Make) -> None:
-    _, workers, curated = made(study(other=[OTHER], both=[RELABEL, OTHER]))
-    assert workers == [RUNS, ["temperature-0.3_r0+other", "temperature-2_r0+other"]]
-    assert curated == ["temperature-0.3_r0+both", "temperature-2_r0+both"]
+def test_another_engine_comes_after_all_runs_and_several_at_the_end(study: Callable[..., StudyConfig], made: Make) -> None:
+    _, asked, curated = made(study(both=[RELABEL, OTHER], other=[OTHER], ask=[RELABEL]))
+    assert asked == [*RUNS, *of("ask"), *of("other"), *of("both")]
+    assert curated == []
 
 
-def test_two_models_have_a_worker_each(tmp_path: Path, made: Make) -> None:
-    axes = {"engine": {"a": {}, "b": {"model.engine.max_num_seqs": 8}}}
-    _, workers, _ = made(chatter.make_study(tmp_path, axes=axes, curations={}, replicates=2))
-    assert workers == [["engine-a_r0", "engine-a_r1"], ["engine-b_r0", "engine-b_r1"]]
+def test_runs_of_one_model_come_together(tmp_path: Path, made: Make) -> None:
+    axes = {"temperature": [0.3, 2.0], "engine": {"a": {}, "b": {"model.engine.max_num_seqs": 8}}}
+    _, asked, _ = made(chatter.make_study(tmp_path, axes=axes, curations={}, replicates=1))
+    assert [id.partition("engine-")[2][:1] for id in asked] == ["a", "a", "b", "b"]
 
 
 def test_answers_that_are_there_need_no_engine(study: Callable[..., StudyConfig], made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,93 +110,46 @@ def test_answers_that_are_there_need_no_engine(study: Callable[..., StudyConfig]
     for place in places_of(small):
         if place.curation is None:
             generate(place.run, start=lambda _: chatter.wordy_engine())
-    _, workers, curated = made(small)
-    assert curated == ["temperature-0.3_r0+ask", "temperature-2_r0+ask"]
-    assert workers == [["temperature-0.3_r0+ask", "temperature-2_r0+ask"]]
+    _, asked, curated = made(small)
+    assert (asked, curated) == (of("ask"), of("ask"))
 
-    encoders = Encoders(small.encoder)
-    real = RealData(small, Path(small.output), encoders, lambda *_: None)
     monkeypatch.setattr(make, "curate_job", lambda *_: {"kept": 1, "changed": 0})
-    monkeypatch.setattr(make, "run_in_worker", lambda *_, **__: pytest.fail("a worker was started"))
-    assert make_all(small, places_of(small), real, encoders, Watcher()).errors == {}
+    monkeypatch.setattr(make, "do", lambda *_: pytest.fail("an engine was asked"))
+    assert make_of(small).errors == {}
 
 
-def test_a_worker_that_dies_costs_the_job_it_was_at(study: Callable[..., StudyConfig], made: Make) -> None:
-    def dies_once(ids: Sequence[str], exchange: Any) -> None:
-        if ids[0] == RUNS[0]:
-            exchange(("begin", ids[0]))
-            exchange(("update", "generating", 1, 2))
-            raise VariegateError("the process was ended by signal SIGKILL")
-        well(ids, exchange)
+def test_curations_of_a_lost_run_are_not_asked_for(study: Callable[..., StudyConfig], made: Make) -> None:
+    def lose(id: str) -> None:
+        if id == RUNS[0]:
+            raise VariegateError("disk full")
 
-    found, workers, curated = made(study(ask=[RELABEL], plain=[AUDIT]), dies_once)
-    assert found.errors == {RUNS[0]: ("the process was ended by signal SIGKILL", "")}
-    assert workers[1] == [RUNS[1], "temperature-2_r0+ask"]  # curations of the lost run are not asked for
-    assert curated == ["temperature-2_r0+plain"]
+    found, asked, curated = made(study(ask=[RELABEL], plain=[AUDIT]), lose)
+    assert found.errors == {RUNS[0]: ("disk full", "")}
+    assert asked == [*RUNS, of("ask")[1]]
+    assert curated == of("plain")[1:]
 
 
-def test_a_worker_that_never_gets_to_work_is_not_started_again(study: Callable[..., StudyConfig], made: Make) -> None:
-    def never(ids: Sequence[str], exchange: Any) -> None:
-        raise VariegateError("cannot import")
-
-    found, workers, _ = made(study(), never)
-    assert len(workers) == 1
-    assert found.errors == dict.fromkeys(RUNS, ("cannot import", ""))
-
-
-def test_a_worker_that_dies_between_two_jobs_is_started_again(study: Callable[..., StudyConfig], made: Make) -> None:
-    def between(ids: Sequence[str], exchange: Any) -> None:
-        well(ids[:1], exchange)
-        if len(ids) > 1:
-            raise VariegateError("died")
-
-    found, workers, _ = made(study(), between)
-    assert workers == [RUNS, RUNS[1:]]
-    assert found.errors == {}
-
-
-def test_ctrl_c_in_a_worker_ends_the_study(study: Callable[..., StudyConfig], made: Make) -> None:
-    def stopped(ids: Sequence[str], exchange: Any) -> None:
+def test_ctrl_c_ends_the_study(study: Callable[..., StudyConfig], made: Make) -> None:
+    def stop(id: str) -> None:
         raise Interrupted("stopped")
 
     with pytest.raises(Interrupted):
-        made(study(), stopped)
+        made(study(), stop)
 
 
-# -- the worker itself -----------------------------------------------------------------------------------------
-
-
-def jobs_of(study: StudyConfig) -> list[Job]:
-    return [Job(place.id, place.run, place.cell.curation or "", place.curation) for place in places_of(study)]
-
-
-def test_the_worker_tells_of_each_job_and_does_the_next(study: Callable[..., StudyConfig]) -> None:
-    messages: list[tuple[Any, ...]] = []
-    small = study()
-    backend = chatter.wordy_engine(fail_for=0.3, error=BackendError("broke"))
-    work(messages.append, [Job(place.run_id, place.run) for place in places_of(small)], small, start=lambda _: backend)
-    told = [message for message in messages if message[0] in ("begin", "end")]
-    assert told == [
-        ("begin", RUNS[0]),
-        ("end", RUNS[0], "broke", "", ""),
-        ("begin", RUNS[1]),
-        ("end", RUNS[1], None, "", told[3][4]),
-    ]
-    assert told[3][4].startswith("24 kept of 24")
-    assert next(message[1] for message in messages if message[0] == "note") == "starting transformers on nano-llama ..."
+# -- engines ---------------------------------------------------------------------------------------------------
 
 
 def test_an_engine_that_cannot_start_is_tried_once(study: Callable[..., StudyConfig]) -> None:
-    started, messages = [], []
+    started: list[Any] = []
 
-    def start(config: Any) -> Any:
-        started.append(config)
+    def start(model: Any) -> Any:
+        started.append(model)
         raise BackendError("no memory")
 
-    small = study()
-    work(messages.append, [Job(place.run_id, place.run) for place in places_of(small)], small, start=start)
+    found = make_of(study(), start=start)
     assert len(started) == 1
-    assert [message[2] for message in messages if message[0] == "end"] == ["no memory", "no memory"]
+    assert found.errors == dict.fromkeys(RUNS, ("no memory", ""))
 
 
 def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
@@ -207,35 +157,43 @@ def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
 ) -> None:
     engines: list[FakeEngine] = []
 
-    def start_backend(model: Any) -> Any:
+    def start(model: Any) -> Any:
         assert all(engine.closed for engine in engines)
-        # the first one warms up and breaks at its first real call
-        engines.append(chatter.wordy_engine(lent=False, fail_at=None if engines else 2, error=BackendError("broke")))
+        # the first one warms up and dies at its first real call
+        engines.append(chatter.wordy_engine(lent=False, fail_at=None if engines else 2, error=BackendError("died")))
         return engines[-1]
 
-    monkeypatch.setattr(engine, "start_backend", start_backend)
-    messages: list[tuple[Any, ...]] = []
-    small = study()
-    work(messages.append, [Job(place.run_id, place.run) for place in places_of(small)], small)
-    assert [message[2] for message in messages if message[0] == "end"] == ["broke", None]
+    monkeypatch.setattr(session, "WorkerBackend", start)
+    heard = Heard()
+    found = make_of(study(), heard)
+    assert found.errors == {RUNS[0]: ("died", "")}
     assert [engine.closed for engine in engines] == [True, True]
     assert [len(engine.calls[0]) for engine in engines] == [8, 8]
+    assert [note.partition(",")[0] for note in heard.notes] == [
+        "starting transformers on nano-llama ...",
+        "scripted 1 on cpu",
+        f"{RUNS[0]}: FAILED: died",
+        "starting transformers on nano-llama ...",
+        "scripted 1 on cpu",
+        f"{RUNS[1]}: 24 kept of 24",
+    ]
+
+
+def test_a_study_of_two_models_has_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines: list[FakeEngine] = []
+
+    def start(model: Any) -> Any:
+        assert all(engine.closed for engine in engines)
+        engines.append(chatter.wordy_engine(lent=False))
+        return engines[-1]
+
+    monkeypatch.setattr(session, "WorkerBackend", start)
+    axes = {"temperature": [0.3, 2.0], "engine": {"a": {}, "b": {"model.engine.max_num_seqs": 8}}}
+    assert make_of(chatter.make_study(tmp_path, axes=axes, curations={}, replicates=1)).errors == {}
+    assert [engine.closed for engine in engines] == [True, True]
 
 
 def test_a_run_that_keeps_nothing_is_an_error(study: Callable[..., StudyConfig]) -> None:
     mute = FakeEngine(write=lambda *_: " ", lent=True)
-    messages: list[tuple[Any, ...]] = []
-    work(messages.append, jobs_of(study())[:1], study(), start=lambda _: mute)
-    (error,) = [message[2] for message in messages if message[0] == "end"]
-    assert error is not None
-    assert error.startswith("no text was kept of 72 requested (72 empty)")
-
-
-def test_explaining_errors() -> None:
-    assert explain(VariegateError("as it is")) == ("as it is", "")
-    try:
-        raise KeyError("x")
-    except KeyError as error:
-        message, trace = explain(error)
-    assert message == "KeyError: 'x': this is an error in Variegate"
-    assert "test_explaining_errors" in trace
+    found = make_of(study(), start=lambda _: mute)
+    assert found.errors[RUNS[0]][0].startswith("no text was kept of 72 requested (72 empty)")

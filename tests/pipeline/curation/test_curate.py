@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from tests.support.processes import run_script
+from tests.support.progress import Heard
 from variegate.config.curation import CurationConfig, DuplicatesStage
 from variegate.errors import Interrupted, StoreError, UsageError, VariegateError
 from variegate.pipeline.curation.curate import config_text, curate
+from variegate.progress import Silent
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
 from variegate.store.verdicts import CurationFolder, open_curation
@@ -48,10 +50,11 @@ def run(curable_run: Callable[..., Any], tmp_path: Path) -> Any:
 
 @pytest.fixture
 def go(run: Any, encoder: Any) -> Callable[..., dict[str, Any]]:
-    def call(
-        *stages: dict[str, Any], name: str = "c", progress: Any = None, note: Any = pytest.fail, check: bool = False, **more: Any
-    ) -> dict[str, Any]:
-        return curate(run.folder, config_of(*stages, **more), name, encoder=encoder, progress=progress, note=note, check_labels=check)
+    def call(*stages: dict[str, Any], name: str = "c", progress: Any = None, check: bool = False, **more: Any) -> dict[str, Any]:
+        heard = Heard()
+        found = curate(run.folder, config_of(*stages, **more), name, encoder=encoder, progress=progress or heard, check_labels=check)
+        assert heard.notes == []
+        return found
 
     return call
 
@@ -337,17 +340,17 @@ def test_what_is_damaged_is_named_set_aside_and_made_again(run: Any, go: Callabl
         path.write_bytes(path.read_bytes() * 2)
     else:
         path.unlink()
-    told: list[str] = []
-    again = go(DUPLICATES, DENOISE, note=told.append)
+    heard = Heard()
+    again = go(DUPLICATES, DENOISE, progress=heard)
     assert again["reused"] == ([1] if "000" in name else [0, 1])  # what the stage says comes out the same, so the next one stands
     assert rows_of(run.folder) == before
     assert verify(run.folder).ok
     if harm == "delete" and "cura" in name:
-        assert told == []
+        assert heard.notes == []
     else:
-        assert len(told) == 1
-        assert str(path.parent if harm == "delete" else path) in told[0]
-        assert "set-aside" in told[0]
+        assert len(heard.notes) == 1
+        assert str(path.parent if harm == "delete" else path) in heard.notes[0]
+        assert "set-aside" in heard.notes[0]
 
 
 def test_a_stage_swapped_with_its_neighbour_is_not_used(run: Any, go: Callable[..., Any]) -> None:
@@ -356,10 +359,10 @@ def test_a_stage_swapped_with_its_neighbour_is_not_used(run: Any, go: Callable[.
     (place / "000-duplicates").rename(place / "spare")
     (place / "001-duplicates").rename(place / "000-duplicates")
     (place / "spare").rename(place / "001-duplicates")
-    told: list[str] = []
-    again = go(DUPLICATES, {**DUPLICATES, "near": None}, note=told.append)
+    heard = Heard()
+    again = go(DUPLICATES, {**DUPLICATES, "near": None}, progress=heard)
     assert again["reused"] == []
-    assert len(told) == 2
+    assert len(heard.notes) == 2
     assert [stage["key"] for stage in again["stages"]] == [stage["key"] for stage in first["stages"]]
 
 
@@ -374,12 +377,13 @@ def test_a_new_setting_with_a_neutral_default_makes_no_stage_new(run: Any, encod
 
 
 def test_ctrl_c_keeps_finished_stages(run: Any, go: Callable[..., Any]) -> None:
-    def stop(stage: str, done: int, whole: int) -> None:
-        if stage == "denoise":
-            raise KeyboardInterrupt
+    class Stops(Silent):
+        def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
+            if stage == "denoise":
+                raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match=r"stopped: 1 of 2 stages are done in .*Run the same command again to go on"):
-        go(DUPLICATES, DENOISE, progress=stop)
+        go(DUPLICATES, DENOISE, progress=Stops())
     assert go(DUPLICATES, DENOISE)["reused"] == [0]
 
 

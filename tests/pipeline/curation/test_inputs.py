@@ -17,6 +17,7 @@ from variegate.curation.judging import Items
 from variegate.errors import UsageError
 from variegate.pipeline.curation.inputs import NUM_CLASS_EXAMPLES, Inputs
 from variegate.pipeline.curation.label_files import Given
+from variegate.progress import Silent
 from variegate.records import Record
 
 ORACLE_STAGE = {"kind": "label_replacement", "labels": "oracle"}
@@ -26,7 +27,7 @@ SCOPE_STAGE = {"kind": "scope", "labels": "oracle"}
 def inputs_of(run: Any, *stages: dict[str, Any], encoder: Any = None, **config: Any) -> Inputs:
     settings = CurationConfig.model_validate({"stages": stages or [{"kind": "duplicates"}], **config})
     return Inputs(
-        run.folder, load_run(run.folder.path / "run.yaml"), settings, list(run.folder.records()), encoder=encoder, report=lambda *_: None
+        run.folder, load_run(run.folder.path / "run.yaml"), settings, list(run.folder.records()), encoder=encoder, progress=Silent()
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.progress import Heard
 from variegate.config.curation import CurationConfig
 from variegate.errors import BackendError, Interrupted
 from variegate.pipeline.curation.curate import curate
@@ -44,11 +45,14 @@ def go(run: Any, encoder: Any, nano_transformers: Any) -> Callable[..., tuple[di
     """Curate; the engine is the session's, watched. Without `engine` asking it is an error."""
 
     def call(
-        *stages: dict[str, Any], engine: Watched | None = None, name: str = "c", run: Any = run, note: Any = pytest.fail
+        *stages: dict[str, Any], engine: Watched | None = None, name: str = "c", run: Any = run, heard: Heard | None = None
     ) -> tuple[dict[str, Any], Watched]:
         watched = engine or Watched(nano_transformers)
         config = CurationConfig.model_validate({"stages": list(stages)})
-        return curate(run.folder, config, name, start=lambda _: watched, encoder=encoder, note=note), watched
+        progress = heard or Heard()
+        found = curate(run.folder, config, name, start=lambda _: watched, encoder=encoder, progress=progress)
+        assert heard is not None or progress.damage == []
+        return found, watched
 
     return call
 
@@ -149,10 +153,10 @@ def test_damaged_answers_are_named_and_asked_for_again(run: Any, go: Callable[..
         go(STAGE, engine=Watched(nano_transformers, fail_at=3))
     path = folder_of(run).path / "observations/000000/rows.jsonl"
     path.write_bytes(path.read_bytes().replace(b"-0.", b"-1.", 1))
-    told: list[str] = []
-    _, engine = go(STAGE, note=told.append)
+    heard = Heard()
+    _, engine = go(STAGE, heard=heard)
     assert sum(engine.asked) == 24 - 8
-    assert str(path) in told[0]
+    assert str(path) in heard.damage[0]
     assert verdict_bytes(run, "c") == verdict_bytes(run, "whole")
     assert verify(run.folder).ok
 
@@ -207,12 +211,12 @@ def test_in_vllm(run: Any, encoder: Any, nano_vllm: Any) -> None:
 def test_without_a_start_the_engine_has_a_process_of_its_own(run: Any, go: Callable[..., Any], encoder: Any) -> None:
     """The same verdicts as in this process, chunk by chunk; an engine that cannot start is the same error here."""
     go(STAGE, name="here")
-    told: list[tuple[str, int, int]] = []
+    heard = Heard()
     config = CurationConfig.model_validate({"stages": [STAGE]})
-    curate(run.folder, config, "there", encoder=encoder, progress=lambda *each: told.append(each))
+    curate(run.folder, config, "there", encoder=encoder, progress=heard)
     assert verdict_bytes(run, "there") == verdict_bytes(run, "here")
     assert observations(run, "there") == observations(run, "here")
-    assert [done for what, done, whole in told if what == "relabelling" and whole == 24][-1] == 24
+    assert [(done, asked) for what, done, whole, asked, _ in heard.updates if what == "relabelling" and whole == 24][-1] == (24, 0)
     broken = {"name": "broken", "path": str(run.folder.path / "model")}
     (run.folder.path / "model").mkdir()
     (run.folder.path / "model" / "config.json").write_text("{}")

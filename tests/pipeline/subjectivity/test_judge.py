@@ -76,7 +76,7 @@ Start = Callable[[], Any]
 
 def test_both_orders_show_the_same_instances(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     judge = judging()
-    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judge)  # type: ignore[arg-type, return-value]
+    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: judge)  # type: ignore[arg-type, return-value]
     prompts = prompts_of(judge)
     assert {tuple(choices) for call in judge.scored for choices in call.choices} == {(" A", " B")}
     assert len(prompts) == 2 * 3 * 3
@@ -96,7 +96,7 @@ def test_both_orders_show_the_same_instances(tasks: list[TaskConfig], settings: 
 
 @pytest.mark.parametrize("liking", [0.0, 0.5, -20.0])
 def test_a_liking_for_a_place_changes_no_vote(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path, liking: float) -> None:
-    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judging(liking))  # type: ignore[arg-type, return-value]
+    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: judging(liking))  # type: ignore[arg-type, return-value]
     assert found.votes == (("news", "irony"),) * 3 + (("spam", "irony"),) * 3 + (("news", "spam"),) * 3
     assert [each.task for each in rank_tasks(found.votes).tasks] == ["news", "spam", "irony"]
     bias = found.source["position_bias"]
@@ -111,11 +111,11 @@ def test_a_liking_for_a_place_changes_no_vote(tasks: list[TaskConfig], settings:
 
 
 def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
-    whole = judge_tasks(tasks, settings, tmp_path / "whole", start=judging)  # type: ignore[arg-type]
+    whole = judge_tasks(tasks, settings, tmp_path / "whole", start=lambda _: judging())  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda: judging(fail_at=3))  # type: ignore[arg-type, return-value]
+        judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda _: judging(fail_at=3))  # type: ignore[arg-type, return-value]
     rest = judging()
-    assert judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda: rest) == whole  # type: ignore[arg-type, return-value]
+    assert judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda _: rest) == whole  # type: ignore[arg-type, return-value]
     assert len(rest.scored) == 3
     files = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} for name in ("whole", "stopped")]
     assert files[0] == files[1]
@@ -134,10 +134,10 @@ def test_votes_of_a_smaller_model_do_not_pass_for_the_full_ones(tasks: list[Task
 def test_without_instances_no_data_is_needed(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     bare = [task.model_copy(update={"data": None}) for task in tasks]
     judge = judging()
-    judge_tasks(bare, JudgeSettings(load_model("nano-llama"), instances=0), tmp_path / "v", start=lambda: judge)  # type: ignore[arg-type, return-value]
+    judge_tasks(bare, JudgeSettings(load_model("nano-llama"), instances=0), tmp_path / "v", start=lambda _: judge)  # type: ignore[arg-type, return-value]
     assert "Instances" not in prompts_of(judge)[0]
     with pytest.raises(UsageError, match=r"task 'irony': names no data\.train, so it has no instances to show") as error:
-        judge_tasks(bare[1:], settings, tmp_path / "w", start=judging)  # type: ignore[arg-type]
+        judge_tasks(bare[1:], settings, tmp_path / "w", start=lambda _: judging())  # type: ignore[arg-type]
     assert "--instances 0" in str(error.value)
 
 
@@ -148,15 +148,15 @@ def test_errors(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path
         ([], "no task: a comparison"),
     ):
         with pytest.raises(UsageError, match=said):
-            judge_tasks(given, settings, tmp_path / "v", start=judging)  # type: ignore[arg-type]
+            judge_tasks(given, settings, tmp_path / "v", start=lambda _: judging())  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="nano-llama: finds both tasks of every pair equally likely"):
-        judge_tasks(tasks, settings, tmp_path / "v", start=lambda: judging(worth=dict.fromkeys(NAMES, 0.0)))  # type: ignore[arg-type, return-value]
+        judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: judging(worth=dict.fromkeys(NAMES, 0.0)))  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.slow
 def test_a_real_engine(nano_vllm: Any, tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     """nano-llama was never asked such a thing: its votes mean nothing, and are finite and the same again."""
-    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda: nano_vllm)
+    found = judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: nano_vllm)
     assert len(found.votes) == 9
     assert 0 < found.source["position_bias"]["p_a"] < 1
-    assert judge_tasks(tasks, settings, tmp_path / "w", start=lambda: nano_vllm).votes == found.votes
+    assert judge_tasks(tasks, settings, tmp_path / "w", start=lambda _: nano_vllm).votes == found.votes

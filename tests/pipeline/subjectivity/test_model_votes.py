@@ -47,7 +47,7 @@ def texts_of(*texts: str, labels: tuple[str, ...] | None = None) -> TextSet:
 
 def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     engine = scripted(lambda request: " location")
-    found = collect_votes(TEXTS, task, settings, tmp_path / "v", start=lambda: engine)  # type: ignore[arg-type, return-value]
+    found = collect_votes(TEXTS, task, settings, tmp_path / "v", start=lambda _: engine)  # type: ignore[arg-type, return-value]
     assert found.labels == (("location",) * 3,) * 5
     assert [len(call) for call in engine.calls] == [2, 2, 1] * 3
     requests = [request for call in engine.calls for request in call]
@@ -64,18 +64,18 @@ def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path)
 def test_seeds_and_the_class_block(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     engines = [scripted(lambda request: "location") for _ in range(2)]
     for place, (engine, changed) in enumerate(zip(engines, ({"seed": 0}, {"seed": 1, "class_block": False}), strict=True)):
-        collect_votes(TEXTS, task, replace(settings, **changed), tmp_path / str(place), start=lambda engine=engine: engine)  # type: ignore[misc]
+        collect_votes(TEXTS, task, replace(settings, **changed), tmp_path / str(place), start=lambda _, engine=engine: engine)  # type: ignore[misc]
     assert engines[0].calls[0][0].seed != engines[1].calls[0][0].seed
     assert "Categories:" not in engines[1].calls[0][0].prompt
 
 
 def test_more_votes_add_to_those_there(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     first, more = scripted(lambda request: "location"), scripted(lambda request: "human")
-    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: first)  # type: ignore[arg-type, return-value]
-    found = collect_votes(TEXTS, task, replace(settings, votes=4), tmp_path, start=lambda: more)  # type: ignore[arg-type, return-value]
+    collect_votes(TEXTS, task, settings, tmp_path, start=lambda _: first)  # type: ignore[arg-type, return-value]
+    found = collect_votes(TEXTS, task, replace(settings, votes=4), tmp_path, start=lambda _: more)  # type: ignore[arg-type, return-value]
     assert len(more.calls) == 3
     assert {tuple(sorted(labels)) for labels in found.labels} == {("human", "location", "location", "location")}
-    again = collect_votes(TEXTS, task, replace(settings, votes=2), tmp_path, start=lambda: pytest.fail("asked again"))
+    again = collect_votes(TEXTS, task, replace(settings, votes=2), tmp_path, start=lambda _: pytest.fail("asked again"))
     assert again.labels == (("location",) * 2,) * 5
 
 
@@ -84,12 +84,12 @@ def test_a_stopped_job_goes_on_and_ends_the_same(task: TaskConfig, settings: Vot
     def answer(request: Request) -> str:
         return ("location", "human", "nonsense")[request.seed % 3]
 
-    collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: scripted(answer))  # type: ignore[arg-type, return-value]
+    collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda _: scripted(answer))  # type: ignore[arg-type, return-value]
     stopped = scripted(answer, fail_at=fail_at)
     with pytest.raises(KeyboardInterrupt):
-        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: stopped)  # type: ignore[arg-type, return-value]
+        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda _: stopped)  # type: ignore[arg-type, return-value]
     rest = scripted(answer)
-    collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: rest)  # type: ignore[arg-type, return-value]
+    collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda _: rest)  # type: ignore[arg-type, return-value]
     assert len(rest.calls) == 9 - (fail_at - 1)
     assert files(tmp_path / "whole") == files(tmp_path / "stopped")
 
@@ -99,9 +99,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_other_texts_are_not_mixed_in(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
-    collect_votes(TEXTS, task, settings, tmp_path, start=lambda: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
+    collect_votes(TEXTS, task, settings, tmp_path, start=lambda _: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
     with pytest.raises(UsageError, match=r"asked otherwise \(texts was"):
-        collect_votes(TEXTS[:2], task, settings, tmp_path, start=lambda: pytest.fail("asked"))
+        collect_votes(TEXTS[:2], task, settings, tmp_path, start=lambda _: pytest.fail("asked"))
 
 
 @pytest.mark.parametrize(("field", "value"), [("quantization", "bitsandbytes"), ("dtype", "bfloat16")])
@@ -124,7 +124,7 @@ def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_pat
     said = iter(["location", "ERROR", "nonsense", "ERROR"] * 2 + ["LOCATION", "ERROR", "bah", "human"])
     engine = scripted(lambda request: next(said))
     items, about = ask_model(
-        texts_of(*"abcd", labels=("location",) * 4), task, settings, tmp_path, start=lambda: engine  # type: ignore[arg-type, return-value]
+        texts_of(*"abcd", labels=("location",) * 4), task, settings, tmp_path, start=lambda _: engine  # type: ignore[arg-type, return-value]
     )  # fmt: skip
     assert items.votes == (("location",) * 3, ("human",))
     assert (items.ids, items.texts, items.true, items.unlabelled) == (("line 1", "line 4"), ("a", "d"), ("location",) * 2, 2)
@@ -139,7 +139,7 @@ def test_answers_become_labels(task: TaskConfig, settings: VoteSettings, tmp_pat
 @pytest.mark.parametrize(("answer", "said"), [("bah", "they begin 'bah'"), ("ERROR", "all 6 failed, the first: prompt of 9")])
 def test_answers_that_name_no_label_at_all(task: TaskConfig, settings: VoteSettings, tmp_path: Path, answer: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"none of its 6 answers names a label of task 'trec6': {said}"):
-        ask_model(texts_of("a", "b"), task, settings, tmp_path, start=lambda: scripted(lambda _: answer))  # type: ignore[arg-type, return-value]
+        ask_model(texts_of("a", "b"), task, settings, tmp_path, start=lambda _: scripted(lambda _: answer))  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.slow
@@ -151,17 +151,19 @@ def test_a_real_engine_and_a_stop_in_the_middle(nano_vllm: Any, tmp_path: Path) 
     class Stops:
         calls = 0
 
-        def generate(self, *arguments: Any) -> Any:
+        info = nano_vllm.info
+
+        def generate(self, *arguments: Any, **named: Any) -> Any:
             self.calls += 1
             if self.calls == 4:
                 raise KeyboardInterrupt
-            return nano_vllm.generate(*arguments)
+            return nano_vllm.generate(*arguments, **named)
 
-    whole = collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda: nano_vllm)
+    whole = collect_votes(TEXTS, task, settings, tmp_path / "whole", start=lambda _: nano_vllm)
     with pytest.raises(KeyboardInterrupt):
-        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=Stops)  # type: ignore[arg-type]
+        collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda _: Stops())  # type: ignore[arg-type]
     assert len(list((tmp_path / "stopped" / "votes").iterdir())) == 3
-    assert collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda: nano_vllm) == whole
+    assert collect_votes(TEXTS, task, settings, tmp_path / "stopped", start=lambda _: nano_vllm) == whole
     assert files(tmp_path / "whole") == files(tmp_path / "stopped")
     assert sum(map(len, whole.labels)) > 8
     assert whole.labels[0] == whole.labels[4]  # the same text

@@ -19,8 +19,9 @@ import yaml
 from variegate import __version__
 from variegate.config.study import StudyConfig
 from variegate.errors import Interrupted, UsageError
-from variegate.pipeline.comparison.engine import Start, explain
-from variegate.pipeline.comparison.make import Made, Watcher, fail, make_all
+from variegate.inference.session import Start
+from variegate.pipeline.comparison.jobs import explain
+from variegate.pipeline.comparison.make import Made, fail, make_all
 from variegate.pipeline.comparison.notes import notes_of
 from variegate.pipeline.comparison.places import (
     BEST,
@@ -42,6 +43,7 @@ from variegate.pipeline.comparison.summary import best_of, conditional_effects_o
 from variegate.pipeline.curation.curate import config_text as curation_text
 from variegate.pipeline.real_splits import has_split
 from variegate.pipeline.resume import config_text
+from variegate.progress import Progress, Silent
 from variegate.store.files import commit_folder, write_atomic
 from variegate.store.formats import check_format, state_format
 from variegate.store.run_folder import RunFolder
@@ -54,16 +56,8 @@ STUDY = "study.json"
 OWN = ("study.yaml", STUDY, "report.html", "lock", RUNS, SCORES, STUDENTS, ERRORS, BEST)  # what may stand in a study's folder
 
 
-class SilentWatcher:
-    def note(self, text: str) -> None:
-        pass
-
-    def update(self, stage: str, done: int, whole: int) -> None:
-        pass
-
-
 def compare(
-    study: StudyConfig, *, watcher: Watcher | None = None, start: Start | None = None, encoder: Encoder | None = None
+    study: StudyConfig, *, progress: Progress | None = None, start: Start | None = None, encoder: Encoder | None = None
 ) -> dict[str, Any]:
     """Make, measure and compare all cells; returns what OUTPUT/study.json holds.
 
@@ -73,7 +67,7 @@ def compare(
     A cell that fails is in the result with its error; the others go on. Raises UsageError for what is wrong with the study as a
     whole, StoreError, and Interrupted on Ctrl-C, with all that was finished on disk.
     """
-    watcher = watcher or SilentWatcher()
+    progress = progress or Silent()
     places = places_of(study)
     check_data(study)
     output = Path(study.output)
@@ -81,7 +75,7 @@ def compare(
         check_format(output, MARKS)
         state_format(output)
         try:
-            return _Study(study, output, places, watcher, start, encoder).run()
+            return _Study(study, output, places, progress, start, encoder).run()
         except (KeyboardInterrupt, Interrupted) as error:
             raise Interrupted(f"stopped: what was finished is in {output}. Run the same command again to go on.") from error
 
@@ -112,30 +106,30 @@ class _Study:
     """One call of `compare`."""
 
     def __init__(
-        self, study: StudyConfig, output: Path, places: list[Place], watcher: Watcher, start: Start | None, encoder: Encoder | None
+        self, study: StudyConfig, output: Path, places: list[Place], progress: Progress, start: Start | None, encoder: Encoder | None
     ) -> None:
-        self.study, self.output, self.places, self.watcher, self._start = study, output, places, watcher, start
+        self.study, self.output, self.places, self.progress, self._start = study, output, places, progress, start
         self.encoders = Encoders(study.encoder, encoder)
         self.warnings: list[str] = []
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
-        study, watcher = self.study, self.watcher
+        study, progress = self.study, self.progress
         clear_unfinished(self.output)
-        shelf = Shelf(self.output / SCORES, on_damage=watcher.note)
+        shelf = Shelf(self.output / SCORES, on_damage=progress.note)
         shelf.clear_unfinished()
         write_atomic(self.output / "study.yaml", _study_text(study).encode())
         shutil.rmtree(self.output / ERRORS, ignore_errors=True)  # of the last call
         for former, now in adopt(self.output, self.places):
-            watcher.note(f"{now}: is the run that was called {former}")
-        self.real = RealData(study, self.output, self.encoders, watcher.update)
-        made = make_all(study, self.places, self.real, self.encoders, watcher, start=self._start)
-        self.scorer = Scorer(study, shelf, self.real, self.encoders, watcher.update)
+            progress.note(f"{now}: is the run that was called {former}")
+        self.real = RealData(study, self.output, self.encoders, progress.update)
+        made = make_all(self.places, self.real, self.encoders, progress, start=self._start)
+        self.scorer = Scorer(study, shelf, self.real, self.encoders, progress.update)
         samples = self._samples(made)
         size = self._size(samples)
         cells = []
         for number, place in enumerate(self.places):
-            watcher.update(f"scoring {place.id}", number, len(self.places))
+            progress.update(f"scoring {place.id}", number, len(self.places))
             cells.append(self._cell(place, samples.get(place.id), size, made))
         self.warnings += notes_of(study, self.real, self.places, cells, samples)
         found = {
@@ -166,11 +160,11 @@ class _Study:
         samples = {}
         for number, place in enumerate(self.places):
             if made.error_of(place) is None:
-                self.watcher.update(f"reading {place.id}", number, len(self.places))
+                self.progress.update(f"reading {place.id}", number, len(self.places))
                 try:
                     samples[place.id] = read_sample(place, self.real)
                 except Exception as error:  # noqa: BLE001 one cell's fault must not end the others
-                    fail(made, place.id, *explain(error), self.watcher)
+                    fail(made, place.id, *explain(error), self.progress)
         return samples
 
     def _size(self, samples: dict[str, Sample]) -> int:
@@ -195,7 +189,7 @@ class _Study:
                 scores, reused = self.scorer.score(sample, size)
                 self._tell(place, scores, reused)
             except Exception as raised:  # noqa: BLE001 one cell's fault must not end the others
-                fail(made, place.id, *explain(raised), self.watcher)
+                fail(made, place.id, *explain(raised), self.progress)
                 error = made.error_of(place)
         student = None if scores is None or scores["student"] is None else shown(scores["student"])
         return {
@@ -226,7 +220,7 @@ class _Study:
             parts.append(f"label accuracy {scores['label_accuracy']:.3f}")
         if scores["student"] is not None:
             parts.append(f"student accuracy {scores['student']['accuracy']:.3f}")
-        self.watcher.note(f"{place.id}: {', '.join(parts)}")
+        self.progress.note(f"{place.id}: {', '.join(parts)}")
 
     def _write_errors(self, made: Made) -> None:
         for id, (message, trace) in made.errors.items():

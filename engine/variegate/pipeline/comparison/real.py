@@ -21,6 +21,7 @@ from variegate.kinds.text import Text
 from variegate.pipeline.comparison.places import STUDENTS
 from variegate.pipeline.curation.inputs import ORACLE
 from variegate.pipeline.real_splits import has_split, read_split
+from variegate.progress import Report
 from variegate.seeding import derive_seed, digest
 from variegate.students.data import LabelledTexts, split_off, without_overlap
 from variegate.students.student import Predictions, Student
@@ -29,7 +30,6 @@ from variegate.students.train import depends_on_seed, load, train_student
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
 
-Report = Callable[[str, int, int], None]  # what is done, done, whole
 DEV_SHARE = 0.1
 
 

@@ -19,11 +19,13 @@ from variegate.config.curation import CurationConfig, RelabelStage, StageConfig
 from variegate.config.load import load_run
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import Interrupted, UsageError, VariegateError
+from variegate.inference.session import Sessions, Start
 from variegate.pipeline.curation.check import check_against_oracle
-from variegate.pipeline.curation.inputs import Inputs, Progress
-from variegate.pipeline.curation.relabelling import Relabelling, Start
+from variegate.pipeline.curation.inputs import Inputs
+from variegate.pipeline.curation.relabelling import Relabelling
 from variegate.pipeline.curation.stages import check, prepare
 from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
+from variegate.progress import Progress, Silent
 from variegate.records import Record, Verdict
 from variegate.seeding import digest
 from variegate.store.answers import Answers
@@ -48,7 +50,7 @@ def curate(
     name: str,
     *,
     progress: Progress | None = None,
-    note: Callable[[str], None] | None = None,
+    sessions: Sessions | None = None,
     start: Start | None = None,
     encoder: Encoder | None = None,
     oracle: Student | None = None,
@@ -56,16 +58,17 @@ def curate(
 ) -> dict[str, Any]:
     """Apply the stages to the run's kept records; returns what curation.json holds, and `reused`: stages that were on disk.
 
-    note: told of each stage, and each file of answers, that was damaged and is made again.
-    start: makes the engine of a relabel stage, in this process; it is the caller's to close. Without it the engine runs in a
-        process of its own.
+    sessions: of the engines that relabel stages ask, which stay the caller's to close. Without them an engine runs in a process
+        of its own, until its stage is done.
+    start: makes those engines, in this process; they are the caller's to close.
     encoder, oracle: ready ones, made as `config` says, in place of new ones.
     check_labels: also measure how far given and final labels agree with the oracle (`accuracy`).
     Raises UsageError (a wrong config or file, no records), VariegateError (nothing is left), BackendError, StoreError;
     Interrupted on Ctrl-C. Finished stages, and finished chunks of a relabel stage, are on disk then.
     """
     folder = RunFolder.existing(folder.path)
-    curation = CurationFolder(folder, name, on_damage=note)
+    progress = progress or Silent()
+    curation = CurationFolder(folder, name, on_damage=progress.note)
     with folder.lock():
         records, ledger = _read(folder)
         if not records:
@@ -73,8 +76,9 @@ def curate(
                 f"{folder.path}: has no kept record to curate: `variegate generate` makes some, `variegate report` says why there are none"
             )
         run = load_run(folder.path / "run.yaml")
-        inputs = Inputs(folder, run, config, records, encoder=encoder, oracle=oracle, report=progress or _silent)
-        curating = _Curating(inputs, curation, ledger, start)
+        inputs = Inputs(folder, run, config, records, encoder=encoder, oracle=oracle, progress=progress)
+        own = sessions or Sessions(progress=progress, start=start, process="worker")
+        curating = _Curating(inputs, curation, ledger, own, keep_engines=sessions is not None)
         if check_labels:
             inputs.check_oracle()
         try:
@@ -84,15 +88,14 @@ def curate(
             raise Interrupted(
                 f"stopped: {len(curating.stored)} of {len(config.stages)} stages are done in {curation.path}. Run the same command again to go on."
             ) from error
+        finally:
+            if sessions is None:
+                own.close()
 
 
 def config_text(config: CurationConfig) -> str:
     """The resolved configuration as YAML. `load_curation` reads it back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-
-
-def _silent(stage: str, done: int, whole: int) -> None:
-    """No progress is wanted."""
 
 
 def _read(folder: RunFolder) -> tuple[list[Record], Ledger]:
@@ -114,8 +117,9 @@ def _now() -> str:
 class _Curating:
     """One call of `curate`. items: as they stand after the stages so far."""
 
-    def __init__(self, inputs: Inputs, folder: CurationFolder, ledger: Ledger, start: Start | None) -> None:
-        self.inputs, self.folder, self.ledger, self._start = inputs, folder, ledger, start
+    def __init__(self, inputs: Inputs, folder: CurationFolder, ledger: Ledger, sessions: Sessions, *, keep_engines: bool) -> None:
+        self.inputs, self.folder, self.ledger = inputs, folder, ledger
+        self._sessions, self._keep_engines = sessions, keep_engines
         self.config = inputs.config
         self.given = Items(
             ids=tuple(record.id for record in inputs.records),
@@ -159,7 +163,7 @@ class _Curating:
     def _prepare(self, stage: StageConfig) -> tuple[Sequence[Any], Callable[[str], Judgement]]:
         """(what decides the judgement beside items, config and seed; the judgement, for a stage of the key given)."""
         if isinstance(stage, RelabelStage):
-            relabelling = Relabelling(stage, self.items, self.inputs, start=self._start)
+            relabelling = Relabelling(stage, self.items, self.inputs, self._sessions)
             return relabelling.reads, lambda key: relabelling.judge(Answers(self.folder.shelf, OBSERVATIONS, key))
         prepared = prepare(stage, self.items, self.inputs)
         return prepared.reads, lambda key: prepared.judge()
@@ -176,6 +180,8 @@ class _Curating:
         self.inputs.report(stage.kind, 0, 1)
         began = time.monotonic()
         judgement = judge(key)
+        if not self._keep_engines:
+            self._sessions.rest()
         seconds = time.monotonic() - began
         self.made.append(index)
         items = self.items

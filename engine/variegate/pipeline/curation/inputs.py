@@ -7,7 +7,7 @@ Knows nothing of what the stages do with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.seeds import stored_seeds
+from variegate.progress import Progress, Report
 from variegate.records import Record
 from variegate.seeding import derive_rng, digest
 from variegate.store.inspected import read_inspected
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from variegate.embeddings import Encoder
     from variegate.students.student import Student
 
-Progress = Callable[[str, int, int], None]  # what is done, done, whole
 
 ORACLE, INSPECTED = "oracle", "inspected"
 SPLITS = ("train", "dev", "test")
@@ -65,9 +65,10 @@ class Inputs:
         *,
         encoder: Encoder | None = None,
         oracle: Student | None = None,
-        report: Progress,
+        progress: Progress,
     ) -> None:
-        self.folder, self.run, self.config, self.records, self.report = folder, run, config, records, report
+        self.folder, self.run, self.config, self.records = folder, run, config, records
+        self.progress, self.report = progress, progress.update
         self.task = run.task
         self.kind = kind_of(run.task)
         self._encoder, self._oracle = encoder, oracle
@@ -256,7 +257,7 @@ class Inputs:
         same = oracle.kind != "finetune" and oracle.encoder == self.config.encoder and oracle.pooling is None
         return self.encoder if same else None
 
-    def _named(self, what: str) -> Progress:
+    def _named(self, what: str) -> Report:
         return lambda stage, done, whole: self.report(f"{what}: {stage}", done, whole)
 
     def oracle_labels(self, texts: Sequence[Text]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The relabel stage: its questions are asked in chunks, in a process of its own, and each chunk's answers go to disk at once.
+"""The relabel stage: its questions are asked in chunks, and each chunk's answers go to disk at once.
 
 An answer is found again by the key of its question (engine, prompt, choices), so a killed stage goes on where it was, and a
 changed threshold or a grown run asks only what is new. Knows nothing of what the answers come to: `curation.relabel` does.
@@ -6,39 +6,32 @@ changed threshold or a grown run asks only what is new. Knows nothing of what th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from variegate.config import ModelConfig, RunConfig
 from variegate.config.curation import RelabelStage
 from variegate.curation.asks import Ask, Wording
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.relabel import asked, judge, observe, plan_stage
-from variegate.inference.backend import Backend, check_model_path
-from variegate.inference.identity import identity
-from variegate.inference.start import start_backend
+from variegate.inference.backend import check_model_path
+from variegate.inference.session import Sessions
 from variegate.kinds.text import as_one
 from variegate.pipeline.curation.inputs import Inputs
-from variegate.pipeline.workers import Exchange, run_in_worker
 from variegate.seeding import digest
 from variegate.store.answers import Answers
 from variegate.strategies.prompts import Prompts
 
-Start = Callable[[RunConfig], Backend]
-_TELL_EVERY_S = 0.5
-
 
 class Relabelling:
-    """One relabel stage with its items. start: makes the engine, in this process, in place of one in a process of its own."""
+    """One relabel stage with its items. sessions: of the engines that there are."""
 
-    def __init__(self, stage: RelabelStage, items: Items, inputs: Inputs, *, start: Start | None = None) -> None:
-        self.stage, self.items, self.inputs, self._start = stage, items, inputs, start
-        run = inputs.run
-        self.model: ModelConfig = stage.model or run.model
+    def __init__(self, stage: RelabelStage, items: Items, inputs: Inputs, sessions: Sessions) -> None:
+        self.stage, self.items, self.inputs = stage, items, inputs
+        self.model = stage.model or inputs.run.model
         check_model_path(self.model)
-        self.identity = digest(identity(self.model), length=32)
+        self._session = sessions.of(self.model)
+        self.identity = digest(self._session.identity, length=32)
         self._render = Prompts(stage.templates).render
         self._examples = [(as_one(text), label) for text, label in inputs.class_examples()] if self._narrows else []
         self._calibration = (
@@ -106,53 +99,12 @@ class Relabelling:
 
     def _ask(self, asks: Sequence[Ask], whole: int, keep: Callable[[Sequence[Ask], Sequence[dict[str, Any]]], None]) -> None:
         """Hand the answers to `keep`, chunk by chunk."""
-        size = self.stage.chunk
-        chunks = [asks[start : start + size] for start in range(0, len(asks), size)]
+        size, progress = self.stage.chunk, self.inputs.progress
         done = whole - len(asks)
-        report = self.inputs.report
-        report("relabel: starting the engine", done, whole)
-        if self._start is not None:
-            engine = self._start(self.inputs.run.model_copy(update={"model": self.model}))
-            for chunk in chunks:
-                keep(chunk, observe(chunk, engine, self.stage))
+        with self._session.lease() as engine:
+            for start in range(0, len(asks), size):
+                chunk = asks[start : start + size]
+                progress.update("relabelling", done, whole, asked=len(chunk))
+                keep(chunk, observe(chunk, engine, self.stage, on_progress=progress.advance))
                 done += len(chunk)
-                report("relabelling", done, whole)
-            return
-
-        waiting = iter(chunks)
-        current: Sequence[Ask] = ()
-
-        def answer(message: Any) -> Any:
-            """To a worker that sends rows and is given the next chunk; to one that tells how far it is, nothing."""
-            nonlocal current, done
-            if isinstance(message, int):
-                report("relabelling", done + message, whole)
-                return None
-            if current:
-                keep(current, message)
-                done += len(current)
-                report("relabelling", done, whole)
-            current = next(waiting, ())
-            return current
-
-        run_in_worker(f"{__name__}:observe_in_worker", self.model, self.stage, on_message=answer)
-
-
-def observe_in_worker(exchange: Exchange, model: ModelConfig, stage: RelabelStage) -> None:
-    """In the other process: rows out, chunks of asks in, until an empty one comes."""
-    engine = start_backend(model)
-    try:
-        asks: Sequence[Ask] = exchange([])
-        while asks:
-            count, told = 0, time.monotonic()
-
-            def progress(more: int) -> None:
-                nonlocal count, told
-                count += more
-                if time.monotonic() - told > _TELL_EVERY_S:
-                    told = time.monotonic()
-                    exchange(count)
-
-            asks = exchange(observe(asks, engine, stage, on_progress=progress))
-    finally:
-        engine.close()
+        progress.update("relabelling", done, whole)

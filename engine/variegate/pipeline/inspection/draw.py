@@ -17,6 +17,7 @@ import numpy as np
 from variegate.errors import UsageError
 from variegate.kinds import TaskKind
 from variegate.kinds.text import folded, parts_of
+from variegate.progress import Report
 from variegate.records import Record
 from variegate.seeding import derive_seed, digest
 from variegate.store.kind import text_in
@@ -24,7 +25,6 @@ from variegate.store.kind import text_in
 if TYPE_CHECKING:
     from variegate.config.student import LinearStudentConfig
     from variegate.embeddings import Encoder
-    from variegate.students.student import Progress
 
 FOLDS = 5
 
@@ -62,7 +62,7 @@ def margins(
     *,
     seed: int,
     encoder: Encoder | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> dict[str, float]:
     """Record id -> how far a quick classifier's first label is ahead of its second, in [0, 1]: low where it is unsure.
 

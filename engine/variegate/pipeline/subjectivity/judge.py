@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import Any
 
 from variegate.config import ModelConfig, TaskConfig
 from variegate.errors import UsageError
-from variegate.inference.identity import identity
+from variegate.inference.session import EngineSession, Start
 from variegate.kinds.text import as_one
 from variegate.pipeline.seeds import real_texts
-from variegate.pipeline.sides import Progress
-from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
 from variegate.pipeline.subjectivity.task_votes import TaskVotes
+from variegate.progress import Progress, Silent
 from variegate.records import Message
 from variegate.seeding import derive_rng, digest
 from variegate.store.vote_folder import VoteFolder
@@ -68,23 +67,26 @@ def judge_tasks(
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"task {twice!r} is given twice: it cannot be compared with itself")
     comparisons = _comparisons(tasks, settings)
+    choices = ["A", "B"] if settings.model.chat else [" A", " B"]
     store = VoteFolder(folder)
     starts = range(0, len(comparisons), settings.chunk)
-    report = progress or (lambda stage, done, whole: None)
-    with store.opened(_asked(comparisons, settings)):
+    progress = progress or Silent()
+    with (
+        EngineSession(settings.model, progress=progress, start=start, process="worker") as session,
+        store.opened(_asked(comparisons, settings, session.identity)),
+    ):
         chunks = {f"comparisons/{first:08d}": comparisons[first : first + settings.chunk] for first in starts}
         missing = {name: chunk for name, chunk in chunks.items() if store.read(name) is None}
-        done = len(chunks) - len(missing)
-
-        def keep(job: Job, scores: Any) -> None:
-            nonlocal done
-            store.write(job.about, _rows(missing[job.about], scores.tolist()))
-            done += 1
-            report("asking the model", done, len(chunks))
-
         if missing:
-            report("starting the engine", done, len(chunks))
-            run_jobs(settings.model, _jobs(missing, settings), keep, start=start)
+            done = len(comparisons) - sum(map(len, missing.values()))
+            with session.lease() as engine:
+                for name, chunk in missing.items():
+                    prompts = [prompt for each in chunk for prompt in each.prompts]
+                    progress.update("asking the model", done, len(comparisons), asked=len(prompts))
+                    scores = engine.score_each(prompts, [choices] * len(prompts), on_progress=progress.advance)
+                    store.write(name, _rows(chunk, [row.tolist() for row in scores]))
+                    done += len(chunk)
+            progress.update("asking the model", done, len(comparisons))
         rows = [row for name in chunks for row in store.read(name) or []]
         votes = tuple((row["winner"], row["loser"]) for row in rows if row["winner"] is not None)
         if not votes:
@@ -145,10 +147,10 @@ def _question(first: str, second: str, *, chat: bool) -> tuple[Message, ...]:
     return (Message("user", f"{_QUESTION}\n\nTask A: {first}\n\nTask B: {second}\n\n{end}"),)
 
 
-def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings) -> dict[str, Any]:
+def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kind": "pairs of tasks",
-        **identity(settings.model),
+        **identity,
         "seed": settings.seed,
         "chunk": settings.chunk,
         "tasks": sorted({name for each in comparisons for name in (each.first, each.second)}),
@@ -156,12 +158,6 @@ def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings) -> dict[
         "instances": settings.instances,
         "prompts": digest([message.content for each in comparisons for prompt in each.prompts for message in prompt]),
     }
-
-
-def _jobs(chunks: Mapping[str, Sequence[_Comparison]], settings: JudgeSettings) -> Iterator[Job]:
-    choices = ["A", "B"] if settings.model.chat else [" A", " B"]
-    for name, chunk in chunks.items():
-        yield Job("score", ([prompt for each in chunk for prompt in each.prompts], choices), about=name)
 
 
 def _rows(chunk: Sequence[_Comparison], scores: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ A stand-in for annotators: the votes say how sure one model is, not how far peop
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ from variegate.config import ModelConfig, TaskConfig
 from variegate.curation.answers import read_answers
 from variegate.curation.asks import Wording
 from variegate.errors import UsageError
-from variegate.inference.identity import identity
+from variegate.inference.session import EngineSession, Start
 from variegate.inference.tokenization import PromptEncoder
 from variegate.kinds.text import as_one
-from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.annotations import Annotated
-from variegate.pipeline.subjectivity.engine_jobs import Job, Start, run_jobs
-from variegate.records import Completion, Request, Sampling
+from variegate.progress import Progress, Silent
+from variegate.records import Request, Sampling
 from variegate.seeding import derive_seed, digest
 from variegate.store.texts import TextSet
 from variegate.store.vote_folder import VoteFolder
@@ -126,32 +125,35 @@ def collect_votes(
     """
     wording = Wording(builtin_prompts().render, task.labels, task.text_type, task.context, settings.model.chat, settings.class_block)
     store = VoteFolder(folder)
-    names = [f"votes/{k:03d}-{start:08d}" for k in range(settings.votes) for start in range(0, len(texts), settings.chunk)]
-    report = progress or (lambda stage, done, whole: None)
-    with store.opened(_asked(texts, wording, settings)):
+    names = [f"votes/{k:03d}-{first:08d}" for k in range(settings.votes) for first in range(0, len(texts), settings.chunk)]
+    progress = progress or Silent()
+    whole = settings.votes * len(texts)
+    with (
+        EngineSession(settings.model, progress=progress, start=start, process="worker") as session,
+        store.opened(_asked(texts, wording, settings, session.identity)),
+    ):
         missing = [name for name in names if store.read(name) is None]
-        done = len(names) - len(missing)
-
-        def keep(job: Job, completions: list[Completion]) -> None:
-            nonlocal done
-            store.write(job.about, [{"answer": each.text, "error": each.error.message if each.error else None} for each in completions])
-            done += 1
-            report("asking the model", done, len(names))
-
         if missing:
-            report("starting the engine", done, len(names))
-            jobs = _jobs(missing, texts, wording, settings)
-            run_jobs(settings.model, jobs, keep, start=start)
+            sampling = _sampling(wording, settings)
+            done = whole - sum(len(_chunk(name, texts, settings)) for name in missing)
+            with session.lease() as engine:
+                for name in missing:
+                    requests = _requests(name, texts, wording, settings, sampling)
+                    progress.update("asking the model", done, whole, asked=len(requests))
+                    answers = engine.generate(requests, on_progress=progress.advance)
+                    store.write(name, [{"answer": each.text, "error": each.error.message if each.error else None} for each in answers])
+                    done += len(requests)
+            progress.update("asking the model", done, whole)
         rows = {name: store.read(name) or [] for name in names}
     return _collected([row for name in names for row in rows[name]], len(texts), task)
 
 
-def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings) -> dict[str, Any]:
+def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What an answer depends on beside its text and number."""
     prompt = [message.content for message in wording.messages("A text.", list(wording.labels))]
     return {
         "kind": "labels of texts",
-        **identity(settings.model),
+        **identity,
         "temperature": settings.temperature,
         "seed": settings.seed,
         "texts": digest(list(texts)),
@@ -161,28 +163,30 @@ def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings) -> di
     }
 
 
-def _jobs(names: Sequence[str], texts: Sequence[str], wording: Wording, settings: VoteSettings) -> Iterator[Job]:
+def _sampling(wording: Wording, settings: VoteSettings) -> Sampling:
     encoder = PromptEncoder(settings.model)
     labels = list(wording.labels)
     longest = max(map(len, encoder.continuations(wording.messages("A text.", labels), [wording.answer(name) for name in labels])))
-    sampling = Sampling(temperature=settings.temperature, max_tokens=longest + _SPARE_TOKENS, stop=_STOP)
-    for name in names:
-        k, first = map(int, name.removeprefix("votes/").split("-"))
-        yield Job(
-            "generate",
-            (
-                [
-                    Request(
-                        key=digest([text, k]),
-                        messages=wording.messages(text, labels),
-                        sampling=sampling,
-                        seed=derive_seed(settings.seed, "vote", text, k),
-                    )
-                    for text in texts[first : first + settings.chunk]
-                ],
-            ),
-            about=name,
+    return Sampling(temperature=settings.temperature, max_tokens=longest + _SPARE_TOKENS, stop=_STOP)
+
+
+def _requests(name: str, texts: Sequence[str], wording: Wording, settings: VoteSettings, sampling: Sampling) -> list[Request]:
+    """Of the chunk of that name: one answer to each of its texts."""
+    k = int(name.removeprefix("votes/").partition("-")[0])
+    return [
+        Request(
+            key=digest([text, k]),
+            messages=wording.messages(text, list(wording.labels)),
+            sampling=sampling,
+            seed=derive_seed(settings.seed, "vote", text, k),
         )
+        for text in _chunk(name, texts, settings)
+    ]
+
+
+def _chunk(name: str, texts: Sequence[str], settings: VoteSettings) -> Sequence[str]:
+    first = int(name.rpartition("-")[2])
+    return texts[first : first + settings.chunk]
 
 
 def _collected(rows: Sequence[dict[str, Any]], n: int, task: TaskConfig) -> ModelVotes:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from variegate.errors import UsageError
 from variegate.kinds.text import folded
-from variegate.pipeline.sides import Progress
 from variegate.pipeline.subjectivity.annotations import Annotated, text_in
 from variegate.pipeline.tables import fields_here, name_in, rows_of
+from variegate.progress import Report
 
 PREDICTION_FIELDS = ("prediction", "predicted", "label")  # the first of these that is there
 
@@ -68,7 +68,7 @@ def read_predictions(path: Path, items: Annotated, text_field: str | None) -> Pr
     )
 
 
-def predict_with(folder: Path, items: Annotated, progress: Progress | None = None) -> Predicted:
+def predict_with(folder: Path, items: Annotated, progress: Report | None = None) -> Predicted:
     """The labels that a saved student gives the items' texts. Raises UsageError where the items have none."""
     if items.texts is None:
         raise UsageError(f"{folder}: a student reads texts, and {items.source} has ids alone: add the texts, or give a file of predictions")

@@ -16,10 +16,10 @@ from variegate import __version__
 from variegate.errors import StoreError, UsageError
 from variegate.overlap import text_hash
 from variegate.pipeline.training.train import SCORES
+from variegate.progress import Report
 from variegate.students import LabelledTexts, Student, evaluate, load, paired_bootstrap, summarise
 from variegate.students.data import short
 from variegate.students.evaluate import is_correct
-from variegate.students.student import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def evaluate_saved(
     against: Saved | None = None,
     drop_overlap: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """The scores of each student on `test` and, with `against`, a paired bootstrap of the two: JSON-able.
 
@@ -93,7 +93,7 @@ def _unseen(test: LabelledTexts, both: Sequence[Saved], drop: bool) -> tuple[Lab
     return left, len(seen)
 
 
-def _judge(saved: Saved, test: LabelledTexts, seed: int, progress: Progress | None) -> tuple[dict[str, Any], Float[np.ndarray, " n"]]:
+def _judge(saved: Saved, test: LabelledTexts, seed: int, progress: Report | None) -> tuple[dict[str, Any], Float[np.ndarray, " n"]]:
     """The scores of all of `saved`, and for each text the share of its seeds that are right."""
     found: list[dict[str, Any]] = []
     right = []

@@ -19,9 +19,9 @@ from variegate import __version__
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import UsageError
 from variegate.pipeline.training.splits import Splits
+from variegate.progress import Report
 from variegate.store.files import check_folder, check_inside, new_folder, write_atomic
 from variegate.students import LabelledTexts, Predictions, depends_on_seed, evaluate, summarise, train_student
-from variegate.students.student import Progress
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -56,7 +56,7 @@ def train_students(
     output: Path | None = None,
     overwrite: bool = False,
     encoder: Encoder | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """Students by each of `seeds`, judged on `splits.test`: the content of scores.json.
 
@@ -110,7 +110,7 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _named(progress: Progress | None, seed: int, seeds: Sequence[int]) -> Progress | None:
+def _named(progress: Report | None, seed: int, seeds: Sequence[int]) -> Report | None:
     if progress is None or len(seeds) == 1:
         return progress
     return lambda stage, done, whole: progress(f"seed {seed}: {stage}", done, whole)
