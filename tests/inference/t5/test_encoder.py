@@ -1,10 +1,15 @@
-"""Grouping of prompts for the encoder; what it computes: test_parity.py."""
+"""Grouping of prompts for the encoder, and that a prompt's neighbours and their padding are nothing to it; the whole model: test_parity.py."""
 
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
+import torch
+
+from tests.support.processes import run_script
+from tests.support.tiny_t5 import make_tiny_t5
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -26,3 +31,15 @@ def test_similar_lengths_go_together(lengths: list[int], groups: list[list[int]]
     from variegate.inference.t5.encoder import similar
 
     assert list(similar(lengths, 64)) == groups
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU")
+def test_padding_is_nothing_to_a_prompt(tmp_path: Path) -> None:
+    """A mask that lets one padded place through, or takes one token away, moves no greedy token of `test_parity`; it moves these numbers."""
+    lengths = (3, 4, 7, 12, 16, 17, 25, 26, 40)  # by one, and by many
+    found = run_script(Path(__file__).with_name("encoder_script.py"), make_tiny_t5(tmp_path / "tiny"), ",".join(map(str, lengths)))
+    assert found["groups"] == [[3, 4, 7, 12, 16, 17], [25, 26, 40]]
+    assert found["size"] > 1
+    assert found["together_or_alone"] < 2e-5
+    assert found["against_transformers"] < 2e-5
