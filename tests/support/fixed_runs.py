@@ -69,7 +69,7 @@ def ask_votes(folder: Path, *, fail_at: int | None = None) -> ModelVotes:
     engine = FakeEngine(write=lambda _, rng: rng.choice([*LABELS, "nothing"]), batch_dependent=True, fail_at=fail_at)
     task, settings = make_config(folder).task, VoteSettings(load_model("nano-llama"), votes=3, chunk=7)
     texts = [record.fields["text"] for record in RunFolder(folder).records()]
-    return collect_votes(texts, task, settings, folder / "votes", start=lambda: engine)
+    return collect_votes(texts, task, settings, folder / "votes", start=lambda _: engine)
 
 
 def make_all(place: Path) -> None:

@@ -46,7 +46,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
 def run(encoder: Encoder) -> Run:
     """`run(study)` or `run(study, backend=...)`; started: how often an engine was started"""
 
-    def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, heard: Any = None) -> dict[str, Any]:
+    def call(study: StudyConfig, *, backend: Any = None, started: list[Any] | None = None, progress: Any = None) -> dict[str, Any]:
         engine = backend or chatter.wordy_engine()
 
         def start(config: Any) -> Any:
@@ -54,7 +54,7 @@ def run(encoder: Encoder) -> Run:
                 started.append(config)
             return engine
 
-        return compare(study, start=start, encoder=encoder, progress=heard)
+        return compare(study, start=start, encoder=encoder, progress=progress)
 
     return call
 

@@ -126,9 +126,9 @@ def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settin
 def test_votes_of_a_smaller_model_do_not_pass_for_the_full_ones(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     full = settings.model
     small = full.model_copy(update={"engine": full.engine.model_copy(update={"quantization": "bitsandbytes"})})
-    judge_tasks(tasks, replace(settings, model=small), tmp_path / "v", start=judging)  # type: ignore[arg-type]
+    judge_tasks(tasks, replace(settings, model=small), tmp_path / "v", start=lambda _: judging())  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"asked otherwise \(quantization was "):
-        judge_tasks(tasks, settings, tmp_path / "v", start=lambda: pytest.fail("asked"))
+        judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: pytest.fail("asked"))
 
 
 def test_without_instances_no_data_is_needed(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:

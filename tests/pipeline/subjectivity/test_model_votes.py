@@ -112,10 +112,10 @@ def test_votes_of_a_smaller_model_do_not_pass_for_the_full_ones(
     full = settings.model
     small = full.model_copy(update={"engine": full.engine.model_copy(update={field: value})})
     for first, second, place in ((small, full, tmp_path / "a"), (full, small, tmp_path / "b")):
-        collect_votes(TEXTS, task, replace(settings, model=first), place, start=lambda: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
+        collect_votes(TEXTS, task, replace(settings, model=first), place, start=lambda _: scripted(lambda _: "location"))  # type: ignore[arg-type, return-value]
         before = files(place)
         with pytest.raises(UsageError, match=rf"asked otherwise \({field} was "):
-            collect_votes(TEXTS, task, replace(settings, model=second), place, start=lambda: pytest.fail("asked"))
+            collect_votes(TEXTS, task, replace(settings, model=second), place, start=lambda _: pytest.fail("asked"))
         assert files(place) == before
 
 
