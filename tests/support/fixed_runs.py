@@ -121,7 +121,7 @@ def hashes_of(place: Path) -> dict[str, dict[str, str]]:
             files[form] = export(RunFolder(folder), form, place / f"{folder.name}.{form}", curation=curation)
         if curation:
             stages = CurationFolder(RunFolder(folder), curation).path
-            files |= {path.parent.name: path for path in sorted(stages.glob("*/verdicts.jsonl"))}
+            files |= {path.parent.name: path for path in sorted(stages.glob("[0-9]*/rows.jsonl"))}
         out[folder.name] = {name: sha256(rounded(rows_of(path))) for name, path in files.items()}
     out["curated"]["votes"] = sha256(ask_votes(curated, fail_at=1).labels)
     return out
