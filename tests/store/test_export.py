@@ -67,14 +67,14 @@ def test_the_label_of_a_curation_is_its_final_one_in_every_format(run_folder: Ru
     other = {"joy": "anger", "anger": "fear", "fear": "joy"}
     final = [other[records[1].label], *(each.label for each in records[2:])]
     rows = [
-        {"id": each.id, "text": each.text, "label": label, "given_label": each.label, "confidence": 0.5, "reasons": [], "origin": dict(each.origin)}
+        {"id": each.id, "text": each.fields["text"], "label": label, "given_label": each.label, "confidence": 0.5, "reasons": [], "origin": dict(each.origin)}
         for each, label in zip(records[1:], final, strict=True)
     ]  # fmt: skip
     place = run_folder.path / "curations" / "mine"
     place.mkdir(parents=True)
     data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
     (place / "curated.jsonl").write_bytes(data)
-    source = input_digest((each.id, each.text, each.label) for each in records)
+    source = input_digest((each.id, each.fields["text"], each.label) for each in records)
     stages = [{"kind": "denoise", "index": 0, "input": {"n": len(records), "sha256": source}}]
     summary = {"name": "mine", "records": len(records), "kept": len(rows), "dropped": {"noisy": 1}, "changed": 1, "stages": stages}
     (place / "curation.json").write_bytes(orjson.dumps({**summary, "labels": {}, "sha256": hashlib.sha256(data).hexdigest()}))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import orjson
 
 from variegate.records import KEPT, NOTE
 from variegate.store.kind import kind_of_run
-from variegate.store.ledger import REASONS
+from variegate.store.ledger import REASONS, Ledger, meaning
 from variegate.store.rows import StoredItem
 from variegate.store.run_folder import RunFolder
 from variegate.store.verdicts import CURATION_REASONS, DROPPING, CurationFolder
@@ -35,11 +36,15 @@ class Rows(Protocol):
 
 
 class GeneratedRows:
-    reasons: Mapping[str, str] = REASONS
-
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self._kind = kind_of_run(run)
+
+    @cached_property
+    def reasons(self) -> Mapping[str, str]:
+        """The usual ones, and those of this run: a strategy or a task kind may have its own."""
+        found = Ledger.of(self._run.rows()).totals().keys() - {KEPT, NOTE}
+        return {**REASONS, **{reason: meaning(reason) for reason in sorted(found)}}
 
     def rows(self, dropped: bool) -> Iterator[tuple[str, str, Row]]:
         for item in self._run.items():

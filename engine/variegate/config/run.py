@@ -141,7 +141,7 @@ class RunConfig(Closed):
 
     @model_validator(mode="after")
     def _strategy_serves_the_task(self) -> RunConfig:
-        if self.task.kind not in self.strategy.serves:
+        if not {self.task.kind, *KINDS.find(self.task.kind).like} & set(self.strategy.serves):
             raise ValueError(
                 f"strategy {self.strategy.kind} does not serve tasks of kind {self.task.kind!r}, but {', '.join(self.strategy.serves)}"
             )

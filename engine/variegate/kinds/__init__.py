@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from variegate.errors import UsageError
 from variegate.kinds.task import TaskConfig
 from variegate.records import Target
 from variegate.registry import Registry
@@ -22,6 +23,7 @@ class TaskKind(Protocol):
 
     name: ClassVar[str]  # the tag in a task file: `kind: classification`
     config: ClassVar[type[TaskConfig]]  # of task files; its `kind` is Literal[name]
+    like: ClassVar[tuple[str, ...]]  # kinds whose every record this one's is too: the strategies that serve them serve it
     students: ClassVar[tuple[str, ...]]  # kinds of students that can learn it, by name: their configuration's `kind`
     scores: ClassVar[tuple[str, ...]]  # scores that fit what those students say, by name
     categories: ClassVar[tuple[str, ...]]  # of an exported data set, as the Hugging Face hub names tasks
@@ -75,6 +77,12 @@ class TaskKind(Protocol):
 
 KINDS: Registry[type[TaskKind]] = Registry(what="task kind", room="variegate.kinds", constant="KIND", group="variegate.task_kinds")
 find_kind = KINDS.find
+
+
+def check_one_text(kind: TaskKind, what: str, instead: str) -> None:
+    """Raise UsageError where the kind's records have several texts. what: what serves one alone; instead: what to do."""
+    if len(kind.text_names) > 1:
+        raise UsageError(f"{what}, and records of task kind {kind.name!r} have {len(kind.text_names)}: {instead}")
 
 
 def kind_of(task: TaskConfig | Mapping[str, Any]) -> TaskKind:

@@ -13,6 +13,7 @@ from variegate.records import Target
 class Labelled:
     """text_names: the record's fields that hold texts, in order. written: the one of them that the model writes."""
 
+    like: ClassVar[tuple[str, ...]] = ()
     students: ClassVar[tuple[str, ...]] = ("logistic_regression", "linear_svc", "finetune")
     scores: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     categories: ClassVar[tuple[str, ...]] = ("text-classification",)

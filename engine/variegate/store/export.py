@@ -113,14 +113,15 @@ def _not_empty(folder: RunFolder, curated: CurationFolder | None) -> Iterator[di
     return chain([first], rows)
 
 
-def flatten(row: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
-    """A row of records.jsonl or curated.jsonl as one flat row. columns: those of `columns_of`."""
+def flatten(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """A row of records.jsonl or curated.jsonl as one flat row; a column of type json holds JSON. columns: those of `columns_of`."""
     origin = dict(row["origin"])
     flat = {name: origin.pop(name, None) if name in ORIGIN_COLUMNS else row.get(name) for name in columns}
+    flat |= {name: orjson.dumps(flat[name]).decode() for name, type in columns.items() if type == "json"}
     return {**flat, "extra": orjson.dumps(origin).decode() if origin else None}
 
 
-def _chunks(rows: Iterator[dict[str, Any]], columns: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+def _chunks(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
     while chunk := [flatten(row, columns) for row in islice(rows, _CHUNK)]:
         yield chunk
 
