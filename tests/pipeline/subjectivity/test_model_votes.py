@@ -61,6 +61,13 @@ def test_what_is_asked(task: TaskConfig, settings: VoteSettings, tmp_path: Path)
     assert len(set(seeds)) == 3 * 4
 
 
+def test_pairs_are_refused_by_their_kind(settings: VoteSettings, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="task 'rte': the model is asked about one text, and records of task kind 'pair' have 2: give people's"
+    ):
+        ask_model(texts_of("a", "b"), load_task("rte"), settings, tmp_path)
+
+
 def test_seeds_and_the_class_block(task: TaskConfig, settings: VoteSettings, tmp_path: Path) -> None:
     engines = [scripted(lambda request: "location") for _ in range(2)]
     for place, (engine, changed) in enumerate(zip(engines, ({"seed": 0}, {"seed": 1, "class_block": False}), strict=True)):

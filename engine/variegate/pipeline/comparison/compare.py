@@ -20,6 +20,7 @@ from variegate import __version__
 from variegate.config.study import StudyConfig
 from variegate.errors import Interrupted, UsageError
 from variegate.inference.session import Start
+from variegate.kinds import kind_of
 from variegate.pipeline.comparison.jobs import explain
 from variegate.pipeline.comparison.make import Made, fail, make_all
 from variegate.pipeline.comparison.notes import notes_of
@@ -43,6 +44,7 @@ from variegate.pipeline.comparison.summary import best_of, conditional_effects_o
 from variegate.pipeline.curation.curate import config_text as curation_text
 from variegate.pipeline.real_splits import has_split
 from variegate.pipeline.resume import config_text
+from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Silent
 from variegate.store.files import commit_folder, write_atomic
 from variegate.store.formats import check_format, state_format
@@ -81,8 +83,12 @@ def compare(
 
 
 def check_data(study: StudyConfig) -> None:
-    """Raise UsageError where a part of the study needs real data that its task does not name."""
+    """Raise UsageError where a student cannot learn the task's kind, or a part of the study needs real data that its task does not name."""
     task = study.run.task
+    kind = kind_of(task)
+    for what, student in (("student", study.student), ("oracle", study.oracle)):
+        if student is not None:
+            check_fit(kind, student, what)
     if study.student is not None and not has_split(task, "test"):
         raise UsageError(
             f"task {task.name!r} has no data.test, and the students' accuracy is measured on it: name a file there, or set `student: null` "

@@ -25,6 +25,7 @@ from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.seeds import stored_seeds
+from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Report
 from variegate.records import Record
 from variegate.seeding import derive_rng, digest
@@ -223,7 +224,8 @@ class Inputs:
         return split_off(train, 0.1, seed=self.config.seed)
 
     def check_oracle(self) -> None:
-        """Raise UsageError where it could not be trained for want of data."""
+        """Raise UsageError where it could not be trained: for want of data, or since it cannot learn the task's kind."""
+        check_fit(self.kind, self.config.oracle, "oracle")
         _ = self._oracle_data
 
     @cached_property

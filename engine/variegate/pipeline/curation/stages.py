@@ -24,6 +24,7 @@ from variegate.curation.judging import Items, Judgement
 from variegate.curation.label_replacement import choose_inspected, replace_labels
 from variegate.curation.scope import filter_scope
 from variegate.errors import UsageError
+from variegate.kinds import check_one_text
 from variegate.kinds.text import Text
 from variegate.pipeline.curation.inputs import ORACLE, Inputs, Judged
 from variegate.seeding import digest
@@ -44,26 +45,17 @@ def check(stage: StageConfig, inputs: Inputs) -> None:
             f"{stage.kind}: task {inputs.task.name!r} has one label, {next(iter(inputs.task.labels))!r}, and there is nothing to choose"
             " from: add labels to the task, or leave the stage out"
         )
-    if len(inputs.kind.text_names) > 1:
-        _check_several(stage, inputs)
+    if isinstance(stage, RelabelStage):
+        check_one_text(inputs.kind, "relabel: the model is asked about one text", "use label_replacement, or leave the stage out")
     if isinstance(stage, DuplicatesStage):
+        if stage.near is not None and stage.near_by == "embedding":
+            check_one_text(inputs.kind, "duplicates: near_by: embedding compares vectors of one text", "use near_by: minhash")
         inputs.held_out(stage.against)
     elif isinstance(stage, LabelReplacementStage | ScopeStage):
         if stage.labels == ORACLE:
             inputs.check_oracle()
         else:
             inputs.judged(stage.labels, stage.kind)
-
-
-def _check_several(stage: StageConfig, inputs: Inputs) -> None:
-    """Raise UsageError for what serves records of one text alone."""
-    of = f"records of task kind {inputs.kind.name!r} have {len(inputs.kind.text_names)}"
-    if isinstance(stage, RelabelStage):
-        raise UsageError(f"relabel: the model is asked about one text, and {of}: use label_replacement, or leave the stage out")
-    if isinstance(stage, DuplicatesStage) and stage.near is not None and stage.near_by == "embedding":
-        raise UsageError(
-            f"duplicates: near_by: embedding compares vectors of one text, and {of}: use near_by: minhash, which compares each"
-        )
 
 
 def prepare(stage: StageConfig, items: Items, inputs: Inputs) -> Prepared:

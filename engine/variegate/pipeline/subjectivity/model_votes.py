@@ -17,6 +17,7 @@ from variegate.curation.asks import Wording
 from variegate.errors import UsageError
 from variegate.inference.session import EngineSession, Start
 from variegate.inference.tokenization import PromptEncoder
+from variegate.kinds import check_one_text, kind_of
 from variegate.kinds.text import as_one
 from variegate.pipeline.subjectivity.annotations import Annotated
 from variegate.progress import Progress, Silent
@@ -64,6 +65,7 @@ def ask_model(
     A text none of whose answers names a label is left out. Labels of `texts` are the true ones.
     Raises UsageError also where `texts` has vectors alone, or no answer names a label.
     """
+    check_one_text(kind_of(task), f"task {task.name!r}: the model is asked about one text", "give people's labels instead")
     if texts.texts is None:
         raise UsageError(f"{texts.source}: holds no texts to ask about: name their field with --text-field")
     found = collect_votes(list(map(as_one, texts.texts)), task, settings, folder, start=start, progress=progress)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from variegate.config.load import load_run
 from variegate.errors import UsageError, nearest, some_of
-from variegate.kinds import kind_of
+from variegate.kinds import TaskKind, kind_of
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
 from variegate.students.data import check_same_form
@@ -43,6 +43,7 @@ class Splits:
     curation: str | None = None
     overlap_dropped: dict[str, int] = field(default_factory=dict)  # "train", "dev" -> texts that stood in a later split too
     warnings: tuple[str, ...] = ()
+    kind: TaskKind | None = None  # the task's; None: the training data are no run
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -75,17 +76,18 @@ def read_splits(
         raise UsageError("two sets are '-': only one can come from standard input")
     is_run = train.path != "-" and (Path(train.path) / "run.yaml").is_file()
     labels: tuple[str, ...] | None = None
+    kind: TaskKind | None = None
     out_of_scope: tuple[str, ...] = ()
     if is_run:
         task = load_run(Path(train.path) / "run.yaml").task
-        labels = tuple(sorted(task.labels))
+        labels, kind = tuple(sorted(task.labels)), kind_of(task)
         data = task.data
         if data is not None and data.out_of_scope_label is not None:
             out_of_scope = (data.out_of_scope_label,)
         if test is None and data is not None and data.test is not None:
-            test = Source(data.test, kind_of(task).text_fields, data.label_field)
+            test = Source(data.test, kind.text_fields, data.label_field)
         if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
-            dev = Source(data.dev, kind_of(task).text_fields, data.label_field)
+            dev = Source(data.dev, kind.text_fields, data.label_field)
     if test is None:
         why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
         raise UsageError(f"{why}: name a file of real labelled texts with --test")
@@ -97,7 +99,7 @@ def read_splits(
         sets["dev"] = _read(dev, strict, warnings)
     sets = _without(sets, leave_out, out_of_scope, warnings)
     check_same_form(sets["train"], sets.get("dev"), sets["test"])
-    splits = Splits(sets["train"], sets.get("dev"), sets["test"], labels, train.curation)
+    splits = Splits(sets["train"], sets.get("dev"), sets["test"], labels, train.curation, kind=kind)
     return _checked(_apart(splits, drop_overlap, dev_share, seed), warnings)
 
 
@@ -158,7 +160,7 @@ def _apart(splits: Splits, drop: bool, dev_share: float | None, seed: int) -> Sp
             raise UsageError(f"{each.source}: every text of the {name} data stands in the test or dev data too: give other data")
     if dev_share is not None:
         train, dev = split_off(train, dev_share, seed=seed)
-    return Splits(train, dev, test, splits.labels, splits.curation, dropped)
+    return replace(splits, train=train, dev=dev, overlap_dropped=dropped)
 
 
 def _checked(splits: Splits, warnings: list[str]) -> Splits:
@@ -177,6 +179,4 @@ def _checked(splits: Splits, warnings: list[str]) -> Splits:
             f"no training text has the label{'' if len(absent) == 1 else 's'} {some_of([repr(each) for each in absent], 10)}: the student never learns"
             f" {'it' if len(absent) == 1 else 'them'}, and {number} of {len(splits.test)} test texts have {'it' if len(absent) == 1 else 'them'}"
         )
-    return Splits(
-        splits.train, splits.dev, splits.test, splits.labels, splits.curation, splits.overlap_dropped, tuple(warnings)
-    )  # fmt: skip
+    return replace(splits, warnings=tuple(warnings))

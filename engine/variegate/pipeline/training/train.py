@@ -18,6 +18,7 @@ import orjson
 from variegate import __version__
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import UsageError
+from variegate.pipeline.training.fit import check_fit
 from variegate.pipeline.training.splits import Splits
 from variegate.progress import Report
 from variegate.store.files import check_folder, check_inside, new_folder, write_atomic
@@ -67,6 +68,8 @@ def train_students(
         raise UsageError(f"seeds {list(seeds)}: expected one or more different ones")
     if len(seeds) > 1 and not depends_on_seed(config):
         raise UsageError(f"--seeds {len(seeds)}: {config.kind} does not depend on the seed, all would be equal: leave --seeds out")
+    if splits.kind is not None:
+        check_fit(splits.kind, config)
     if output is not None:
         check_output(output, overwrite=overwrite)
     started = time.perf_counter()
