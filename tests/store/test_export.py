@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +23,7 @@ from variegate.store.export import FORMATS, columns_of, export, flatten, guarded
 from variegate.store.kind import kind_of_run
 from variegate.store.rows import Row, stored_items
 from variegate.store.run_folder import RunFolder
-from variegate.store.verdicts import input_digest
+from variegate.store.verdicts import CurationFolder, input_digest
 
 Make = Callable[..., Row]
 DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"]
@@ -70,14 +69,10 @@ def test_the_label_of_a_curation_is_its_final_one_in_every_format(run_folder: Ru
         {"id": each.id, "text": each.fields["text"], "label": label, "given_label": each.label, "confidence": 0.5, "reasons": [], "origin": dict(each.origin)}
         for each, label in zip(records[1:], final, strict=True)
     ]  # fmt: skip
-    place = run_folder.path / "curations" / "mine"
-    place.mkdir(parents=True)
-    data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-    (place / "curated.jsonl").write_bytes(data)
     source = input_digest((each.id, each.fields["text"], each.label) for each in records)
     stages = [{"kind": "denoise", "index": 0, "input": {"n": len(records), "sha256": source}}]
     summary = {"name": "mine", "records": len(records), "kept": len(rows), "dropped": {"noisy": 1}, "changed": 1, "stages": stages}
-    (place / "curation.json").write_bytes(orjson.dumps({**summary, "labels": {}, "sha256": hashlib.sha256(data).hexdigest()}))
+    CurationFolder(run_folder, "mine").write_results(rows, {**summary, "labels": {}})
 
     out = {format: export(run_folder, format, tmp_path / f"out.{format}", curation="mine") for format in FORMATS}
     found = {
