@@ -104,7 +104,7 @@ class RoundsConfig(Closed):
     """A later block has this many times the requests that were made before it (never fewer than the first)."""
     faithful: bool = False
     """Chung et al.'s beat: one call of one label at a time (`strategy.completions_per_call` texts), the labels in turn."""
-    shard: int = Field(default=2048, ge=1)
+    shard: int = Field(default=4096, ge=1)
     """Requests that an engine is given at once. A block is stored shard by shard, so that a kill loses one at most."""
 
     @model_validator(mode="after")
