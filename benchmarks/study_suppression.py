@@ -2,7 +2,7 @@
 
     python benchmarks/study_suppression.py --data DATA --runs FOLDER
 
-Runs the bundled runs `clinc150` (100 records a label, 15,000) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are
+Runs the bundled runs `clinc150` (60 records a label, 9,000) and `trec6` (1,800) with nano-llama into FOLDER (finished ones are
 reused) and measures, on at most 3,000 texts of each, balanced over the labels: label accuracy (agreement with a student trained on
 real data, see measure_nano.py) and Remote-Clique (mean pairwise cosine distance of all-MiniLM-L6-v2 embeddings, pairs
 (i, i) left out); on all texts: distinct bigrams, and the share of a label's texts that begin with its most frequent three
@@ -100,7 +100,7 @@ def main() -> None:
             for temperature in (0.7, 1.3):
                 folder = RunFolder(args.runs / f"{task}-{suppression}-{temperature}")
                 overrides = [f"decoding.temperature={temperature}", f"output={folder.path}"]
-                overrides += ["target.per_label=100"] if task == "clinc150" else []
+                overrides += ["target.per_label=60"] if task == "clinc150" else []
                 overrides += ["decoding.suppression=null"] if suppression == "off" else []
                 # nano-llama writes only the kinds of text it was trained on: for others it ends every text at once.
                 overrides += ["task.text_type=request to a voice assistant"] if task == "trec6" else []
