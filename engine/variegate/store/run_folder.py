@@ -21,7 +21,7 @@ import orjson
 from variegate.errors import StoreError, UsageError
 from variegate.records import Record
 from variegate.seeding import digest
-from variegate.store.entry import Entry, read_entry, read_statement
+from variegate.store.entry import DamagedEntryError, Entry, read_entry, read_statement
 from variegate.store.files import check_file, check_inside, explained, make_folder, open_appending, sha256_of, write_atomic
 from variegate.store.formats import check_format
 from variegate.store.row_lookup import RowLookup
@@ -129,7 +129,10 @@ class RunFolder:
         """The committed rounds, each checked by its hashes; nothing is moved. Raises StoreError for the first that is damaged."""
         for name in self.rounds():
             path = self.path / name
-            yield read_entry(path, read_statement(path, name))
+            try:
+                yield read_entry(path, read_statement(path, name))
+            except DamagedEntryError as error:
+                raise StoreError(f"{error}: it was damaged after it was written. `variegate generate {self.path}` makes it anew") from error
 
     def commit_round(self, number: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
         """Raises StoreError; the round is then not there."""
