@@ -121,7 +121,7 @@ def test_prompts_carry_the_chats_own_last_texts(config_of: Run, run: Run, tmp_pa
 
 def test_the_bias_of_a_block_is_worked_out_from_what_came_before_it(config_of: Run, run: Run, tmp_path: Path) -> None:
     """max(-7.5, -7.5 p) by hand from the stored token ids; dropped texts count too. Refills keep the row of their block."""
-    suppression = {"group": "label", "top_k": None, "exempt_terminators": False}
+    suppression = {"group": "label", "top_k": None, "exempt_terminators": False, "min_tokens": 0}
     _, backend = run(config_of(tmp_path / "r", decoding={"suppression": suppression}, rounds={"first": 2}))
     produced: dict[str, Counter[int]] = {}
     expected: dict[tuple[str, int], Any] = {}

@@ -36,6 +36,9 @@ class SuppressionConfig(Closed):
     """Further texts whose tokens are never suppressed."""
     exempt_terminators: bool = True
     """Never suppress stop strings, quotes, newlines and the end of sequence: they end an item."""
+    min_tokens: int = Field(default=300, ge=0)
+    """A table of fewer tokens counts as one of this many: some 20 texts, what the paper's first table knows. Without it the first
+    text of a label would send each of its words to the floor, and the next texts off the subject."""
     faithful: bool = False
     """The paper's exact behaviour: one table, the 100 most frequent tokens, no token exempt."""
 
@@ -49,6 +52,7 @@ class SuppressionConfig(Closed):
             "order": "before_temperature",
             "exempt": [],
             "exempt_terminators": False,
+            "min_tokens": 0,
         }
         if self.faithful:
             wrong = [name for name in sorted(self.model_fields_set & set(paper)) if getattr(self, name) != paper[name]]

@@ -57,7 +57,14 @@ def make_table(config: RunConfig) -> SuppressionTable | None:
             encode=lambda text: tokenizer.encode(text, add_special_tokens=False),
             terminators=suppression.exempt_terminators,
         )
-    return SuppressionTable(vocab_size, top_k=suppression.top_k, floor=suppression.floor, scale=suppression.scale, exempt=exempt)
+    return SuppressionTable(
+        vocab_size,
+        top_k=suppression.top_k,
+        floor=suppression.floor,
+        scale=suppression.scale,
+        exempt=exempt,
+        min_tokens=suppression.min_tokens,
+    )
 
 
 def generate(

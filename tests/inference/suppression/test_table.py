@@ -227,3 +227,15 @@ def test_exempt_tokens() -> None:
     assert exempt(["###"], ["a"], terminators=False) == {"a"}
     with pytest.raises(ValueError, match="empty string"):
         exempt([""], [])
+
+
+def test_a_thin_table_counts_as_one_of_min_tokens() -> None:
+    """By hand: two of 4 tokens are 2 % of 100, at -7.5 each percent; with 200 tokens in it the table is as without."""
+    table = SuppressionTable(50, top_k=None, floor=-30.0, scale=-7.5, exempt=frozenset(), min_tokens=100)
+    table.add("g", [1, 1, 2, 3])
+    assert dict(zip(table.row("g").token_ids.tolist(), table.row("g").biases.tolist(), strict=True)) == {1: -15.0, 2: -7.5, 3: -7.5}
+    plain = SuppressionTable(50, top_k=None, floor=-30.0, scale=-7.5, exempt=frozenset())
+    for each in (table, plain):
+        each.add("g", list(range(50)) * 4)
+    plain.add("g", [1, 1, 2, 3])
+    assert table.row("g").digest == plain.row("g").digest

@@ -24,17 +24,20 @@ class SuppressionTable:
     p_t = 100 * count_t / sum_s count_s is the token's share in percent of *all* the group's tokens: an exempt token counts
     in the sum, so exempting a token never makes another's bias stronger. The `top_k` most frequent tokens (ties: the lower
     id) get a bias, all others 0; exempt tokens get 0 and take up none of the `top_k` places. With floor = scale = -7.5 the
-    bias lies in [-7.5, 0] and a token with 1 % of the group's tokens is at the floor. A group without tokens has bias 0.
+    bias lies in [-7.5, 0] and a token with 1 % of the group's tokens is at the floor. A group without tokens has bias 0. A group with
+    fewer than `min_tokens` counts as one of that many: after a text of ten tokens each of them would be at the floor.
 
     Counts are kept of the tokens that were produced, u of them in a group, and no array is as wide as the vocabulary but
     the one of exempt tokens. Cost: add is O(tokens); the first `row` of a group after it O(u log u), every further one O(1).
 
     Reference: Chung, Kamar, Amershi. Increasing Diversity While Maintaining Accuracy. ACL 2023, section 3.1.
-    Differs from the paper: groups other than the whole run, `top_k=None`, and exempt tokens; with one group, top_k=100 and
-    none exempt it is the paper's.
+    Differs from the paper: groups other than the whole run, `top_k=None`, exempt tokens and `min_tokens`; with one group, top_k=100,
+    none exempt and min_tokens=0 it is the paper's.
     """
 
-    def __init__(self, num_tokens: int, *, top_k: int | None, floor: float, scale: float, exempt: frozenset[int]) -> None:
+    def __init__(
+        self, num_tokens: int, *, top_k: int | None, floor: float, scale: float, exempt: frozenset[int], min_tokens: int = 0
+    ) -> None:
         if num_tokens < 1:
             raise ValueError(f"num_tokens: got {num_tokens}, expected at least 1")
         if top_k is not None and top_k < 1:
@@ -50,6 +53,7 @@ class SuppressionTable:
         self.floor = floor
         self.scale = scale
         self.exempt = exempt
+        self.min_tokens = min_tokens
         self._is_exempt = np.zeros(num_tokens, dtype=bool)
         self._is_exempt[list(exempt)] = True
         self._counts: dict[str, _Counts] = {}
@@ -78,7 +82,7 @@ class SuppressionTable:
         if self.top_k is not None and len(chosen) > self.top_k:
             rank = ids[chosen] - counts[chosen] * self.num_tokens  # no two are equal: more often first, then the lower id
             chosen = np.sort(chosen[np.argpartition(rank, self.top_k - 1)[: self.top_k]])
-        total = int(counts.sum())
+        total = max(int(counts.sum()), self.min_tokens)
         biases = np.maximum(self.floor, self.scale * (100.0 * counts[chosen] / total)).astype(np.float32)
         suppressed = np.flatnonzero(biases)  # all, unless floor or scale is 0
         return SparseRow(ids[chosen][suppressed].astype(np.int32), biases[suppressed])
