@@ -64,7 +64,8 @@ def study(whole: dict[str, Any]) -> list[str]:
         "What suppression (by label, 100 tokens) and temperature did with nano-llama. Label accuracy: agreement with a student trained on "
         "real data; Remote-Clique: mean pairwise cosine distance; top opening: share of a label's texts that begin with its most frequent "
         "three words. nano-llama has never seen questions of TREC's kind and was asked for requests to a voice assistant instead: its trec6 "
-        "rows show the machinery, not useful data.",
+        "rows show the machinery, not useful data. **Made before blocks grew**: clinc150's label accuracy and Remote-Clique are of each label's "
+        "first 20 texts, which no bias had reached yet; with a bias from the second text on, accuracy there is far lower (docs/LOG.md).",
         "",
         "| run | suppression | T | kept / requested | label accuracy | Remote-Clique | distinct bigrams | top opening |",
         "|---|---|---|---|---|---|---|---|",
