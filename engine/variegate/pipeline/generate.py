@@ -86,7 +86,6 @@ def generate(
     progress = progress or Silent()
     began = time.monotonic()
     check_model_path(config.model)
-    check_model_path(config.model)
     own = session or EngineSession(config.model, progress=progress, start=start)
     started = own.start_seconds
     folder = RunFolder(Path(config.output), on_damage=progress.note)

@@ -177,9 +177,11 @@ class RunFolder:
 
     def set_rounds_aside(self, first: int, *, reuse: bool = True) -> None:
         """Set the rounds from number `first` on aside. reuse: False where their rows, and those of parts, may not be used again."""
-        self.retire_manifest()
         names = [name for name in self.shelf.names(ROUNDS) if int(name.rpartition("/")[2]) >= first]
-        self.shelf.set_aside([*names, *(() if reuse else self.shelf.names(PARTS))], reuse=reuse)
+        names += () if reuse else self.shelf.names(PARTS)
+        if names:
+            self.retire_manifest()
+            self.shelf.set_aside(names, reuse=reuse)
 
     # -- whole-run files ---------------------------------------------------------------------------------------
 

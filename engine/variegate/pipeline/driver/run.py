@@ -36,7 +36,7 @@ class Run:
         number = self.stream.round
         requests = self.stream.ask()
         if not requests:
-            self._set_aside(number)  # rounds of a larger target: they are no part of this run
+            self.folder.set_rounds_aside(number)  # of a larger target: they are no part of this run
             self.folder.shelf.set_aside(self.folder.shelf.names(PARTS))
             return False
         entry = self.folder.shelf.get(round_name(number), round_key(request.key for request in requests))
@@ -52,11 +52,6 @@ class Run:
         if [row.to_json() for row in rows] != stored:
             self._write(rows, {**{name: facts[name] for name in _COSTS}, "reused": len(rows)})
         self._tell()
-
-    def _set_aside(self, number: int) -> None:
-        """Rounds from `number` on belong to another configuration: keep them as a source of answers."""
-        if any(int(name.rpartition("/")[2]) >= number for name in self.folder.shelf.names("rounds")):
-            self.folder.set_rounds_aside(number)
 
     def _commit(self, requests: list[Request]) -> None:
         """Take what was answered before, generate the rest, and make the round appear on disk at once."""
@@ -77,7 +72,7 @@ class Run:
             made.update(completion.key for completion in fresh)
             if place != missing[-1][0]:  # the last goes into the round itself
                 self._spool(f"{_prefix(number)}{place:06d}", shard, fresh, took)
-        self._set_aside(number)
+        self.folder.set_rounds_aside(number)  # of another configuration: they stay a source of answers
         rows = self.stream.settle(requests, [known[request.key] for request in requests])
         tokens = sum(len(known[key].token_ids) for key in made)
         self._write(rows, {"reused": len(known) - len(made), "num_generated_tokens": tokens, "seconds": round(seconds, 4)})

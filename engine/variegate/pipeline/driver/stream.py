@@ -60,7 +60,6 @@ class Stream:
         )
         self.ledger = Ledger()
         self.round = 0
-        self.under_feedback = 0  # kept items so far that were made under a bias, or with generated texts in their prompt
         examples = tuple(self.kind.equal(each.fields) for each in seeds) if config.duplicates.against_train else ()
         self._duplicates = DuplicateFilter(exact=config.duplicates.exact, near=config.duplicates.near, examples=examples)
         self._run = digest({"seed": config.seed, "engine": engine}, length=32)
@@ -108,12 +107,9 @@ class Stream:
         for request, completion in zip(requests, completions, strict=True):
             judged = tuple(self._judge(request, completion))
             rows.append(Row(request, completion, judged, self._origin))
-            fault = completion.error.kind if completion.error else None
-            self.ledger.count(request.target.name, [item.outcome for item in judged], fault, note=request.note)
+            _count(self.ledger, rows[-1])
             if self.table is not None and request.group is not None:
                 self.table.add(request.group, completion.token_ids)
-            if fed_back(request):
-                self.under_feedback += sum(item.outcome == KEPT for item in judged)
             items += judged
         self.talk.took(items)
         self.round += 1
@@ -151,12 +147,16 @@ def fed_back(request: Request) -> bool:
     return bool(request.bias) or any(not parent.startswith("seed:") for parent in request.parents)
 
 
+def _count(ledger: Ledger, row: Row) -> None:
+    fault = row.completion.error.kind if row.completion.error else None
+    ledger.count(row.request.target.name, [item.outcome for item in row.items], fault, note=row.request.note)
+
+
 def facts_of(rows: Sequence[Row]) -> dict[str, Any]:
     """What a round's entry says of its rows."""
     ledger = Ledger()
     for row in rows:
-        fault = row.completion.error.kind if row.completion.error else None
-        ledger.count(row.request.target.name, [item.outcome for item in row.items], fault, note=row.request.note)
+        _count(ledger, row)
     summary = ledger.to_json()
     return {
         "round": rows[0].request.round,
