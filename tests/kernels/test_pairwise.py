@@ -220,17 +220,22 @@ def test_progress_counts_up_to_the_number_of_tiles() -> None:
 
 @pytest.mark.parametrize("place", [0, 1], ids=["first", "second"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_a_failure_in_any_thread_stops_the_others_at_once(error: type[BaseException], place: int) -> None:
+def test_a_failure_in_any_thread_stops_the_others_at_once(error: type[BaseException], place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pairwise_tiles, "_usable_cores", lambda: 2)
     x = random(448 * 60, 2)
     since: list[int] = []
     names: list[str] = []
+    both = threading.Barrier(2)
 
     def fail(done: int, whole: int) -> None:
         name = threading.current_thread().name
-        names.append(name)
         if since:
             since.append(done)
-        elif name.endswith(f"_{place}") and len(set(names)) == 2:
+            return
+        if name not in names:
+            names.append(name)
+            both.wait(timeout=60)  # else one thread may be done before the other has begun
+        if name.endswith(f"_{place}"):
             since.append(done)
             raise error
 
