@@ -102,7 +102,7 @@ class Request:
     parents: tuple[str, ...] = ()  # ids of the records (or seeds) whose texts stand in the prompt
     facts: Mapping[str, Any] = field(default_factory=dict)  # alpha, partner, error ...: whatever the strategy wants kept; JSON-able
     note: bool = False  # the answer is for the strategy itself: no record comes of it, no target counts it
-    soft: Mapping[str, str] | None = None  # vectors before the prompt, by reference: {"file", "sha256", "tensor"}
+    soft: Mapping[str, str] | None = None  # vectors before the prompt: {"file": absolute path, "sha256": of it, "tensor"}
     group: str | None = None  # of the suppression table; None: not suppressed
     bias: str = ""  # digest of the row of the table that it is made under; "" for none
     round: int = 0

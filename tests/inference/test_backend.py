@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from variegate.config import ModelConfig
-from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import Usage, check_model_path, check_prefix, too_long, unserved
+from variegate.errors import UsageError
+from variegate.inference.backend import Usage, check_model_path, too_long, unserved
 from variegate.inference.start import start_backend
 from variegate.records import Fault, Message, Request, Sampling
 
@@ -56,14 +55,6 @@ def test_every_reason_is_one_that_the_ledger_knows() -> None:
     reasons = [too_long(9, 9, 10), too_long(21, 1, 10, 20), too_long(1, 10, 10, 20)]
     completions = [unserved(REQUEST, 0, str(reason)) for reason in reasons]
     assert [each.error and each.error.kind for each in completions] == ["prompt_too_long"] * 3
-
-
-@pytest.mark.parametrize("prefix", [torch.zeros(4), torch.zeros(2, 9), torch.zeros(1, 2, 8), torch.zeros(2, 8, dtype=torch.long)])
-def test_a_soft_prompt_of_another_model(prefix: torch.Tensor) -> None:
-    check_prefix(REQUEST, torch.zeros(2, 8, dtype=torch.bfloat16), 8)
-    with pytest.raises(BackendError) as error:
-        check_prefix(REQUEST, prefix, 8)
-    assert f"request k: got {list(prefix.shape)} of {prefix.dtype}, expected [p, 8] of a floating-point type" in str(error.value)
 
 
 def test_unserved() -> None:

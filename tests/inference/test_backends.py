@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.soft import write_soft
 from tests.support.suppression import as_row
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError
@@ -138,28 +140,33 @@ def test_logprob_is_the_models_own_under_temperature_and_suppression(backend: An
         assert completion.logprob == pytest.approx(expected, abs=0.02)
 
 
-def test_soft_prompts_stand_before_the_prompt(backend: Any) -> None:
+def test_soft_prompts_stand_before_the_prompt(backend: Any, tmp_path: Path) -> None:
     """Some requests have one, of their own length; that of a request does not reach the others."""
     embeddings = plain_network(model_of(backend).path, backend.prompts.encoder_decoder).get_input_embeddings().weight.detach()
-    requests = [ask(PROMPTS[i % 4], seed=i) for i in range(6)]
+    plain = [ask(PROMPTS[i % 4], seed=i) for i in range(6)]
     generator = torch.Generator().manual_seed(0)
     drawn = [embeddings[torch.randint(len(embeddings), (length,), generator=generator)] for length in (1, 20, 5, 20)]
-    prefixes = dict(zip([request.key for request in requests], [*drawn[:3], None, drawn[3], None], strict=True))
+    prefixes = [*drawn[:3], None, drawn[3], None]
+    named = write_soft(tmp_path / "soft", {str(i): prefix for i, prefix in enumerate(prefixes) if prefix is not None})
+    requests = [dataclasses.replace(request, soft=named.get(str(i))) for i, request in enumerate(plain)]
     if backend.info.name == "vllm" and not backend.prompts.encoder_decoder:
         with pytest.raises(BackendError, match=r"soft prompts: .* use engine.backend: transformers"):
-            backend.generate(requests, prefixes=lambda request: prefixes[request.key])
+            backend.generate(requests)
         return
     before = backend.usage
-    completions = backend.generate(requests, logprobs=True, prefixes=lambda request: prefixes[request.key])
-    for request, completion in zip(requests, completions, strict=True):
-        prompt, prefix = backend.prompts.encode(request.messages), prefixes[request.key]
+    completions = backend.generate(requests, logprobs=True)
+    for request, completion, prefix in zip(requests, completions, prefixes, strict=True):
+        prompt = backend.prompts.encode(request.messages)
         assert completion.num_prompt_tokens == len(prompt) + (0 if prefix is None else len(prefix))
         expected = sum(forward_logprobs(backend, prompt, completion.token_ids, prefix))
         assert completion.logprob == pytest.approx(expected, abs=0.02)
     assert (backend.usage - before).prompt_tokens == sum(each.num_prompt_tokens for each in completions)
-    with pytest.raises(BackendError, match=r"soft prompt of request .* got \[2, 7\] of torch.float32, expected \[p, "):
-        backend.generate(requests[:1], prefixes=lambda _: torch.zeros(2, 7))
-    assert texts(backend, requests[:1])
+    before = backend.usage
+    (narrow,) = write_soft(tmp_path / "narrow", {"narrow": torch.zeros(2, 7)}).values()
+    with pytest.raises(BackendError, match=r"soft prompt of request .* got \[2, 7\] of F32, expected \[p, "):
+        backend.generate([*requests, dataclasses.replace(plain[0], soft=narrow)])
+    assert backend.usage == before  # nothing was sent
+    assert texts(backend, plain[:1])
 
 
 def against(backend: Any, tokens: Sequence[int]) -> np.ndarray:

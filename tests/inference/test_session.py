@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.engine import FakeEngine
 from tests.support.progress import Heard
+from tests.support.soft import write_soft
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError, StoreError, UsageError
 from variegate.inference import session as module
@@ -175,11 +179,13 @@ def test_several_models_one_engine_at_a_time(own: Callable[..., Starts]) -> None
     assert [model.name for model in starts.models] == ["nano-llama", "other", "nano-llama", "nano-llama"]
 
 
-def test_where_the_engine_lives_does_not_show(nano_transformers: Any) -> None:
-    """A real one in a process of its own writes what one here does, twice."""
+def test_where_the_engine_lives_does_not_show(nano_transformers: Any, tmp_path: Path) -> None:
+    """A real one in a process of its own writes what one here does, twice, with soft prompts and without."""
     model = load_model("nano-llama", ["engine.backend=transformers", "engine.batch_size=16"])
     sampling = Sampling(temperature=0.8, max_tokens=12)
     requests = [Request(key=f"{seed}", messages=(Message("user", "Where is"),), sampling=sampling, seed=seed) for seed in range(5)]
+    (soft,) = write_soft(tmp_path / "soft", {"x": torch.ones(3, 256)}).values()
+    requests[1:3] = [replace(request, soft=soft) for request in requests[1:3]]
     told: list[int] = []
     with EngineSession(model, process="worker") as session:
         for _ in range(2):

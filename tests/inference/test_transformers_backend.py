@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from tests.support.soft import write_soft
 from variegate.config import ModelConfig, load_model
 from variegate.config.resources import asset
 from variegate.errors import BackendError
+from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.start import start_backend
 from variegate.inference.transformers_backend import OutputPenalties, RepetitionPenalty, SeededGumbel, TransformersBackend
 from variegate.records import Fault, Message, Request, Sampling
@@ -154,22 +157,21 @@ def test_an_encoder_decoder_has_room_for_a_prompt_and_for_an_answer(tiny_t5: Any
         tiny_t5.score([(Message("user", "ar"),), (Message("user", "be" * 16),)], [" yes", " no"])
 
 
-def test_soft_prompts_are_asked_for_as_requests_are_sent(tiny_t5: Any) -> None:
+def test_soft_prompts_are_read_as_requests_are_sent(tiny_t5: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[Any] = []
-
-    def prefix_of(request: Request) -> torch.Tensor:
-        events.append(request.key)
-        return torch.zeros(15 if request.key == "2" else 2, 96)
-
-    requests = [ask("arbe", n, max_tokens=2) for n in range(5)]
-    completions = tiny_t5.generate(requests, prefixes=prefix_of, on_progress=events.append)
+    plain = SoftPrompts.of
+    monkeypatch.setattr(SoftPrompts, "of", lambda self, request: events.append(request.key) or plain(self, request))
+    named = write_soft(tmp_path / "soft", {"short": torch.zeros(2, 96), "long": torch.zeros(15, 96)})
+    requests = [replace(ask("arbe", n, max_tokens=2), soft=named["long" if n == 2 else "short"]) for n in range(5)]
+    completions = tiny_t5.generate(requests, on_progress=events.append)
     assert events == ["0", "1", 2, "2", "3", 1, "4", 1]
     length = len(tiny_t5.prompts.encode(requests[0].messages))
     assert [each.num_prompt_tokens for each in completions] == [length + 2, length + 2, length + 15, length + 2, length + 2]
     assert completions[2].error.message == f"prompt of {length + 15} tokens > max_prompt_len 16"
 
 
-def test_a_soft_prompt_of_another_width_is_refused(tiny_t5: Any, nano: Any) -> None:
+def test_a_soft_prompt_of_another_width_is_refused(tiny_t5: Any, nano: Any, tmp_path: Path) -> None:
+    (narrow,) = write_soft(tmp_path / "soft", {"narrow": torch.zeros(2, 64)}).values()
     for backend, width in ((tiny_t5, 96), (nano, 256)):
-        with pytest.raises(BackendError, match=rf"soft prompt of request 0: got \[2, 64\] of torch.float32, expected \[p, {width}\]"):
-            backend.generate([ask("a")], prefixes=lambda _: torch.zeros(2, 64))
+        with pytest.raises(BackendError, match=rf"soft prompt of request 0: .* got \[2, 64\] of F32, expected \[p, {width}\]"):
+            backend.generate([replace(ask("a"), soft=narrow)])

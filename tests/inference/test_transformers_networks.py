@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from tests.support.soft import write_soft
 from tests.support.suppression import as_row
 from variegate.config import ModelConfig, load_model
 from variegate.inference.start import start_backend
@@ -77,23 +79,25 @@ def test_greedy_rows_of_a_ragged_batch_equal_single_passes(backend: Any, plain: 
         assert completion.logprob == pytest.approx(expected, abs=1e-3)
 
 
-def test_soft_prompts_stand_before_the_embeddings(backend: Any, plain: Any) -> None:
-    """Of 1 to 40 vectors as large as embeddings, and none, mixed in a batch."""
+def test_soft_prompts_stand_before_the_embeddings(backend: Any, plain: Any, tmp_path: Path) -> None:
+    """Of 1 to 40 vectors as large as embeddings, and none, mixed in a batch; one of them twice."""
     scale = plain.get_input_embeddings().weight.std().item()
-    lengths = dict(zip([ask(text).key for text in TEXTS], (3, None, 1, 40, 0, 7), strict=True))
+    lengths = (3, None, 1, 40, None, 3)
     prefixes = {
-        key: None if length is None else scale * torch.randn(length, backend._network.width, generator=torch.Generator().manual_seed(place))
-        for place, (key, length) in enumerate(lengths.items())
+        str(length): scale * torch.randn(length, backend._network.width, generator=torch.Generator().manual_seed(length))
+        for length in lengths
+        if length
     }
-    requests = [ask(text) for text in TEXTS]
-    without = backend.generate(requests, logprobs=True)
+    named = write_soft(tmp_path / "soft", prefixes)
+    without = backend.generate([ask(text) for text in TEXTS], logprobs=True)
+    requests = [replace(ask(text), soft=named.get(str(length))) for text, length in zip(TEXTS, lengths, strict=True)]
     before = backend.usage
-    completions = backend.generate(requests, logprobs=True, prefixes=lambda request: prefixes[request.key])
-    for request, completion, bare in zip(requests, completions, without, strict=True):
-        ids, prefix = backend.prompts.encode(request.messages), prefixes[request.key]
+    completions = backend.generate(requests, logprobs=True)
+    for request, completion, bare, length in zip(requests, completions, without, lengths, strict=True):
+        ids, prefix = backend.prompts.encode(request.messages), prefixes.get(str(length))
         assert completion.token_ids == tuple(logits_after(plain, ids, completion.token_ids, prefix)[:NEW].argmax(dim=-1).tolist())
-        assert completion.num_prompt_tokens == len(ids) + (lengths[request.key] or 0)
-        assert (completion.logprob == pytest.approx(bare.logprob, abs=1e-4)) is (not lengths[request.key])
+        assert completion.num_prompt_tokens == len(ids) + (length or 0)
+        assert (completion.logprob == pytest.approx(bare.logprob, abs=1e-4)) is (not length)
     assert (backend.usage - before).prompt_tokens == sum(each.num_prompt_tokens for each in completions)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,7 @@ def test_it_answers_as_the_engine_itself(worker: WorkerBackend) -> None:
     for each in (worker, here):
         each.set_rows({row.digest: row})
     requests = [*ask("a", "b"), *ask("c", bias=row.digest), *ask("words " * 2000)]
+    requests[1] = replace(requests[1], soft={"file": "/soft", "sha256": "ab", "tensor": "x"})
     assert worker.generate(requests, logprobs=True) == here.generate(requests, logprobs=True)
     prompts = [request.messages for request in requests[:3]]
     for constrained in (False, True):

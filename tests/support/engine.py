@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from variegate.inference.backend import EngineInfo, OnProgress, Prefixes, Usage, too_long, unserved
+from variegate.inference.backend import EngineInfo, OnProgress, Usage, too_long, unserved
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.records import ENGINE_ERROR, Completion, Fault, Message, Request
@@ -58,6 +58,8 @@ class WordPrompts:
 
 class FakeEngine:
     """A request's text and tokens follow from its seed, the row it is made under and its soft prompt, as with a real engine.
+
+    The soft prompt is known by its reference: its file is not opened, and its vectors are not counted.
 
     write: the text of a request, given a generator that is seeded by all of these; without it, words at random.
     weigh: the log-probabilities of a prompt's choices; without it, numbers drawn from both.
@@ -106,14 +108,13 @@ class FakeEngine:
         requests: Sequence[Request],
         *,
         logprobs: bool = False,
-        prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
         self.calls.append(list(requests))
         self._fail(any(map(self.fail_when, requests)))
         mates = self._mates(request.key for request in requests)
         with self._held.running(requests):
-            out = [self._answer(request, mates, logprobs, prefixes) for request in requests]
+            out = [self._answer(request, mates, logprobs) for request in requests]
         if self._edit:
             out = list(map(self._edit, requests, out))
         self.usage += Usage(len(out), sum(each.num_prompt_tokens for each in out), 0, sum(len(each.token_ids) for each in out))
@@ -158,13 +159,12 @@ class FakeEngine:
     def _mates(self, keys: Iterable[str]) -> str:
         return f" {hashlib.sha256(chr(0).join(keys).encode()).hexdigest()}" if self.batch_dependent else ""
 
-    def _answer(self, request: Request, mates: str, logprobs: bool, prefixes: Prefixes | None) -> Completion:
-        prefix = prefixes(request) if prefixes else None
-        num_tokens = len(self.prompts.encode(request.messages)) + (0 if prefix is None else len(prefix))
+    def _answer(self, request: Request, mates: str, logprobs: bool) -> Completion:
+        num_tokens = len(self.prompts.encode(request.messages))
         reason = too_long(num_tokens, request.sampling.max_tokens, self.info.max_model_len)
         if reason:
             return unserved(request, num_tokens, reason)
-        soft = "" if prefix is None else f" {hashlib.sha256(np.asarray(prefix).tobytes()).hexdigest()}"
+        soft = f" {request.soft['sha256']} {request.soft['tensor']}" if request.soft else ""
         rng = random.Random(f"{request.seed} {request.bias}{soft}{mates}")
         try:
             text, token_ids, reason = self._text(request, rng)

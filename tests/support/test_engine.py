@@ -81,8 +81,11 @@ def test_texts_follow_the_row_they_are_made_under_and_soft_prompts() -> None:
     assert texts(engine, asked) == before
     asked, biased = under, texts(engine, under)
     assert not set(biased) & set(before)
-    soft = [each.text for each in engine.generate(asked, prefixes=lambda request: np.ones((request.slot % 2, 4)) if request.slot else None)]
-    assert [old == new for old, new in zip(biased, soft, strict=True)] == [True] + [False] * 5
+    soft = [{"file": file, "sha256": "ab", "tensor": tensor} for file, tensor in (("/a", "x"), ("/b", "x"), ("/a", "y"))]
+    here, there, other = (texts(engine, [replace(request, soft=each if request.slot else None) for request in asked]) for each in soft)
+    assert here == there  # the same vectors
+    assert all(new[0] == biased[0] and not set(new[1:]) & set(biased) for new in (here, other))
+    assert not set(here[1:]) & set(other)
 
 
 def test_a_share_fails_in_every_way_a_run_has_a_name_for() -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from variegate.config import ModelConfig
-from variegate.errors import BackendError, UsageError
+from variegate.errors import UsageError
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import PROMPT_TOO_LONG, Completion, Fault, Message, Request
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 OnProgress = Callable[[int], None]  # called with the number of completions that just finished
-Prefixes = Callable[[Request], "Float[Tensor, 'p d'] | None"]  # a request's soft prompt; None for none
 DEFAULT_SEQUENCE_LEN = 512  # tokens of an encoder-decoder's prompt, and of its answer, where nothing sets another limit
 
 
@@ -69,7 +65,6 @@ class Backend(Protocol):
         requests: Sequence[Request],
         *,
         logprobs: bool = False,
-        prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
         """One completion per request, in the same order.
@@ -77,10 +72,10 @@ class Backend(Protocol):
         A request that cannot be served (a prompt too long) comes back with finish_reason "error"; it never raises and
         never disturbs the others. Equal seeds give equal texts whatever the batch, up to the engine's rounding.
 
-        prefixes: vectors put before the embeddings of a request's prompt (of what the encoder reads, in an
-        encoder-decoder); they count as prompt tokens. Asked for as requests are sent, so that only those of requests in
-        flight are in memory. Raises BackendError for one that is not of the model's width, and where an engine serves
-        none.
+        A request's `soft` names vectors to be put before the embeddings of its prompt (of what the encoder reads, in an
+        encoder-decoder); they count as prompt tokens. All of them are checked before anything is sent, and read as
+        requests are sent, so that only those of requests in flight are in memory. Raises BackendError as
+        `soft_prompts.SoftPrompts` does, and where an engine serves none.
         """
         ...
 
@@ -151,15 +146,6 @@ def too_long(num_prompt_tokens: int, max_tokens: int, max_model_len: int, max_pr
     elif 1 + max_tokens > max_model_len:
         return f"prompt of {num_prompt_tokens} tokens fits, but decoder start 1 + max_tokens {max_tokens} > max_model_len {max_model_len}"
     return None
-
-
-def check_prefix(request: Request, prefix: Tensor, width: int) -> None:
-    """Raise BackendError for a soft prompt that is not p vectors of the width d of the model's embeddings."""
-    if prefix.ndim != 2 or prefix.shape[1] != width or not prefix.is_floating_point():
-        raise BackendError(
-            f"soft prompt of request {request.key}: got {list(prefix.shape)} of {prefix.dtype}, expected [p, {width}] of a floating-point "
-            "type: it must have been trained on this model"
-        )
 
 
 def unserved(request: Request, num_prompt_tokens: int, reason: str) -> Completion:

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
-from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
+from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
+from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.suppression.device_table import DeviceTable
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import Pairs, SparseRow
@@ -112,24 +113,22 @@ class TransformersBackend(Backend):
         requests: Sequence[Request],
         *,
         logprobs: bool = False,
-        prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
         with self._rows.running(requests):
-            return self._generate(requests, logprobs, prefixes, on_progress)
+            return self._generate(requests, logprobs, on_progress)
 
-    def _generate(
-        self, requests: Sequence[Request], logprobs: bool, prefixes: Prefixes | None, on_progress: OnProgress | None
-    ) -> list[Completion]:
+    def _generate(self, requests: Sequence[Request], logprobs: bool, on_progress: OnProgress | None) -> list[Completion]:
         out: dict[int, Completion] = {}
         batches: dict[Sampling, list[int]] = {}
+        soft = SoftPrompts(requests, self._network.width)
         for place, request in enumerate(requests):
             batches.setdefault(request.sampling, []).append(place)
         for sampling, places in batches.items():
             for start in range(0, len(places), self._batch_size):
                 chosen: dict[int, Prompt] = {}
                 for place in places[start : start + self._batch_size]:
-                    prompt = self._prompt(requests[place], prefixes)
+                    prompt = Prompt(self.prompts.encode(requests[place].messages), soft.of(requests[place]))
                     reason = too_long(len(prompt), sampling.max_tokens, self.info.max_model_len, self.info.max_prompt_len)
                     if reason:
                         out[place] = unserved(requests[place], len(prompt), reason)
@@ -141,12 +140,6 @@ class TransformersBackend(Backend):
                     if on_progress:
                         on_progress(len(chosen))
         return [out[place] for place in range(len(requests))]
-
-    def _prompt(self, request: Request, prefixes: Prefixes | None) -> Prompt:
-        prefix = prefixes(request) if prefixes else None
-        if prefix is not None:
-            check_prefix(request, prefix, self._network.width)
-        return Prompt(self.prompts.encode(request.messages), prefix)
 
     @torch.inference_mode()
     def _generate_batch(self, requests: list[Request], prompts: list[Prompt], sampling: Sampling, logprobs: bool) -> list[Completion]:

@@ -18,8 +18,9 @@ from jaxtyping import Float
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference import t5
-from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage, check_prefix, too_long, unserved
+from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, too_long, unserved
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
+from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import Pairs, SparseRow
@@ -92,19 +93,17 @@ class VllmBackend(Backend):
         requests: Sequence[Request],
         *,
         logprobs: bool = False,
-        prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
-        if prefixes is not None and not self.prompts.encoder_decoder:
+        if not self.prompts.encoder_decoder and any(request.soft for request in requests):
             raise BackendError("soft prompts: on vLLM, Variegate serves those of T5 models: use engine.backend: transformers")
         with self._rows.running(requests):
-            return self._generate(requests, logprobs, prefixes, on_progress)
+            return self._generate(requests, logprobs, on_progress)
 
-    def _generate(
-        self, requests: Sequence[Request], logprobs: bool, prefixes: Prefixes | None, on_progress: OnProgress | None
-    ) -> list[Completion]:
+    def _generate(self, requests: Sequence[Request], logprobs: bool, on_progress: OnProgress | None) -> list[Completion]:
         out: dict[int, Completion] = {}
         sent: list[tuple[int, _Sent]] = []
+        soft = SoftPrompts(requests, self._width)
         # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a
         # resumed run repeats an uninterrupted one bit by bit.
         self._llm.reset_prefix_cache()
@@ -118,9 +117,7 @@ class VllmBackend(Backend):
         in_flight = 0  # bytes of soft prompts
         for place, request in enumerate(requests):
             ids = self.prompts.encode(request.messages)
-            prefix = prefixes(request) if prefixes is not None else None
-            if prefix is not None:
-                check_prefix(request, prefix, self._width)
+            prefix = soft.of(request)
             length = len(ids) + (0 if prefix is None else len(prefix))
             reason = too_long(length, request.sampling.max_tokens, self.info.max_model_len, self.info.max_prompt_len)
             if reason:

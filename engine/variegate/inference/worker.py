@@ -25,7 +25,7 @@ from jaxtyping import Float
 from variegate import errors
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, VariegateError
-from variegate.inference.backend import Backend, EngineInfo, OnProgress, Prefixes, Usage
+from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request
@@ -64,11 +64,8 @@ class WorkerBackend(Backend):
         requests: Sequence[Request],
         *,
         logprobs: bool = False,
-        prefixes: Prefixes | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Completion]:
-        if prefixes is not None:
-            raise BackendError("soft prompts: a callable cannot go to another process")
         found: list[Completion] = self._call("generate", requests, on_progress=on_progress, logprobs=logprobs)
         return found
 
