@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from variegate.config.load import load_run
+from variegate.config.load import load_run, to_yaml
 from variegate.config.run import RunConfig
 from variegate.errors import Interrupted, UsageError
-from variegate.pipeline.resume import changed_fields, config_digest, config_text
+from variegate.pipeline.resume import changed_fields, config_digest
 from variegate.records import Completion, Request
 from variegate.store.run_folder import RunFolder
 
@@ -189,7 +189,7 @@ def test_a_damaged_run_file_is_refused(config_of: Run, run: Run, tmp_path: Path)
 
 def test_the_resolved_configuration_reads_back(config_of: Run, tmp_path: Path) -> None:
     config = config_of(tmp_path / "r", decoding={"suppression": {"faithful": True}, "stop": ["\n", "é\u2028"]})
-    (tmp_path / "run.yaml").write_text(config_text(config))
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
     assert load_run(tmp_path / "run.yaml") == config
     elsewhere, other = config.model_copy(update={"output": "elsewhere"}), config.model_copy(update={"seed": 5})
     assert config_digest(config) == config_digest(elsewhere) != config_digest(other)

@@ -146,14 +146,13 @@ def _near_by_minhash(items: Items, open_: list[int], near: float, held_out: Held
             name, other = names[number]
             found[place] = ("held_out", {"in": name, "text": as_one(other), "similarity": _agreement(signature, other)})
             continue
-        number = kept.find(signature)
-        if number is not None:
-            other_place = places[number]
-            similarity = _agreement(signature, items.texts[other_place])
-            found[place] = ("near_duplicate", {"of": items.ids[other_place], "similarity": similarity})
+        number = kept.find_or_add(signature)
+        if number is None:
+            places.append(place)
             continue
-        kept.add(signature)
-        places.append(place)
+        other_place = places[number]
+        similarity = _agreement(signature, items.texts[other_place])
+        found[place] = ("near_duplicate", {"of": items.ids[other_place], "similarity": similarity})
 
 
 def _agreement(signature: np.ndarray, other: Text) -> float:

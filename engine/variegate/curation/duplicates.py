@@ -79,8 +79,21 @@ class NearIndex:
 
     def find(self, signature: UInt32[np.ndarray, "64"]) -> int | None:
         """Number of an earlier text at or above the threshold (the most similar found), or None."""
-        candidates: set[int] = set()
+        return self._find(signature, self._band_keys(signature))
+
+    def add(self, signature: UInt32[np.ndarray, "64"]) -> None:
+        self._add(signature, self._band_keys(signature))
+
+    def find_or_add(self, signature: UInt32[np.ndarray, "64"]) -> int | None:
+        """As `find`; takes the text in where there is none."""
         keys = self._band_keys(signature)
+        found = self._find(signature, keys)
+        if found is None:
+            self._add(signature, keys)
+        return found
+
+    def _find(self, signature: UInt32[np.ndarray, "64"], keys: UInt64[np.ndarray, "16"]) -> int | None:
+        candidates: set[int] = set()
         for key in keys.tolist():
             candidates.update(self._recent.get(key, ()))
         if len(self._sorted_keys):
@@ -94,11 +107,11 @@ class NearIndex:
         best = int(similarity.argmax())
         return int(places[best]) if similarity[best] >= self.threshold else None
 
-    def add(self, signature: UInt32[np.ndarray, "64"]) -> None:
+    def _add(self, signature: UInt32[np.ndarray, "64"], keys: UInt64[np.ndarray, "16"]) -> None:
         if self._count == len(self._signatures):
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
         self._signatures[self._count] = signature
-        for key in self._band_keys(signature).tolist():
+        for key in keys.tolist():
             self._recent.setdefault(key, []).append(self._count)
         self._count += 1
         if len(self._recent) > 1 << 15:
@@ -155,11 +168,11 @@ class DuplicateFilter:
             return "duplicate"
         if self._near is not None:
             signature = self._near.signature(text)
-            # An exact copy would also be found here; with `exact` off it is the user's wish to keep it.
-            if not (not self._check_exact and text in self._exact) and self._near.find(signature) is not None:
+            if not self._check_exact and text in self._exact:  # it is near to its copy, which the user wishes to keep
+                if take_in:
+                    self._near.add(signature)
+            elif (self._near.find_or_add if take_in else self._near.find)(signature) is not None:
                 return "near_duplicate"
-            if take_in:
-                self._near.add(signature)
         if take_in:
             self._exact.add(text)
         return None

@@ -8,6 +8,7 @@ import orjson
 import yaml
 
 from variegate.config import RunConfig
+from variegate.config.load import to_yaml
 from variegate.errors import UsageError
 from variegate.seeding import digest
 from variegate.store.files import write_atomic
@@ -16,11 +17,6 @@ from variegate.store.run_folder import PARTS, ROUNDS, RunFolder
 from variegate.store.settings import ABOUT
 
 ResumeMode = Literal["auto", "never", "always"]
-
-
-def config_text(config: RunConfig) -> str:
-    """The resolved configuration as YAML. `load_run` reads it back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def config_digest(config: RunConfig) -> str:
@@ -79,7 +75,7 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
         changes = []
     if stored is None or changes or mode == "never":
         folder.retire_manifest()
-        folder.write_config(config_text(config))
+        folder.write_config(to_yaml(config))
         about = {"words": config.strategy.words(), "citation": config.strategy.citation()}
         write_atomic(folder.path / ABOUT, orjson.dumps(about, option=orjson.OPT_INDENT_2))
     return changes

@@ -103,12 +103,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
+@contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
     with path.open("xb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def _chunks(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    return [data] if isinstance(data, bytes) else data
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -116,12 +120,23 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
 
     Raises UsageError as `check_file`, StoreError when the disk is full, read-only or forbidden; the old file then stands.
     """
+    with new_file(path) as file:
+        file.writelines(_chunks(data))
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Gives a temporary file beside `path` to write into; when the block ends well, it is synced and renamed to `path`.
+
+    Raises UsageError as `check_file`, StoreError as `write_atomic`. After any error, the block's too, `path` is as it was.
+    """
     check_file(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write(temporary, [data] if isinstance(data, bytes) else data)
+            with _synced(temporary) as file:
+                yield file
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -172,7 +187,8 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
         for name, data in files.items():
             path = place / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, [data] if isinstance(data, bytes) else data)
+            with _synced(path) as file:
+                file.writelines(_chunks(data))
 
 
 def make_folder(path: Path) -> None:

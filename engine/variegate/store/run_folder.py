@@ -10,9 +10,10 @@ Knows files and rows; knows nothing of how a round is made.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,20 @@ from variegate.errors import StoreError, UsageError
 from variegate.records import Record
 from variegate.seeding import digest
 from variegate.store.entry import DamagedEntryError, Entry, read_entry, read_statement
-from variegate.store.files import check_file, check_inside, explained, make_folder, open_appending, sha256_of, write_atomic
+from variegate.store.files import check_file, check_inside, explained, make_folder, new_file, open_appending, write_atomic
 from variegate.store.formats import check_format
 from variegate.store.row_lookup import RowLookup
 from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
 from variegate.store.shelf import Shelf
 
 ROUNDS, PARTS, SEEDS, GIVENS = "rounds", "parts", "seeds", "givens"
+RESULTS = RECORDS, DROPPED = "records.jsonl", "dropped.jsonl"
 MEASURES = "measures.json"
 # What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
 OWN = (
     *(
         "run.yaml",
-        "records.jsonl",
-        "dropped.jsonl",
+        *RESULTS,
         "manifest.json",
         MEASURES,
         "report.html",
@@ -188,21 +189,23 @@ class RunFolder:
     def write_config(self, text: str) -> None:
         write_atomic(self.path / "run.yaml", text.encode())
 
-    def record_lines(self) -> Iterator[bytes]:
-        """records.jsonl, line by line, from the rounds."""
-        return (dump_lines([record.to_json()]) for record in self.records())
-
-    def dropped_lines(self) -> Iterator[bytes]:
-        """dropped.jsonl, line by line, from the rounds."""
+    def result_lines(self) -> Iterator[tuple[str, bytes]]:
+        """What records.jsonl and dropped.jsonl hold, from the rounds: (the file's name, a line)."""
         for item in self.items():
-            if item.outcome not in (KEPT, NOTE):
-                yield dump_lines([item.dropped()])
+            if item.outcome == KEPT:
+                yield RECORDS, dump_lines([item.to_record().to_json()])
+            elif item.outcome != NOTE:
+                yield DROPPED, dump_lines([item.dropped()])
 
     def write_results(self) -> dict[str, str]:
         """Write records.jsonl and dropped.jsonl from the rounds; returns file name -> sha256."""
-        write_atomic(self.path / "records.jsonl", self.record_lines())
-        write_atomic(self.path / "dropped.jsonl", self.dropped_lines())
-        return {name: sha256_of(self.path / name) for name in ("records.jsonl", "dropped.jsonl")}
+        hashes = {name: hashlib.sha256() for name in RESULTS}
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(new_file(self.path / name)) for name in hashes}
+            for name, line in self.result_lines():
+                files[name].write(line)
+                hashes[name].update(line)
+        return {name: each.hexdigest() for name, each in hashes.items()}
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         write_atomic(self.path / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))

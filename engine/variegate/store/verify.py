@@ -18,11 +18,9 @@ from variegate.store.checks import Check, Problems
 from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
 from variegate.store.ledger import Ledger, in_words
-from variegate.store.run_folder import GIVENS, PARTS, ROUNDS, SEEDS, RunFolder
+from variegate.store.run_folder import GIVENS, PARTS, RESULTS, ROUNDS, SEEDS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
-
-RESULT_FILES = ("records.jsonl", "dropped.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def verify(folder: RunFolder) -> Verification:
         _whole_ledger(seen.ledger, manifest),
     ]
     damaged = bool(seen.rounds.count or seen.unreadable.count)
-    for name in RESULT_FILES:
+    for name in RESULTS:
         checks.append(_result_file(folder, name, manifest, damaged=damaged))
     checks += verify_curations(folder, known)
     shortfall = part(manifest or {}, "shortfall") or {}
@@ -195,7 +193,7 @@ def _result_file(folder: RunFolder, name: str, manifest: dict[str, Any] | None, 
 
 def _compare(path: Path, folder: RunFolder, name: str) -> int:
     """The number of lines when `path` is what the rounds give. Raises StoreError at the first line that is not."""
-    expected = folder.record_lines() if name == "records.jsonl" else folder.dropped_lines()
+    expected = (line for file, line in folder.result_lines() if file == name)
     number = 0
     with path.open("rb") as file:
         for number, (found, wanted) in enumerate(zip_longest(file, expected), 1):

@@ -14,8 +14,9 @@ import yaml
 from tests.support.processes import run_script
 from tests.support.progress import Heard
 from variegate.config.curation import CurationConfig, DuplicatesStage
+from variegate.config.load import to_yaml
 from variegate.errors import Interrupted, StoreError, UsageError, VariegateError
-from variegate.pipeline.curation.curate import config_text, curate
+from variegate.pipeline.curation.curate import curate
 from variegate.progress import Silent
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
@@ -406,7 +407,7 @@ def test_an_oracle_that_does_not_know_what_it_is_asked(run: Any, encoder: Any) -
 
 def test_the_configuration_reads_back() -> None:
     config = config_of(DUPLICATES, ORACLE, {"kind": "relabel", "nearest_classes": None}, seed=3)
-    assert CurationConfig.model_validate(yaml.safe_load(config_text(config))) == config
+    assert CurationConfig.model_validate(yaml.safe_load(to_yaml(config))) == config
 
 
 def test_killed_at_any_file_operation_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:

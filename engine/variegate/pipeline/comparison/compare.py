@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import yaml
 
 from variegate import __version__
+from variegate.config.load import to_yaml
 from variegate.config.study import StudyConfig
 from variegate.errors import Interrupted, UsageError
 from variegate.inference.session import Start
@@ -41,9 +41,7 @@ from variegate.pipeline.comparison.places import (
 from variegate.pipeline.comparison.real import Encoders, RealData, asks_oracle, needs_dev
 from variegate.pipeline.comparison.score import Sample, Scorer, read_sample, shown
 from variegate.pipeline.comparison.summary import best_of, conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
-from variegate.pipeline.curation.curate import config_text as curation_text
 from variegate.pipeline.real_splits import has_split
-from variegate.pipeline.resume import config_text
 from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Silent
 from variegate.store.files import commit_folder, write_atomic
@@ -124,7 +122,7 @@ class _Study:
         clear_unfinished(self.output)
         shelf = Shelf(self.output / SCORES, on_damage=progress.note)
         shelf.clear_unfinished()
-        write_atomic(self.output / "study.yaml", _study_text(study).encode())
+        write_atomic(self.output / "study.yaml", to_yaml(study).encode())
         shutil.rmtree(self.output / ERRORS, ignore_errors=True)  # of the last call
         for former, now in adopt(self.output, self.places):
             progress.note(f"{now}: is the run that was called {former}")
@@ -263,10 +261,10 @@ class _Study:
         folder = self.output / BEST
         run = place.cell.run.model_copy(update={"output": f"runs/{self.study.name}-best"})
         head = f"# The best recipe of study {self.study.name}: {reason}.\n"
-        files = {"run.yaml": (head + config_text(run)).encode()}
+        files = {"run.yaml": (head + to_yaml(run)).encode()}
         commands = [f"variegate generate {folder / 'run.yaml'}"]
         if place.cell.curation is not None:
-            files["curation.yaml"] = (head + curation_text(self.study.curations[place.cell.curation])).encode()
+            files["curation.yaml"] = (head + to_yaml(self.study.curations[place.cell.curation])).encode()
             commands.append(f"variegate curate {run.output} {folder / 'curation.yaml'}")
         commit_folder(folder, files, replace=True)  # type: ignore[arg-type]
         return {
@@ -277,11 +275,6 @@ class _Study:
             "commands": commands,
             "expected": group["measures"],
         }
-
-
-def _study_text(study: StudyConfig) -> str:
-    """The resolved study as YAML; `load_study` reads it back."""
-    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _cost(place: Place, scores: dict[str, Any] | None) -> dict[str, Any]:

@@ -12,11 +12,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from variegate import __version__
 from variegate.config.curation import CurationConfig, RelabelStage, StageConfig
-from variegate.config.load import load_run
+from variegate.config.load import load_run, to_yaml
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import Interrupted, UsageError, VariegateError
 from variegate.inference.session import Sessions, Start
@@ -93,11 +91,6 @@ def curate(
                 own.close()
 
 
-def config_text(config: CurationConfig) -> str:
-    """The resolved configuration as YAML. `load_curation` reads it back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-
-
 def _read(folder: RunFolder) -> tuple[list[Record], Ledger]:
     records, ledger = [], Ledger()
     for row in folder.rows():
@@ -140,7 +133,7 @@ class _Curating:
         for stage in self.config.stages:
             check(stage, self.inputs)
         self.folder.shelf.clear_unfinished()
-        self.folder.write_config(config_text(self.config))
+        self.folder.write_config(to_yaml(self.config))
         for index, stage in enumerate(self.config.stages):
             self._apply(index, stage)
         if self.folder.later_stages(len(self.config.stages)):
