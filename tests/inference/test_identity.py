@@ -93,7 +93,7 @@ def test_the_neutral_identity_is_the_files_alone(model: ModelConfig) -> None:
         ("chat", True, {"chat": True}),
         ("engine.backend", "transformers", {"backend": "transformers"}),
         ("engine.dtype", "bfloat16", {"dtype": "bfloat16"}),
-        ("engine.quantization", "bitsandbytes", {"quantization": "bitsandbytes"}),
+        ("engine.quantization", "awq", {"quantization": "awq"}),
         ("engine.load_format", "dummy", {"load_format": "dummy"}),
         ("engine.extra", {"hf_overrides": {"rope_theta": 1e6}}, {"extra": {"hf_overrides": {"rope_theta": 1e6}}}),
     ],

@@ -195,6 +195,22 @@ def test_dummy_weights(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> Non
     backend.close()
 
 
+def test_weights_of_four_bits() -> None:
+    """bitsandbytes' NF4, on a CPU too: half a byte a weight, and nearly the same answer. (Its kernel there wants widths that are
+    multiples of 32, which nano-llama's are not.)"""
+    pytest.importorskip("bitsandbytes")
+    full, four = (
+        start_backend(load_model("nano-t5", ["engine.backend=transformers", *more])) for more in ([], ["engine.quantization=bitsandbytes"])
+    )
+    weight, whole = (each._network.model.encoder.block[0].layer[1].DenseReluDense.wi_0.weight for each in (four, full))
+    assert (weight.dtype, 2 * weight.numel()) == (torch.uint8, whole.numel())
+    prompt, choices = (Message("user", 'Write a text message.\nText message: "'),), [" yes", " card", " what"]
+    assert four.score([prompt], choices) == pytest.approx(full.score([prompt], choices), rel=0.25)
+    assert len(four.generate([ask("wo", max_tokens=3)])[0].token_ids) == 3
+    for backend in (full, four):
+        backend.close()
+
+
 def test_settings_that_a_model_brings_along_change_nothing(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:
     """Beams, a shortest and a longest length, repetitions, a first token: a request says all of how it is drawn."""
     folder = make_tiny_t5(tmp_path / "t5")

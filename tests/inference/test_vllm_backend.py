@@ -1,10 +1,18 @@
-"""What vllm_backend does beside the engine. The engine itself: test_backends.py."""
+"""What vllm_backend does beside the contract that it shares: test_backends.py has that."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from variegate.inference.vllm_backend import _progress_bar
+import pytest
+
+from variegate.errors import BackendError
+from variegate.inference.choices import Descent
+from variegate.inference.engine_output import EngineOutput
+from variegate.inference.scoring import Question
+from variegate.inference.vllm_backend import MOST_ALLOWED_TOKENS, VllmBackend, _progress_bar
+from variegate.records import Message, Request, Sampling
 
 
 def test_progress_counts_finished_prompts_only() -> None:
@@ -17,3 +25,47 @@ def test_progress_counts_finished_prompts_only() -> None:
     bar.update(1)
     assert (seen, bar.n) == ([2, 1], 3)
     assert _progress_bar(None) is False
+
+
+def test_an_engine_that_dies_is_told_in_its_own_words() -> None:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    backend = object.__new__(VllmBackend)  # without an engine
+    backend._output = EngineOutput()
+    with backend._output.hidden():
+        os.write(2, b"(EngineCore pid=1) ERROR 11-30 10:00:00 [core.py:1] torch.OutOfMemoryError: no room\n")
+    for error in (EngineDeadError(), ValueError("Too many logit bias tokens")):
+        said = r"(?s)vLLM stopped in a batch: .*Run the same command again.*OutOfMemoryError: no room"
+        with pytest.raises(BackendError, match=said), backend._explained("in a batch"):
+            raise error
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_emptied_is_an_error(nano_vllm: Any) -> None:
+    """A request under way holds blocks of it."""
+    from vllm import SamplingParams
+
+    engine = nano_vllm._llm.llm_engine
+    engine.add_request("under way", {"prompt_token_ids": list(range(40, 120))}, SamplingParams(max_tokens=3, ignore_eos=True))
+    engine.step()
+    try:
+        with pytest.raises(BackendError, match="did not empty its prefix cache"):
+            nano_vllm.generate([Request((Message("user", "One"),), Sampling(max_tokens=1), key="a", seed=1)])
+    finally:
+        while engine.has_unfinished_requests():
+            engine.step()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("allowed", "steps"), [(MOST_ALLOWED_TOKENS, 2), (MOST_ALLOWED_TOKENS + 1, 1)])
+def test_a_descent_of_more_tokens_than_an_engine_takes_goes_in_single_steps(nano_vllm: Any, allowed: int, steps: int) -> None:
+    tokens = (40, 41)
+    descent = Descent(tokens, tuple(range(40, 40 + allowed)), (), 2)
+    (found,) = nano_vllm._answer([[50, 51, 52]], [Question(0, (), tokens, descent)], lambda count: None)
+    assert len(found) == steps
+    assert set(found[0].logprobs) >= set(tokens)
+
+
+def test_model_runner_v2_takes_that_many_allowed_tokens() -> None:
+    logit_bias = pytest.importorskip("vllm.v1.worker.gpu.sample.logit_bias", reason="needs a vLLM with Model Runner V2")
+    assert logit_bias.MAX_NUM_ALLOWED_TOKEN_IDS == MOST_ALLOWED_TOKENS

@@ -1,8 +1,9 @@
-"""Starting vLLM: versions, arguments, start-up errors, silence."""
+"""Starting vLLM: versions, environment, arguments, start-up errors."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from variegate.inference.vllm_start import (
     check_version,
     explain_start,
     hidden_module,
-    quiet,
+    set_environment,
     vllm_version,
 )
 
@@ -49,7 +50,8 @@ def test_absent_vllm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None
     ("message", "hint"),
     [
         ("To serve at least one request with the models's max seq len (4096), 2 GiB KV cache is needed", "max_model_len or max_num_seqs"),
-        ("CUDA out of memory. Tried to allocate 2 GiB", "quantization: bitsandbytes"),
+        ("CUDA out of memory. Tried to allocate 2 GiB", "quantization: fp8_per_tensor or int8_per_channel_weight_only (GPU)"),
+        ("Unknown quantization method: nf5", "Check model.engine.quantization: fp8_per_tensor"),
         ("User-specified max_model_len (9999) is greater than the derived max_model_len", "Lower model.engine.max_model_len"),
         ("something else", "variegate doctor"),
     ],
@@ -60,29 +62,62 @@ def test_start_errors_keep_vllms_words_and_add_a_step(message: str, hint: str) -
     assert hint in text
 
 
-def test_quiet_hides_what_c_code_prints_and_gives_the_streams_back() -> None:
-    code = (
-        "import os; from variegate.inference.vllm_start import quiet\n"
-        "with quiet(): os.write(1, b'hidden'); os.write(2, b'hidden'); print('hidden')\n"
-        "os.write(1, b'shown')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("shown", "")
-    with pytest.raises(ZeroDivisionError), quiet():
-        _ = 1 / 0
+def test_a_start_error_quotes_what_a_process_printed_and_reads_its_hint_there() -> None:
+    error = RuntimeError("Engine core initialization failed. See root cause above.")
+    text = explain_start(load_model("nano-llama"), "0.32.0", error, "\nIts processes printed:\n  ValueError: no KV cache")
+    assert "ValueError: no KV cache" in text
+    assert "Lower model.engine.max_model_len" in text
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ({"dtype": "float32"}, {"TRITON_F32_DEFAULT": "ieee", "VLLM_WORKER_MULTIPROC_METHOD": None, "VLLM_LOGGING_LEVEL": "CRITICAL"}),
+        ({"dtype": "bfloat16", "tensor_parallel_size": 2}, {"TRITON_F32_DEFAULT": None, "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}),
+        ({"separate_process": True}, {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_LOGGING_LEVEL": "ERROR"}),  # its processes' errors
+    ],
+)
+def test_the_environment_follows_from_the_model(
+    engine: dict[str, Any], expected: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_KVCACHE_SPACE", "VARIEGATE_ENGINE_LOG", *expected):
+        monkeypatch.setenv(name, "as it was")  # so that what is set here is put back
+        monkeypatch.delenv(name)
+    set_environment(t5(**engine))
+    assert {name: os.environ.get(name) for name in expected} == expected
+
+
+def test_asking_for_a_gpu_does_not_start_cuda() -> None:
+    """A process forked later could not use it."""
+    code = "import os, variegate; print(os.environ['PYTORCH_NVML_BASED_CUDA_CHECK'])"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout == "1\n"
+
+
+@pytest.mark.parametrize(("dtype", "rounded"), [("float32", False), ("bfloat16", True)])
+def test_a_float32_engine_multiplies_in_float32_on_a_gpu(dtype: str, rounded: bool, tmp_path: Path) -> None:
+    """vLLM's Triton attention leaves the precision of its products open, and Triton's default is TF32, which keeps 10 bits."""
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
+    environment.pop("TRITON_F32_DEFAULT", None)
+    command = [sys.executable, str(Path(__file__).with_name("product_script.py")), dtype]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert (int(done.stdout) > 0) == rounded
 
 
 @pytest.mark.slow
-def test_a_cache_too_small_is_a_clear_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separate", ["false", "true"])
+def test_a_cache_too_small_is_a_clear_failure(tmp_path: Path, separate: str) -> None:
     """2,048 tokens of a model with 1 MiB of keys and values a token need 2 GiB of cache where 1 GiB is given: the real
-    engine refuses at start."""
+    engine refuses at start. In a process of its own it prints why, and raises no more than that it failed."""
     model = tmp_path / "wide"
     shutil.copytree(load_model("nano-llama").path, model, ignore=shutil.ignore_patterns("*.safetensors"))
     config = json.loads((model / "config.json").read_text())
     wide = {"num_hidden_layers": 32, "num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256, "max_position_embeddings": 2048}
     (model / "config.json").write_text(json.dumps({**config, **wide}))
     engine = (
-        "{dtype: float32, load_format: dummy, enforce_eager: true, max_model_len: 2048, max_num_batched_tokens: 2048, cpu_kv_cache_gib: 1}"
+        "{dtype: float32, load_format: dummy, enforce_eager: true, max_model_len: 2048, max_num_batched_tokens: 2048, "
+        f"cpu_kv_cache_gib: 1, separate_process: {separate}}}"
     )
     options = [f"model.path={model}", f"model.engine={engine}", f"output={tmp_path / 'run'}"]
     command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *(part for option in options for part in ("--set", option))]

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from variegate.closed import Closed, Name
 
+ONLINE_QUANTIZATION = "fp8_per_tensor or int8_per_channel_weight_only"
+"""vLLM's methods that quantize any weights while it loads them."""
+
 
 class EngineConfig(Closed):
     """Which engine runs the model, and how it is started. None leaves vLLM's own default."""
@@ -18,14 +21,15 @@ class EngineConfig(Closed):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     tensor_parallel_size: int = Field(default=1, ge=1)
     quantization: str | None = None
-    """A vLLM quantization method, e.g. `bitsandbytes` (4-bit at load time) or `awq`."""
+    """Of the weights. On vLLM, one of its methods: `fp8_per_tensor` and `int8_per_channel_weight_only` quantize any weights as
+    they are loaded, on a GPU; others, as `awq`, need weights made for them. On transformers, `bitsandbytes`: 4 bits."""
     max_model_len: int | None = Field(default=None, ge=16)
     """Tokens of a prompt and its completion together; of an encoder-decoder (T5), of each of the two."""
     gpu_memory_utilization: float = Field(default=0.90, gt=0, le=1)
     cpu_kv_cache_gib: int = Field(default=2, ge=1)
     """Key-value cache of the CPU engine, in GiB (VLLM_CPU_KVCACHE_SPACE)."""
-    max_num_seqs: int = Field(default=256, ge=1)
-    """Requests decoded at once."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    """Requests decoded at once, at most. vLLM's default is 1,024 on a GPU of 70 GiB or more, and else 256."""
     max_num_batched_tokens: int | None = Field(default=None, ge=16)
     enable_prefix_caching: bool = True
     block_size: int | None = Field(default=None, ge=1)
@@ -39,6 +43,18 @@ class EngineConfig(Closed):
     """`dummy` starts with random weights, for speed tests."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of `vllm.LLM`, passed as they are."""
+
+    @model_validator(mode="after")
+    def _quantization(self) -> EngineConfig:
+        if self.quantization == "bitsandbytes" and self.backend == "vllm":
+            raise ValueError(
+                f"quantization: bitsandbytes is not served by vLLM: use {ONLINE_QUANTIZATION} (on a GPU), or backend: transformers"
+            )
+        if self.quantization and self.load_format == "dummy" and self.backend == "transformers":
+            raise ValueError(
+                "quantization: bitsandbytes quantizes weights that are loaded, and load_format: dummy loads none: leave one out"
+            )
+        return self
 
 
 class ModelConfig(Closed):

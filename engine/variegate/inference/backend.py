@@ -30,6 +30,7 @@ class EngineInfo:
     max_model_len: int  # tokens of prompt and completion together; of the decoder alone where max_prompt_len is set
     vocab_size: int  # width v of the logits
     max_prompt_len: int | None = None  # tokens of an encoder-decoder's prompt; None for other models
+    max_num_seqs: int | None = None  # requests decoded at once, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class TransformersBackend(Backend):
             max_model_len=max_len,
             vocab_size=int(network.config.vocab_size),
             max_prompt_len=max_len if self.prompts.encoder_decoder else None,
+            max_num_seqs=engine.batch_size,
         )
         self._table = DeviceTable(self.info.vocab_size, network.device)
 

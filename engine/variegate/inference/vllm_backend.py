@@ -9,6 +9,7 @@ import ctypes
 import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference import t5
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.engine_output import EngineOutput
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.suppression import ARGUMENT
@@ -30,8 +32,8 @@ from variegate.inference.vllm_start import (
     check_encoder_decoder,
     check_version,
     explain_start,
+    has_processes,
     hidden_module,
-    quiet,
     set_environment,
     vllm_version,
 )
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_PREFIX_BYTES = 1 << 30  # of soft prompts sent at once: they lie in memory until their requests finish
+MOST_ALLOWED_TOKENS = 1024  # of one request: Model Runner V2 has room for no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +58,40 @@ class VllmBackend(Backend):
         version = vllm_version()
         check_version(version)
         set_environment(model)
+        self._output = EngineOutput()
         try:
-            import torch
-
-            with quiet():
+            with self._output.hidden():
                 import vllm
+                from vllm.platforms import current_platform
         except ImportError as error:
             raise BackendError(f"vLLM {version} is installed but cannot be imported: {error}. Run `variegate doctor`") from error
         self.prompts = PromptEncoder(model)
         if self.prompts.encoder_decoder:
             check_encoder_decoder(model, list(self.prompts.architectures))
             t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
-        arguments = arguments_of(model, gpu=torch.cuda.is_available(), encoder_decoder=self.prompts.encoder_decoder)
+        arguments = arguments_of(model, gpu=not current_platform.is_cpu(), encoder_decoder=self.prompts.encoder_decoder)
         try:
-            with quiet(), hidden_module("llvmlite.binding.ffi"):
+            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"):
                 self._llm = vllm.LLM(**arguments)
         except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
-            raise BackendError(explain_start(model, version, error)) from error
+            output = self._output.quoted() if has_processes(model) else ""
+            raise BackendError(explain_start(model, version, error, output)) from error
+        if not has_processes(model):
+            self._output.close()
         self._vllm = vllm
         self.usage = Usage()
-        config = self._llm.llm_engine.vllm_config.model_config
+        engine = self._llm.llm_engine.vllm_config
+        config = engine.model_config
         self.info = EngineInfo(
             name="vllm",
             version=version,
-            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            device=current_platform.get_device_name(),  # torch would put a context on a GPU that another process uses
             runner=self._llm.collective_rpc("variegate_runner")[0],
             dtype=str(config.dtype).removeprefix("torch."),
             max_model_len=config.max_model_len,
             vocab_size=config.get_vocab_size(),
             max_prompt_len=config.max_model_len if self.prompts.encoder_decoder else None,
+            max_num_seqs=engine.scheduler_config.max_num_seqs,
         )
         self._width = config.get_hidden_size()  # of soft prompts
         self._rows = HeldRows()
@@ -106,7 +114,7 @@ class VllmBackend(Backend):
         soft = SoftPrompts(requests, self._width)
         # A round starts with an empty prefix cache: batches, and so rounding, then depend on the round alone, and a
         # resumed run repeats an uninterrupted one bit by bit.
-        self._llm.reset_prefix_cache()
+        self._empty_cache()
 
         def run() -> None:
             outputs = self._run([each for _, each in sent], on_progress)
@@ -148,15 +156,10 @@ class VllmBackend(Backend):
     def _run(self, sent: list[_Sent], on_progress: OnProgress | None = None) -> list[Any]:
         if not sent:
             return []
-        try:
+        with self._explained(f"in the middle of a batch of {len(sent)} requests"):
             outputs = self._llm.generate(
                 [each.prompt for each in sent], [each.parameters for each in sent], use_tqdm=_progress_bar(on_progress)
             )
-        except (RuntimeError, MemoryError) as error:
-            raise BackendError(
-                f"vLLM stopped in the middle of a batch of {len(sent)} requests: {error}. Run the same command again to go on; when memory "
-                "was short, lower model.engine.max_num_seqs or gpu_memory_utilization first"
-            ) from error
         self.usage += Usage(
             requests=len(outputs),
             prompt_tokens=sum(each.num_prompt_tokens for each in sent),
@@ -164,6 +167,29 @@ class VllmBackend(Backend):
             generated_tokens=sum(len(each.outputs[0].token_ids) for each in outputs),
         )
         return outputs
+
+    def _empty_cache(self) -> None:
+        """Of prefixes. BackendError where vLLM keeps it: an answer would depend on earlier calls."""
+        with self._explained("while its prefix cache was emptied"):
+            emptied = self._llm.reset_prefix_cache()
+        if not emptied:
+            raise BackendError(
+                "vLLM did not empty its prefix cache, since blocks of it are still in use: start the engine again, and set "
+                "engine.enable_prefix_caching: false if that recurs"
+            )
+
+    @contextmanager
+    def _explained(self, when: str) -> Iterator[None]:
+        """What vLLM raises, as a BackendError that also says what its processes printed."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            yield
+        except (RuntimeError, ValueError, MemoryError, EngineDeadError) as error:
+            raise BackendError(
+                f"vLLM stopped {when}: {error}. Run the same command again to go on; when memory was short, lower "
+                f"model.engine.max_num_seqs or gpu_memory_utilization first{self._output.quoted()}"
+            ) from error
 
     def _parameters(self, request: Request, logprobs: bool) -> Any:
         sampling: Sampling = request.sampling
@@ -196,7 +222,7 @@ class VllmBackend(Backend):
         encoded = [list(self.prompts.encode(tuple(messages))) for messages in prompts]
         tries = tries_of(self.prompts, prompts, choices, self.info, constrained=constrained)
         progress = Progress(on_progress, len(prompts))
-        self._llm.reset_prefix_cache()
+        self._empty_cache()
         rows = walk(tries, lambda questions: self._answer(encoded, questions, progress.tell), prune=prune)
         progress.finish()
         return [np.array(row) for row in rows]
@@ -210,7 +236,7 @@ class VllmBackend(Backend):
         known: dict[Any, Any] = {}
         for place, question in enumerate(questions):
             descent = question.descent
-            if descent.steps > 1 and len(descent.tokens) <= most:
+            if descent.steps > 1 and len(descent.tokens) <= most and len(descent.allowed) <= MOST_ALLOWED_TOKENS:
                 if descent not in known:
                     known[descent] = probe(descent.tokens, max_tokens=descent.steps, allowed=descent.allowed, stop=descent.stop)
                 asked.append((place, known[descent]))
@@ -236,7 +262,8 @@ class VllmBackend(Backend):
         self._rows.set(rows, self.info.vocab_size, self._send_rows)
 
     def _send_rows(self, rows: dict[int, SparseRow]) -> None:
-        self._llm.collective_rpc("variegate_add_rows", args=Pairs.of(rows).to_bytes())
+        with self._explained("while rows of the suppression table were sent"):
+            self._llm.collective_rpc("variegate_add_rows", args=Pairs.of(rows).to_bytes())
 
     def close(self) -> None:
         import torch
@@ -244,6 +271,7 @@ class VllmBackend(Backend):
         engine = self._llm.llm_engine
         engine.engine_core.shutdown()
         del self._llm, engine
+        self._output.close()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Starting vLLM: which versions, its environment, its arguments, silence on the terminal, and errors in a user's words.
+"""Starting vLLM: which versions, its environment, its arguments, and errors in a user's words.
 
 Knows models' configurations; knows no requests. Tested with vLLM 0.32; 0.26 to 0.33 load.
 """
@@ -13,7 +13,9 @@ from importlib import metadata
 from typing import Any
 
 from variegate.config import ModelConfig
+from variegate.config.model import ONLINE_QUANTIZATION
 from variegate.errors import BackendError
+from variegate.inference.engine_output import shown
 from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.t5 import ARCHITECTURES
 
@@ -59,39 +61,24 @@ def check_version(version: str) -> None:
         )
 
 
+def has_processes(model: ModelConfig) -> bool:
+    """Whether the engine runs in processes of vLLM's own, whose errors it prints rather than raises."""
+    return model.engine.separate_process or model.engine.tensor_parallel_size > 1
+
+
 def set_environment(model: ModelConfig) -> None:
     """vLLM reads these once, when it is first imported; what the user has set stands."""
     engine = model.engine
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if engine.separate_process else "0"
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(engine.cpu_kv_cache_gib)
-    level = "INFO" if os.environ.get("VARIEGATE_ENGINE_LOG") == "1" else "CRITICAL"
-    for name, value in {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}.items():
+    level = "INFO" if shown() else "ERROR" if has_processes(model) else "CRITICAL"
+    chosen = {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}
+    if engine.tensor_parallel_size > 1:
+        chosen["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # CUDA cannot be used in a fork of a process that has used it
+    if engine.dtype == "float32":
+        chosen["TRITON_F32_DEFAULT"] = "ieee"  # else vLLM's attention multiplies float32 in TF32, with 10 bits
+    for name, value in chosen.items():
         os.environ.setdefault(name, value)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what Python and C++ print while the engine starts off the terminal, unless VARIEGATE_ENGINE_LOG=1 asks for it.
-
-    Errors come as exceptions; what is dropped is warnings on NUMA binding, Triton and the like.
-    """
-    if os.environ.get("VARIEGATE_ENGINE_LOG") == "1":
-        yield
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        kept = [(stream, os.dup(stream)) for stream in (1, 2)]
-        try:
-            for stream, _ in kept:
-                os.dup2(nowhere.fileno(), stream)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for stream, copy in kept:
-                os.dup2(copy, stream)
-                os.close(copy)
 
 
 def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dict[str, Any]:
@@ -137,7 +124,7 @@ def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
             "FLAN-T5 and mT5: use engine.backend: transformers"
         )
     engine = model.engine
-    least = max(engine.max_model_len or 0, engine.max_num_seqs)
+    least = max(engine.max_model_len or 0, engine.max_num_seqs or 0)
     if engine.max_num_batched_tokens is not None and engine.max_num_batched_tokens < least:
         raise BackendError(
             f"model {model.name!r}: engine.max_num_batched_tokens is {engine.max_num_batched_tokens}, expected at least {least} (max_model_len "
@@ -154,18 +141,18 @@ def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
         )
 
 
-def explain_start(model: ModelConfig, version: str, error: BaseException) -> str:
-    """vLLM's own words, and what a user can do about the usual ones."""
-    text = str(error).strip() or type(error).__name__
+def explain_start(model: ModelConfig, version: str, error: BaseException, output: str = "") -> str:
+    """vLLM's own words, and what a user can do about the usual ones. output: what its processes printed, quoted."""
+    text = (str(error).strip() or type(error).__name__) + output
     hint = "Run `variegate doctor` to check the installation"
     lower = text.lower()
     if "kv cache" in lower or "cache blocks" in lower or "out of memory" in lower or "free memory" in lower:
         hint = (
             "Lower model.engine.max_model_len or max_num_seqs, raise gpu_memory_utilization (GPU) or cpu_kv_cache_gib (CPU), "
-            "use quantization: bitsandbytes, or free memory held by other processes"
+            f"use quantization: {ONLINE_QUANTIZATION} (GPU), or free memory held by other processes"
         )
     elif "max_model_len" in lower or "max_position" in lower:
         hint = "Lower model.engine.max_model_len to what the model supports"
-    elif "quantization" in lower or "bitsandbytes" in lower:
-        hint = "Check model.engine.quantization, and that bitsandbytes is installed"
+    elif "quantization" in lower:
+        hint = f"Check model.engine.quantization: {ONLINE_QUANTIZATION} quantize any weights on a GPU; other methods need weights made for them"
     return f"vLLM {version} could not start on model {model.name!r} ({model.path}): {text}\n{hint}"

@@ -87,6 +87,7 @@ def make_manifest(
             "dtype": engine.dtype,
             "max_model_len": engine.max_model_len,
             "max_prompt_len": engine.max_prompt_len,
+            "max_num_seqs": engine.max_num_seqs,
         }
         if engine
         else earlier.get("engine"),
