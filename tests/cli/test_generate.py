@@ -157,7 +157,7 @@ def test_a_second_process_on_the_same_folder(run_file: Path) -> None:
     with RunFolder(run_file.parent / "out").lock():
         result = generate(run_file)
     assert result.exit_code == 1
-    assert "is working in this run folder" in result.stderr
+    assert "is working in this folder" in result.stderr
 
 
 @pytest.mark.slow

@@ -206,7 +206,7 @@ def test_another_process_in_the_folder_is_named(config_of: Run, run: Run, tmp_pa
     import os
 
     config = config_of(tmp_path / "r")
-    with RunFolder(tmp_path / "r").lock(), pytest.raises(StoreError, match=f"process {os.getpid()} is working in this run folder"):
+    with RunFolder(tmp_path / "r").lock(), pytest.raises(StoreError, match=f"process {os.getpid()} is working in this folder"):
         run(config)
     run(config)  # and the lock goes with its holder
 

@@ -99,7 +99,7 @@ def test_a_second_process_is_refused_and_the_lock_goes_with_its_holder(tmp_path:
     )
     folder = RunFolder(tmp_path / "run")
     with start_python(code, folder.path, ready="locked") as holder:
-        with pytest.raises(StoreError, match=rf"process {holder.pid} is working in this run folder"), folder.lock():
+        with pytest.raises(StoreError, match=rf"process {holder.pid} is working in this folder"), folder.lock():
             pass
         holder.kill()  # no chance to unlock
         holder.wait()

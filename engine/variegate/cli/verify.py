@@ -16,12 +16,15 @@ import click
 def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Check the run in FOLDER: hashes, ledger sums, keys, labels, and the result files against the rounds.
 
-    Exit code 1 when a check fails. Of a run that has not ended, what is there is checked.
+    Or the model's votes that `variegate subjectivity` keeps in FOLDER. Exit code 1 when a check fails. Of what has not ended, what
+    is there is checked.
     """
+    from variegate.store.asked import is_asked, verify_asked
     from variegate.store.run_folder import RunFolder
     from variegate.store.verify import verify
 
-    result = verify(RunFolder.existing(folder))
+    votes = is_asked(folder)
+    result = verify_asked(folder) if votes else verify(RunFolder.existing(folder))
     if as_json:
         value = {"folder": str(folder), "ok": result.ok, "finished": result.finished, "shortfall": result.shortfall}
         click.echo(json.dumps(value | {"checks": [asdict(check) for check in result.checks]}, indent=2, ensure_ascii=False))
@@ -30,7 +33,8 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
         for check in result.checks:
             click.echo(f"{check.status:8}{check.name:{width + 2}}{check.detail}".rstrip())
         if not result.finished:
-            click.echo("This run is unfinished: only what is there was checked. Run `variegate generate` again to go on.", err=True)
+            what, again = ("asking", "the same command") if votes else ("run", "`variegate generate`")
+            click.echo(f"This {what} is unfinished: only what is there was checked. Run {again} again to go on.", err=True)
         elif result.shortfall:
             missing = ", ".join(f"{label} ({number})" for label, number in sorted(result.shortfall.items()))
             click.echo(f"The run ended short of its target: {missing}.", err=True)

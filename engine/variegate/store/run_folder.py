@@ -95,7 +95,7 @@ class RunFolder:
                 file.seek(0)
                 holder = file.read().decode("ascii", "replace").strip()
                 raise StoreError(
-                    f"{self.path}: process {holder or '(unknown)'} is working in this run folder: wait for it, stop it, or choose"
+                    f"{self.path}: process {holder or '(unknown)'} is working in this folder: wait for it, stop it, or choose"
                     " another folder with -o"
                 ) from None
             with explained(path):

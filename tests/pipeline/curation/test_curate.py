@@ -291,7 +291,7 @@ def test_one_label(build_run: Callable[..., RunFolder], row: Callable[..., Any],
 
 
 def test_a_locked_run(run: Any, go: Callable[..., Any]) -> None:
-    with run.folder.lock(), pytest.raises(StoreError, match="is working in this run folder"):
+    with run.folder.lock(), pytest.raises(StoreError, match="is working in this folder"):
         go(DUPLICATES)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.engine import FakeEngine
+from tests.support.progress import Heard
 from variegate.config import TaskConfig, load_model
 from variegate.errors import UsageError
 from variegate.kinds.classification import ClassificationTask
@@ -117,18 +118,21 @@ def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settin
     rest = judging()
     assert judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda _: rest) == whole  # type: ignore[arg-type, return-value]
     assert len(rest.scored) == 3
-    files = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} for name in ("whole", "stopped")]
+    files = [{str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.json*")} for name in ("whole", "stopped")]
     assert files[0] == files[1]
-    lines = files[0]["votes.jsonl"].decode().splitlines()
+    lines = (tmp_path / "whole" / "votes" / "rows.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"winner": winner, "loser": loser} for winner, loser in whole.votes]
 
 
 def test_votes_of_a_smaller_model_do_not_pass_for_the_full_ones(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:
     full = settings.model
     small = full.model_copy(update={"engine": full.engine.model_copy(update={"quantization": "bitsandbytes"})})
-    judge_tasks(tasks, replace(settings, model=small), tmp_path / "v", start=lambda _: judging())  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"asked otherwise \(quantization was "):
-        judge_tasks(tasks, settings, tmp_path / "v", start=lambda _: pytest.fail("asked"))
+    for model in (small, full):
+        judge, progress = judging(), Heard()
+        judge_tasks(tasks, replace(settings, model=model), tmp_path / "v", start=lambda _, judge=judge: judge, progress=progress)  # type: ignore[misc]
+        assert len(judge.scored) == 5
+    assert any("asked otherwise before (quantization was " in note for note in progress.notes)
+    judge_tasks(tasks, replace(settings, model=small), tmp_path / "v", start=lambda _: pytest.fail("asked again"))
 
 
 def test_without_instances_no_data_is_needed(tasks: list[TaskConfig], settings: JudgeSettings, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A language model as the judge of pairs of tasks: which is more objective. Its answers are kept on disk in chunks.
+"""A language model as the judge of pairs of tasks: which is more objective. Its answers are kept on a shelf in chunks.
 
 Knows tasks, prompts and log-probabilities; knows nothing of how tasks are ranked.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from variegate.pipeline.subjectivity.task_votes import TaskVotes
 from variegate.progress import Progress, Silent
 from variegate.records import Message
 from variegate.seeding import derive_rng, digest
-from variegate.store.vote_folder import VoteFolder
+from variegate.store.asked import COMPARISONS, VOTES, AskedFolder
 
 _LONGEST_TEXT = 300  # characters of an instance in a prompt
 _MOST_LABELS = 12  # spelt out in a prompt
@@ -38,7 +38,7 @@ class JudgeSettings:
     comparisons: int = 3  # of each pair, each with instances of its own
     instances: int = 3  # of each task in a prompt
     seed: int = 0
-    chunk: int = 64  # comparisons between two writes to disk
+    chunk: int = 64  # comparisons between two commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def judge_tasks(
     Each comparison is asked in both orders with the same instances. Its vote goes to the task whose log-odds, averaged over the two
     orders, are higher: a liking for the first place or for a letter adds to one and is taken from the other. Equal odds: no vote.
     `source` tells that liking: the mean probability of A, and the share of comparisons whose orders contradict each other.
-    The same call goes on from the chunks in `folder`, where votes.jsonl then holds the votes as rows of `winner` and `loser`.
+    The same call goes on from what is in `folder`, where votes/rows.jsonl then holds the votes as rows of `winner` and `loser`.
     Raises UsageError for fewer than two tasks, two of one name, or a task without data; what the engine raises.
     Differs from the paper: there crowd workers vote.
     """
@@ -68,32 +68,34 @@ def judge_tasks(
         raise UsageError(f"task {twice!r} is given twice: it cannot be compared with itself")
     comparisons = _comparisons(tasks, settings)
     choices = ["A", "B"] if settings.model.chat else [" A", " B"]
-    store = VoteFolder(folder)
-    starts = range(0, len(comparisons), settings.chunk)
     progress = progress or Silent()
-    with (
-        EngineSession(settings.model, progress=progress, start=start, process="worker") as session,
-        store.opened(_asked(comparisons, settings, session.identity)),
-    ):
-        chunks = {f"comparisons/{first:08d}": comparisons[first : first + settings.chunk] for first in starts}
-        missing = {name: chunk for name, chunk in chunks.items() if store.read(name) is None}
-        if missing:
-            done = len(comparisons) - sum(map(len, missing.values()))
+    with EngineSession(settings.model, progress=progress, start=start, process="worker") as session:
+        asked = {"kind": "pairs of tasks", **session.identity}
+        keys = [
+            digest([asked, each.first, each.second, [list(map(asdict, prompt)) for prompt in each.prompts]], length=32)
+            for each in comparisons
+        ]
+        questions = dict(zip(keys, comparisons, strict=True))
+
+        def ask(keys: Sequence[str], done: int) -> list[dict[str, Any]]:
+            chunk = [questions[key] for key in keys]
+            prompts = [prompt for each in chunk for prompt in each.prompts]
+            progress.update("asking the model", done, len(questions), asked=len(prompts))
             with session.lease() as engine:
-                for name, chunk in missing.items():
-                    prompts = [prompt for each in chunk for prompt in each.prompts]
-                    progress.update("asking the model", done, len(comparisons), asked=len(prompts))
-                    scores = engine.score_each(prompts, [choices] * len(prompts), on_progress=progress.advance)
-                    store.write(name, _rows(chunk, [row.tolist() for row in scores]))
-                    done += len(chunk)
-            progress.update("asking the model", done, len(comparisons))
-        rows = [row for name in chunks for row in store.read(name) or []]
-        votes = tuple((row["winner"], row["loser"]) for row in rows if row["winner"] is not None)
-        if not votes:
-            raise UsageError(
-                f"{settings.model.name}: finds both tasks of every pair equally likely: it cannot judge; take another model, or votes of people"
-            )
-        store.write("votes", [{"winner": winner, "loser": loser} for winner, loser in votes])
+                scores = engine.score_each(prompts, [choices] * len(prompts), on_progress=progress.advance)
+            return _rows(chunk, [row.tolist() for row in scores])
+
+        store = AskedFolder(folder, asked, note=progress.note)
+        with store.opened():
+            found = store.answers({COMPARISONS: list(questions)}, settings.chunk, ask)
+            progress.update("asking the model", len(questions), len(questions))
+            rows = [found[key] for key in keys]
+            votes = tuple((row["winner"], row["loser"]) for row in rows if row["winner"] is not None)
+            store.made(VOTES, digest(votes, length=32), lambda: [{"winner": winner, "loser": loser} for winner, loser in votes])
+    if not votes:
+        raise UsageError(
+            f"{settings.model.name}: finds both tasks of every pair equally likely: it cannot judge; take another model, or votes of people"
+        )
     return TaskVotes(votes, None, tuple(sorted(names)), _source(rows, settings))
 
 
@@ -145,19 +147,6 @@ def _described(task: TaskConfig, instances: Sequence[tuple[str, str]]) -> str:
 def _question(first: str, second: str, *, chat: bool) -> tuple[Message, ...]:
     end = "Which task is more objective, A or B? Answer with the letter alone." if chat else "The more objective task is task"
     return (Message("user", f"{_QUESTION}\n\nTask A: {first}\n\nTask B: {second}\n\n{end}"),)
-
-
-def _asked(comparisons: Sequence[_Comparison], settings: JudgeSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": "pairs of tasks",
-        **identity,
-        "seed": settings.seed,
-        "chunk": settings.chunk,
-        "tasks": sorted({name for each in comparisons for name in (each.first, each.second)}),
-        "comparisons": settings.comparisons,
-        "instances": settings.instances,
-        "prompts": digest([message.content for each in comparisons for prompt in each.prompts for message in prompt]),
-    }
 
 
 def _rows(chunk: Sequence[_Comparison], scores: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

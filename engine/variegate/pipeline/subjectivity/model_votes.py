@@ -1,4 +1,4 @@
-"""Votes of a language model on the label of each text: K answers a text, sampled at a temperature, kept on disk in chunks.
+"""Votes of a language model on the label of each text: K answers a text, sampled at a temperature, kept on a shelf in chunks.
 
 A stand-in for annotators: the votes say how sure one model is, not how far people differ. Knows texts and answers; knows nothing of agreement.
 """
@@ -15,16 +15,16 @@ from variegate.config import ModelConfig, TaskConfig
 from variegate.curation.answers import read_answers
 from variegate.curation.asks import Wording
 from variegate.errors import UsageError
+from variegate.inference.backend import Backend
 from variegate.inference.session import EngineSession, Start
-from variegate.inference.tokenization import PromptEncoder
 from variegate.kinds import check_one_text, kind_of
 from variegate.kinds.text import as_one
 from variegate.pipeline.subjectivity.annotations import Annotated
 from variegate.progress import Progress, Silent
 from variegate.records import Request, Sampling
 from variegate.seeding import derive_seed, digest
+from variegate.store.asked import ANSWERS, AskedFolder
 from variegate.store.texts import TextSet
-from variegate.store.vote_folder import VoteFolder
 from variegate.strategies.prompts import builtin_prompts
 
 _SPARE_TOKENS = 8  # behind the longest label's, for a full stop or a line end
@@ -38,7 +38,7 @@ class VoteSettings:
     temperature: float = 1.0
     seed: int = 0
     class_block: bool = True  # list the labels with their descriptions in the prompt
-    chunk: int = 1024  # texts asked between two writes to disk
+    chunk: int = 1024  # texts asked between two commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +120,38 @@ def collect_votes(
     start: Start | None = None,
     progress: Progress | None = None,
 ) -> ModelVotes:
-    """K answers for each text. The same call goes on from the chunks in `folder`; a larger K adds to them.
+    """K answers for each text. The same call goes on from what is in `folder`; a larger K adds to it.
 
-    Answer k of a text is drawn with a seed of (seed, text, k), so neither chunks nor a stop between them change it.
-    Raises UsageError where `folder` holds votes that were asked otherwise; what the engine raises.
+    Answer k of a text is found by a key of (all that it depends on, text, k) and drawn with a seed of (seed, text, k), so neither
+    chunks nor a stop between them change it, and a changed setting asks only what it changed. Equal texts are asked once.
+    Raises UsageError where `folder` holds other things, or is of another format; StoreError; what the engine raises.
     """
-    wording = Wording(builtin_prompts().render, task.labels, task.text_type, task.context, settings.model.chat, settings.class_block)
-    store = VoteFolder(folder)
-    names = [f"votes/{k:03d}-{first:08d}" for k in range(settings.votes) for first in range(0, len(texts), settings.chunk)]
     progress = progress or Silent()
-    whole = settings.votes * len(texts)
-    with (
-        EngineSession(settings.model, progress=progress, start=start, process="worker") as session,
-        store.opened(_asked(texts, wording, settings, session.identity)),
-    ):
-        missing = [name for name in names if store.read(name) is None]
-        if missing:
-            sampling = _sampling(wording, settings)
-            done = whole - sum(len(_chunk(name, texts, settings)) for name in missing)
+    wording = Wording(builtin_prompts().render, task.labels, task.text_type, task.context, settings.model.chat, settings.class_block)
+    distinct = list(dict.fromkeys(texts))
+    with EngineSession(settings.model, progress=progress, start=start, process="worker") as session:
+        asked = _asked(wording, settings, session.identity)
+        common = digest(asked, length=32)
+        keys = [[digest([common, text, k], length=32) for text in distinct] for k in range(settings.votes)]
+        questions = {key: (text, k) for k, own in enumerate(keys) for key, text in zip(own, distinct, strict=True)}
+
+        def ask(keys: Sequence[str], done: int) -> list[dict[str, Any]]:
+            progress.update("asking the model", done, len(questions), asked=len(keys))
             with session.lease() as engine:
-                for name in missing:
-                    requests = _requests(name, texts, wording, settings, sampling)
-                    progress.update("asking the model", done, whole, asked=len(requests))
-                    answers = engine.generate(requests, on_progress=progress.advance)
-                    store.write(name, [{"answer": each.text, "error": each.error.message if each.error else None} for each in answers])
-                    done += len(requests)
-            progress.update("asking the model", done, whole)
-        rows = {name: store.read(name) or [] for name in names}
-    return _collected([row for name in names for row in rows[name]], len(texts), task)
+                sampling = _sampling(engine, wording, settings)
+                requests = [_request(key, *questions[key], wording, settings, sampling) for key in keys]
+                answers = engine.generate(requests, on_progress=progress.advance)
+            return [{"answer": each.text, "error": each.error.message if each.error else None} for each in answers]
+
+        store = AskedFolder(folder, asked, note=progress.note)
+        with store.opened():
+            rows = store.answers({f"{ANSWERS}/{k:03d}": own for k, own in enumerate(keys)}, settings.chunk, ask)
+            progress.update("asking the model", len(questions), len(questions))
+    by_question = {question: rows[key] for key, question in questions.items()}
+    return _collected([by_question[text, k] for k in range(settings.votes) for text in texts], len(texts), task)
 
 
-def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(wording: Wording, settings: VoteSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What an answer depends on beside its text and number."""
     prompt = [message.content for message in wording.messages("A text.", list(wording.labels))]
     return {
@@ -158,37 +159,21 @@ def _asked(texts: Sequence[str], wording: Wording, settings: VoteSettings, ident
         **identity,
         "temperature": settings.temperature,
         "seed": settings.seed,
-        "texts": digest(list(texts)),
-        "chunk": settings.chunk,
         "labels": {name: label.title for name, label in wording.labels.items()},
         "prompt": digest(prompt),
     }
 
 
-def _sampling(wording: Wording, settings: VoteSettings) -> Sampling:
-    encoder = PromptEncoder(settings.model)
+def _sampling(engine: Backend, wording: Wording, settings: VoteSettings) -> Sampling:
     labels = list(wording.labels)
-    longest = max(map(len, encoder.continuations(wording.messages("A text.", labels), [wording.answer(name) for name in labels])))
+    answers = [wording.answer(name) for name in labels]
+    longest = max(map(len, engine.prompts.continuations(wording.messages("A text.", labels), answers)))
     return Sampling(temperature=settings.temperature, max_tokens=longest + _SPARE_TOKENS, stop=_STOP)
 
 
-def _requests(name: str, texts: Sequence[str], wording: Wording, settings: VoteSettings, sampling: Sampling) -> list[Request]:
-    """Of the chunk of that name: one answer to each of its texts."""
-    k = int(name.removeprefix("votes/").partition("-")[0])
-    return [
-        Request(
-            key=digest([text, k]),
-            messages=wording.messages(text, list(wording.labels)),
-            sampling=sampling,
-            seed=derive_seed(settings.seed, "vote", text, k),
-        )
-        for text in _chunk(name, texts, settings)
-    ]
-
-
-def _chunk(name: str, texts: Sequence[str], settings: VoteSettings) -> Sequence[str]:
-    first = int(name.rpartition("-")[2])
-    return texts[first : first + settings.chunk]
+def _request(key: str, text: str, k: int, wording: Wording, settings: VoteSettings, sampling: Sampling) -> Request:
+    messages = wording.messages(text, list(wording.labels))
+    return Request(key=key, messages=messages, sampling=sampling, seed=derive_seed(settings.seed, "vote", text, k))
 
 
 def _collected(rows: Sequence[dict[str, Any]], n: int, task: TaskConfig) -> ModelVotes:
