@@ -118,7 +118,10 @@ def test_a_stopped_job_goes_on_and_ends_the_same(tasks: list[TaskConfig], settin
     rest = judging()
     assert judge_tasks(tasks, settings, tmp_path / "stopped", start=lambda _: rest) == whole  # type: ignore[arg-type, return-value]
     assert len(rest.scored) == 3
-    files = [{str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.json*")} for name in ("whole", "stopped")]
+    files = [
+        {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.json*")}
+        for name in ("whole", "stopped")
+    ]
     assert files[0] == files[1]
     lines = (tmp_path / "whole" / "votes" / "rows.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"winner": winner, "loser": loser} for winner, loser in whole.votes]
