@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from variegate.curation import copies
 from variegate.curation.copies import find_duplicates
@@ -121,7 +122,7 @@ def test_minhash_is_brute_force_over_all_signatures() -> None:
 @pytest.mark.parametrize("block", [16, 2048])
 def test_embedding_is_brute_force_over_all_cosines(monkeypatch: pytest.MonkeyPatch, implementation: str, block: int) -> None:
     monkeypatch.setattr(copies, "_BLOCK", block)
-    monkeypatch.setattr(copies, "_implementation", lambda: implementation)
+    monkeypatch.setattr(copies, "_implementation", lambda *sizes: implementation)
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(60, 8))
     vectors = (centres[rng.integers(0, 60, 300)] + 0.35 * rng.normal(size=(300, 8))).astype(np.float32)
@@ -133,6 +134,13 @@ def test_embedding_is_brute_force_over_all_cosines(monkeypatch: pytest.MonkeyPat
     assert gone(judgement) == {f"r{row:03}": ("near_duplicate", f"r{other:03}") for row, other in expected.items()}
     for row, other in expected.items():
         assert judgement.verdicts[row].details["similarity"] == pytest.approx(similar[row, other], abs=2e-6)
+
+
+def test_a_gpu_gives_the_pairs_that_a_cpu_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the sweep in fp16, and below its worth no GPU at all."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    few = "faiss" if copies.has_faiss() else "tiles"
+    assert [copies._implementation(rows, 20_000) for rows in (19_999, 20_000)] == [few, "triton_fp16x3"]
 
 
 def test_a_threshold_too_low_for_minhash_is_said() -> None:

@@ -20,7 +20,7 @@ from variegate.config.resources import asset
 from variegate.errors import BackendError
 from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.start import start_backend
-from variegate.inference.transformers_backend import OutputPenalties, RepetitionPenalty, SeededGumbel, TransformersBackend
+from variegate.inference.transformers_backend import OutputPenalties, RepetitionPenalty, TransformersBackend
 from variegate.records import Fault, Message, Request, Sampling
 
 
@@ -50,24 +50,6 @@ def test_repetition_penalty_worked_by_hand() -> None:
     ids = torch.tensor([[0, 1, 2, 2], [0, 1, 3, 3]])
     out = RepetitionPenalty(2.0, real)(ids, torch.tensor([[1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0, -4.0]]))
     assert out.tolist() == [[1.0, 1.0, 1.5, 4.0], [-2.0, -4.0, -3.0, -8.0]]
-
-
-def test_gumbel_draws_follow_the_softmax() -> None:
-    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -torch.inf])
-    generators = [torch.Generator().manual_seed(seed) for seed in range(6000)]
-    drawn = SeededGumbel(generators)(torch.zeros(6000, 1), logits.repeat(6000, 1)).argmax(dim=1)
-    counts = torch.bincount(drawn, minlength=5).numpy()
-    assert counts[4] == 0
-    assert chisquare(counts[:4], 6000 * torch.softmax(logits.double(), 0)[:4].numpy()).pvalue > 1e-3
-
-
-def test_rows_without_a_generator_stay_greedy_and_rows_do_not_share_noise() -> None:
-    scores = torch.zeros(3, 50)
-    scores[0, 7] = 1e-3
-    first, second = (torch.Generator().manual_seed(seed) for seed in (1, 1))
-    out = SeededGumbel([None, first, second])(torch.zeros(3, 1), scores.clone())
-    assert out[0].argmax() == 7
-    assert torch.equal(out[1], out[2])
 
 
 def test_drawn_first_tokens_follow_the_models_own_softmax(nano: Any) -> None:

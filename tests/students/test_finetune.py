@@ -14,7 +14,7 @@ from planted import OTHERS, planted, split, write_bert
 
 from variegate.config.student import FinetunedStudentConfig
 from variegate.errors import UsageError, VariegateError
-from variegate.students import LabelledTexts, evaluate, train_student
+from variegate.students import LabelledTexts, evaluate, load, train_student
 from variegate.students import finetune as module
 from variegate.students.finetuned import FinetunedStudent, longest
 
@@ -160,9 +160,13 @@ def test_adamw_8bit_without_bitsandbytes(bert: Path, monkeypatch: pytest.MonkeyP
         train_student(config(bert, optimizer="adamw_8bit"), planted(20))
 
 
-def test_bfloat16(bert: Path, sets: list[LabelledTexts]) -> None:
+def test_bfloat16(bert: Path, sets: list[LabelledTexts], tmp_path: Path) -> None:
+    """It is trained in, as on every GPU; predictions are made in float32, by the student that was trained and by the one on disk."""
     made = student(config(bert, precision="bfloat16"), sets[0])
     assert made.facts["precision"] == "bfloat16"
+    made.save(tmp_path / "s")
+    texts = sets[2].texts[:48]
+    assert np.array_equal(made.predict(texts).scores, load(tmp_path / "s").predict(texts).scores)
     assert next(made.model.parameters()).dtype == torch.float32  # the weights themselves, and what is saved
     assert evaluate(made.predict(sets[2].texts), sets[2])["accuracy"] > 0.8
     assert not equal(made, student(config(bert, precision="float32"), sets[0]))

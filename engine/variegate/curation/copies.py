@@ -19,7 +19,7 @@ from variegate.curation.inputs import check_vectors
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import UsageError
 from variegate.kinds.text import Text, as_one, folded
-from variegate.neighbors import has_faiss, nearest_in, nearest_other
+from variegate.neighbors import GPU_FROM, has_faiss, nearest_in, nearest_other
 from variegate.records import Verdict
 
 Found = list[tuple[str, dict[str, Any]] | None]  # reason and details of each item that goes
@@ -169,13 +169,12 @@ def _near_by_embedding(
     found: Found,
 ) -> None:
     least = near - _ROUNDING
-    implementation = _implementation()
     left = np.array(open_, dtype=np.int64)
     rows = _units(vectors, left)
     for (name, texts), reference in zip(held_out, held_out_vectors, strict=True):
         if not len(left) or not len(texts):
             continue
-        nearest = nearest_in(rows, _units(reference, np.arange(len(reference))), implementation=implementation)
+        nearest = nearest_in(rows, _units(reference, np.arange(len(reference))), implementation=_implementation(len(rows), len(reference)))
         cosine = _cosine(nearest.distances)
         for row in np.flatnonzero(cosine >= least):
             found[left[row]] = (
@@ -186,7 +185,8 @@ def _near_by_embedding(
         left, rows = left[keep], rows[torch.from_numpy(keep)]
     if len(left) < 2:
         return
-    close = np.flatnonzero(_cosine(nearest_other(rows, implementation=implementation).distances) >= least)
+    nearest = nearest_other(rows, implementation=_implementation(len(rows), len(rows)))
+    close = np.flatnonzero(_cosine(nearest.distances) >= least)
     for row, (earlier, similarity) in _earliest_kept(rows[torch.from_numpy(close)].double(), least).items():
         details = {"of": items.ids[left[close[earlier]]], "similarity": round(similarity, 6)}
         found[left[close[row]]] = ("near_duplicate", details)
@@ -232,9 +232,10 @@ def _cosine(distances: torch.Tensor) -> np.ndarray:
     return out
 
 
-def _implementation() -> str:
-    if torch.cuda.is_available():
-        return "triton"
+def _implementation(num_rows: int, num_others: int) -> str:
+    """Not "triton": its neighbour may be 1e-3 too far, and a pair at the threshold then kept on a GPU and dropped on a CPU."""
+    if torch.cuda.is_available() and num_rows * num_others >= GPU_FROM**2:
+        return "triton_fp16x3"
     return "faiss" if has_faiss() else "tiles"
 
 

@@ -1,8 +1,8 @@
 """Hugging Face Transformers as the engine: for comparison, and for models vLLM lacks. Keeps the same contract.
 
-Static batches, padded. Each row draws from a generator of its own seed: Gumbel noise is added to the processed logits and
-the largest taken, which samples from their softmax (Gumbel-max trick), so `generate` runs greedily and a row's text does
-not depend on its batch mates.
+Static batches, padded. Each row draws by noise of its own seed: Gumbel noise is added to the processed logits and the
+largest taken, which samples from their softmax (Gumbel-max trick), so `generate` runs greedily and a row's text does not
+depend on its batch mates.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.noise import add_gumbel
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.soft_prompts import SoftPrompts
 from variegate.inference.suppression.device_table import DeviceTable
@@ -32,17 +33,14 @@ from variegate.records import Completion, Message, Request, Sampling
 
 
 class SeededGumbel(transformers.LogitsProcessor):
-    """Adds to each row standard Gumbel noise from its own generator; rows without a generator stay greedy."""
+    """Adds to each row standard Gumbel noise of its own seed. For one call of `generate`: it counts the steps."""
 
-    def __init__(self, generators: Sequence[torch.Generator | None]) -> None:
-        self.generators = generators
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.seeds, self.step = seeds, 0
 
     def __call__(self, input_ids: Int[Tensor, "b t"], scores: Float[Tensor, "b v"]) -> Float[Tensor, "b v"]:
-        for row, generator in enumerate(self.generators):
-            if generator is not None:
-                uniform = torch.rand(scores.shape[1], generator=generator, dtype=torch.float64).clamp_(min=1e-300)
-                scores[row] += (-torch.log(-torch.log(uniform))).to(scores)
-        return scores
+        self.step += 1
+        return add_gumbel(scores, self.seeds, self.step)
 
 
 class OutputPenalties(transformers.LogitsProcessor):
@@ -187,7 +185,7 @@ class TransformersBackend(Backend):
                 processors.append(transformers.TopKLogitsWarper(sampling.top_k))
             if sampling.top_p < 1.0:
                 processors.append(transformers.TopPLogitsWarper(sampling.top_p))
-            processors.append(SeededGumbel([torch.Generator().manual_seed(request.seed) for request in requests]))
+            processors.append(SeededGumbel([request.seed for request in requests]))
         return processors
 
     def _finish(self, tokens: list[int], sampling: Sampling) -> tuple[list[int], str, str]:

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from variegate.errors import UsageError, nearest
+from variegate.neighbors import GPU_FROM
 
 Choice = Literal["auto", "closed_form", "dense", "tiles", "triton", "triton_fp16x3", "faiss", "estimate"]
 CHOICES = get_args(Choice)
 
 DENSE_UP_TO = 2_048
 EXACT_UP_TO = {"cpu": 200_000, "cuda": 4_000_000}
-GPU_FROM = 20_000
 
 
 def choose(implementation: str, measure: str, *rows: Tensor, closed: bool = False) -> str:

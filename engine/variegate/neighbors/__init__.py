@@ -3,8 +3,8 @@
 Knows tensors; knows nothing of records, encoders or what a distance is used for.
 """
 
-from variegate.neighbors.exact import Neighbors, centred, nearest_in, nearest_in_others, nearest_other, top_k
+from variegate.neighbors.exact import GPU_FROM, Neighbors, centred, nearest_in, nearest_in_others, nearest_other, top_k
 from variegate.neighbors.faiss_search import has_faiss
 from variegate.neighbors.inverted import InvertedIndex
 
-__all__ = ["InvertedIndex", "Neighbors", "centred", "has_faiss", "nearest_in", "nearest_in_others", "nearest_other", "top_k"]
+__all__ = ["GPU_FROM", "InvertedIndex", "Neighbors", "centred", "has_faiss", "nearest_in", "nearest_in_others", "nearest_other", "top_k"]

@@ -23,6 +23,7 @@ from variegate_kernels.pairwise import Function, Sweep
 from variegate_kernels.rows import pair_distances, row_facts
 
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
+GPU_FROM = 20_000  # rows on each side from which a GPU is worth its start
 _SHARED_FROM = 200_000  # rows from which all GPUs share the work: below, one is done in less time than copying takes
 _CANDIDATES_AT_ONCE = 1 << 20  # elements of a float64 block
 _LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32

@@ -127,7 +127,7 @@ def train_finetuned(
         )
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
-        model = trainer.model
+        model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it goes on computing in `precision`
         if watch.best_weights:
             model.load_state_dict(watch.best_weights)
         _check_finite(model, trainer)
