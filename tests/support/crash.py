@@ -1,8 +1,8 @@
 """kill -9 at a file operation: run work in a child that ends at its n-th one, let it go on, compare.
 
 For scripts of their own (`processes.run_script`): it forks, which a process with threads should not.
-An operation is a call that changes the disk: see OPERATIONS. A written file counts once for each time that its buffer goes to
-the system, not once for each `write` of Python's.
+An operation is a call that changes the disk: see OPERATIONS; `create` is the opening of a file that is not there yet. A written file
+counts once for each time that its buffer goes to the system, not once for each `write` of Python's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 KILLED = -signal.SIGKILL
-OPERATIONS = ("rename", "replace", "link", "fsync", "write", "unlink", "remove", "mkdir", "rmdir", "truncate", "ftruncate")
+OPERATIONS = ("create", "rename", "replace", "link", "fsync", "write", "unlink", "remove", "mkdir", "rmdir", "truncate", "ftruncate")
 
 
 class Counter:
@@ -42,11 +42,9 @@ class Counter:
 
     def install(self, operations: Collection[str] = OPERATIONS) -> None:
         """Watch this process from now on."""
-        for name in operations:
-            if name != "write":
-                setattr(os, name, self._watched(getattr(os, name)))
-        if "write" in operations:
-            self._watch_writes()
+        for name in {*operations} - {"create", "write"}:
+            setattr(os, name, self._watched(getattr(os, name)))
+        self._watch_files({*operations})
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -55,16 +53,21 @@ class Counter:
 
         return call
 
-    def _watch_writes(self) -> None:
+    def _watch_files(self, operations: Collection[str]) -> None:
         import _io
         import builtins
 
-        counter, opened, write = self, io.open, os.write
+        counter, opened, open_low, write = self, io.open, os.open, os.write
 
         class Watched(io.FileIO):
             def write(self, data: Any) -> int:
-                counter.one(lambda: super(Watched, self).write(memoryview(data)[: len(data) // 2]))
+                if "write" in operations:
+                    counter.one(lambda: super(Watched, self).write(memoryview(data)[: len(data) // 2]))
                 return super().write(data)
+
+        def create(file: Any) -> None:
+            if "create" in operations and not isinstance(file, int) and not os.path.lexists(file):
+                counter.one()
 
         def open_watched(
             file: Any,
@@ -78,6 +81,8 @@ class Counter:
         ) -> Any:
             if not set(mode) & set("wax+"):
                 return opened(file, mode, buffering, encoding, errors, newline, closefd, opener)
+            if opener is None:
+                create(file)
             raw = Watched(file, mode.replace("b", "").replace("t", ""), closefd, opener)
             if buffering == 0:
                 return raw
@@ -89,11 +94,17 @@ class Counter:
             text.mode = mode
             return text
 
+        def open_low_watched(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            if flags & os.O_CREAT:
+                create(path)
+            return open_low(path, flags, *arguments, **options)
+
         def write_watched(descriptor: int, data: Any) -> int:
-            self.one(lambda: write(descriptor, memoryview(data)[: len(data) // 2]))
+            if "write" in operations:
+                self.one(lambda: write(descriptor, memoryview(data)[: len(data) // 2]))
             return write(descriptor, data)
 
-        os.write = write_watched
+        os.open, os.write = open_low_watched, write_watched
         for module in (builtins, io, _io):
             module.open = open_watched  # type: ignore[attr-defined]
 

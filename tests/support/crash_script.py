@@ -13,13 +13,13 @@ from variegate.store.files import write_atomic
 
 
 def good(place: Path) -> None:
-    """mkdir, write, fsync, replace, fsync of the folder."""
+    """mkdir, create, write, fsync, replace, fsync of the folder."""
     place.mkdir(exist_ok=True)
     write_atomic(place / "file", b"0123456789")
 
 
 def careless(place: Path) -> None:
-    """mkdir, two writes: half done, it is taken for done."""
+    """mkdir, create, two writes: half done, it is taken for done."""
     place.mkdir(exist_ok=True)
     if not (place / "file").exists():
         with (place / "file").open("w", buffering=1) as file:
@@ -43,9 +43,10 @@ def main() -> None:
             return (place / "file").read_text() == content
 
         out[work.__name__] = asdict(kill_everywhere(place, work, right))
-    out["torn"] = [attempt(lambda: torn(folder / "torn"), 1, torn=True), (folder / "torn").read_text()]
-    out["late"] = attempt(lambda: torn(folder / "late"), 2)
-    out["fails"] = attempt(lambda: torn(folder / "none" / "late"), 2)
+    out["torn"] = [attempt(lambda: torn(folder / "torn"), 2, torn=True), (folder / "torn").read_text()]
+    out["late"] = attempt(lambda: torn(folder / "late"), 3)
+    out["fails"] = attempt(lambda: torn(folder / "none" / "late"), 3)
+    out["before it is there"] = [attempt(lambda: torn(folder / "created"), 1), (folder / "created").exists()]
     print(json.dumps(out))
 
 
