@@ -78,11 +78,8 @@ bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 	$(BIN)/python benchmarks/bench_curation.py
 	$(BIN)/python benchmarks/bench_t5.py
 
-bench-gpu: $(READY)  ## the same on a GPU, with the shapes of Llama-2-7B and FLAN-T5 XL and XXL and random weights
-	$(BIN)/python benchmarks/bench_generate.py --gpu
-	$(BIN)/python benchmarks/gpu_t5_attention.py
-	$(BIN)/python benchmarks/bench_t5.py --gpu
-	$(BIN)/python benchmarks/gpu_pairwise.py --output benchmarks/results/pairwise-gpu.json
+bench-gpu: $(READY)  ## what nine minutes on a GPU hold, with the shapes of Llama-2-7B and FLAN-T5 XL and random weights
+	$(BIN)/python benchmarks/gpu_first_hour.py
 
 nano: $(READY)   ## train nano-llama and nano-t5 again (about an hour each on 2 cores; needs VARIEGATE_DATA) and measure them
 	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama

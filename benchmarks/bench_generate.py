@@ -27,6 +27,7 @@ import psutil
 
 import harness
 from variegate.config import ModelConfig, RunConfig, load_model, load_task
+from variegate.inference.backend import Backend
 from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.sparse import SparseRow
@@ -53,16 +54,21 @@ def llama_7b(folder: Path) -> ModelConfig:
 
 
 class Recording:
-    """A started backend that remembers the requests it was asked for; `generate` must not close it."""
+    """A started backend that remembers the requests it was asked for; `generate` must not close it.
 
-    def __init__(self, backend: VllmBackend) -> None:
-        self._backend = backend
+    ignore_eos: every text has all its tokens, as of random weights, which never end one.
+    """
+
+    def __init__(self, backend: VllmBackend, *, ignore_eos: bool = False) -> None:
+        self._backend, self._ignore_eos = backend, ignore_eos
         self.info, self.prompts = backend.info, backend.prompts
         self.set_rows, self.score = backend.set_rows, backend.score
         self.requests: list[Request] = []
         self.num_tokens = 0
 
     def generate(self, requests: Sequence[Request], **options: Any) -> list[Completion]:
+        if self._ignore_eos:
+            requests = [replace(each, sampling=replace(each.sampling, ignore_eos=True)) for each in requests]
         completions = self._backend.generate(requests, **options)
         self.requests += requests
         self.num_tokens += sum(len(each.token_ids) for each in completions)
@@ -86,17 +92,24 @@ def run_config(model: ModelConfig, output: Path, per_label: int, *, rounds: Mapp
     )
 
 
-def end_to_end(backend: VllmBackend, model: ModelConfig, folder: Path, repeats: int) -> dict[str, Any]:
-    """tokens/s of a whole run on a started engine (prompts, parsing, duplicates, commits, manifest and all) and of the bare engine."""
+def end_to_end(
+    backend: VllmBackend, model: ModelConfig, folder: Path, repeats: int, *, per_label: int = 20, ignore_eos: bool = False
+) -> dict[str, Any]:
+    """tokens/s of a whole run on a started engine (prompts, parsing, duplicates, commits, manifest and all) and of the bare engine.
+
+    ignore_eos: of weights that never end a text; unfinished ones are then kept.
+    """
     recorded: list[Request] = []
     turn = 0
 
     def ours() -> float:
         nonlocal turn, recorded
         turn += 1
-        config = run_config(model, folder / f"run{turn}", per_label=20)
-        recording = Recording(backend)
-        _, seconds = harness.timed(lambda: generate(config, progress=Silent(), start=lambda _: recording))
+        config = run_config(model, folder / f"run{turn}", per_label=per_label)
+        config = config.model_copy(update={"keep_unfinished": ignore_eos})
+        recording = Recording(backend, ignore_eos=ignore_eos)
+        summary, seconds = harness.timed(lambda: generate(config, progress=Silent(), start=lambda _: recording))
+        assert summary.kept >= LABELS * per_label // 2, f"only {summary.kept} texts of {len(recording.requests)} were kept"
         recorded = recording.requests
         return recording.num_tokens / seconds
 
@@ -170,10 +183,24 @@ def fixed_requests(count: int, *, max_tokens: int) -> list[Request]:
     return out
 
 
-def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
-    """tokens/s at batch 256 with the same biases given four ways."""
+SIDES = ("none", "table_top_100", "table_unlimited", "logit_bias_top_100", "logit_bias_unlimited")
+_RATIOS = {
+    "table_top_100_over_none": ("table_top_100", "none"),
+    "table_unlimited_over_none": ("table_unlimited", "none"),
+    "table_over_logit_bias_top_100": ("table_top_100", "logit_bias_top_100"),
+    "table_over_logit_bias_unlimited": ("table_unlimited", "logit_bias_unlimited"),
+}
+
+
+def suppression(backend: VllmBackend, repeats: int, *, sides: Sequence[str] = SIDES, batch: int = 256, tokens: int = 64) -> dict[str, Any]:
+    """tokens/s with the same biases given several ways, `batch` requests of `tokens` tokens at once.
+
+    Model Runner V2 takes no `logit_bias` of more than 1,024 tokens: that side is left out there.
+    """
+    if backend.info.runner == "v2":
+        sides = [side for side in sides if side != "logit_bias_unlimited"]
     vocab, rng = backend.info.vocab_size, np.random.default_rng(0)
-    requests = fixed_requests(256, max_tokens=64)
+    requests = fixed_requests(batch, max_tokens=tokens)
     unlimited, top100 = [], []
     for _ in range(8):
         bias = -7.5 * (1 - rng.random(vocab, dtype=np.float32))
@@ -200,42 +227,48 @@ def suppression(backend: VllmBackend, repeats: int) -> dict[str, Any]:
             assert not each.extra_args or ARGUMENT not in each.extra_args
         return run(parameters)
 
-    figures = harness.interleave(
-        {
-            "none": lambda: with_table([]),
-            "table_top_100": lambda: with_table(top100),
-            "table_unlimited": lambda: with_table(unlimited),
-            "logit_bias_top_100": lambda: with_dicts(top100),
-            "logit_bias_unlimited": lambda: with_dicts(unlimited),
-        },
-        repeats,
-    )
+    ways = {
+        "none": lambda: with_table([]),
+        "table_top_100": lambda: with_table(top100),
+        "table_unlimited": lambda: with_table(unlimited),
+        "logit_bias_top_100": lambda: with_dicts(top100),
+        "logit_bias_unlimited": lambda: with_dicts(unlimited),
+    }
+    figures = harness.interleave({side: ways[side] for side in sides}, repeats)
     return {
-        "batch": 256,
+        "batch": batch,
         "groups": 8,
         "vocab": vocab,
         "tokens_per_second": {name: harness.summarize(values) for name, values in figures.items()},
-        "table_top_100_over_none": harness.ratio(figures, "table_top_100", "none"),
-        "table_unlimited_over_none": harness.ratio(figures, "table_unlimited", "none"),
-        "table_over_logit_bias_top_100": harness.ratio(figures, "table_top_100", "logit_bias_top_100"),
-        "table_over_logit_bias_unlimited": harness.ratio(figures, "table_unlimited", "logit_bias_unlimited"),
+        **{name: harness.ratio(figures, *pair) for name, pair in _RATIOS.items() if set(pair) <= set(sides)},
     }
 
 
-def against_transformers(backend: VllmBackend, model: ModelConfig, repeats: int, sizes: Sequence[int]) -> dict[str, Any]:
-    """records/s of 64 new tokens, the transformers backend at each batch size; its best counts."""
-    requests = fixed_requests(512, max_tokens=64)
-    engines = {size: model.engine.model_copy(update={"backend": "transformers", "batch_size": size}) for size in sizes}
-    others = {size: start_backend(model.model_copy(update={"engine": engine})) for size, engine in engines.items()}
+def against_transformers(
+    backend: VllmBackend, model: ModelConfig, repeats: int, sizes: Sequence[int], *, count: int = 512
+) -> dict[str, Any]:
+    """records/s of 64 new tokens, the Transformers backend at its best batch size of a trial each. One copy of its model at a time."""
+    requests = fixed_requests(count, max_tokens=64)
 
-    def rate(engine: Any) -> float:
+    def start(size: int) -> Backend:
+        engine = model.engine.model_copy(update={"backend": "transformers", "batch_size": size})
+        return start_backend(model.model_copy(update={"engine": engine}))
+
+    def rate(engine: Backend) -> float:
         _, seconds = harness.timed(lambda: engine.generate(requests))
         return len(requests) / seconds
 
-    sides = {"vllm": lambda: rate(backend), **{f"transformers_{size}": (lambda size=size: rate(others[size])) for size in sizes}}
-    figures = harness.interleave(sides, repeats)
-    best = max(sizes, key=lambda size: harness.summarize(figures[f"transformers_{size}"])["median"])
+    trials: dict[int, float] = {}
+    for size in sizes:
+        other = start(size)
+        trials[size] = rate(other)
+        other.close()
+    best = max(trials, key=trials.__getitem__)
+    other = start(best)
+    figures = harness.interleave({"vllm": lambda: rate(backend), f"transformers_{best}": lambda: rate(other)}, repeats)
+    other.close()
     return {
+        "trials": {f"transformers_{size}": value for size, value in trials.items()},
         "records_per_second": {name: harness.summarize(values) for name, values in figures.items()},
         "best_transformers_batch": best,
         "vllm_over_best_transformers": harness.ratio(figures, "vllm", f"transformers_{best}"),

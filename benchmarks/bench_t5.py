@@ -43,6 +43,7 @@ COMMON = {
     "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1,
 }  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
+    "tiny": {"vocab_size": 1000, "d_model": 64, "d_kv": 32, "num_heads": 2, "d_ff": 128, "num_layers": 2, "num_decoder_layers": 2},
     "45M": {"vocab_size": 1000, "d_model": 512, "d_kv": 64, "num_heads": 6, "d_ff": 1024, "num_layers": 8, "num_decoder_layers": 8},
     "flan-t5-xl": {"vocab_size": 32128, "d_model": 2048, "d_kv": 64, "num_heads": 32, "d_ff": 5120, "num_layers": 24, "num_decoder_layers": 24},
     "flan-t5-xxl": {"vocab_size": 32128, "d_model": 4096, "d_kv": 64, "num_heads": 64, "d_ff": 10240, "num_layers": 24, "num_decoder_layers": 24},
@@ -211,22 +212,52 @@ def decode(ours: Vllm, name: str, work: Work, seats: int, repeats: int) -> dict[
     }  # fmt: skip
 
 
+class Steps:
+    """Counts the engine's steps and the CUDA graphs that were replayed, of one run in this process."""
+
+    def __init__(self, llm: Any) -> None:
+        self._engine, self.steps, self.replays = llm.llm_engine, 0, 0
+
+    def __enter__(self) -> Steps:
+        self._step, self._replay = self._engine.step, torch.cuda.CUDAGraph.replay
+
+        def step() -> Any:
+            self.steps += 1
+            return self._step()
+
+        def replay(graph: Any) -> Any:
+            self.replays += 1
+            return self._replay(graph)
+
+        self._engine.step, torch.cuda.CUDAGraph.replay = step, replay
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.step, torch.cuda.CUDAGraph.replay = self._step, self._replay
+
+
 def measure(name: str, folder: Path, *, gpu: bool, repeats: int) -> dict[str, Any]:
     vocab_size = SHAPES[name]["vocab_size"]
-    seats = 256 if gpu else 64
+    seats, small = 256 if gpu else 64, name == "tiny"  # few and short requests, to see that it runs
     if gpu:
         work = make_work(512, prompt=(64, 320), answer=(16, 256), vocab_size=vocab_size)
+    elif small:
+        work, seats = make_work(12, prompt=(20, 40), answer=(4, 12), vocab_size=vocab_size), 8
     else:
         work = make_work(128, prompt=(20, 120), answer=(8, 128), vocab_size=vocab_size)
     write_model(folder / name, name, weights=not gpu)
     ours = Vllm(folder / name, seats=seats, gpu=gpu, max_model_len=512)
     out: dict[str, Any] = {"shape": SHAPES[name], "seats": seats}
     try:
+        with Steps(ours.llm) as counted:
+            ours.run(work)
+        out["steps"] = {"all": counted.steps, "graph_replays": counted.replays}
         if gpu:
             out["decode"] = decode(ours, name, work, seats, repeats)
         theirs = Transformers(folder / name, gpu=gpu)
-        out["ragged"] = ragged(ours, theirs, work, [128, 256, 512] if gpu else [32, 64, 128], repeats)
-        out["uniform"] = uniform(ours, theirs, work, seats, 128, repeats)
+        batches = [128, 256, 512] if gpu else [12] if small else [32, 64, 128]
+        out["ragged"] = ragged(ours, theirs, work, batches, repeats)
+        out["uniform"] = uniform(ours, theirs, work, seats, 8 if small else 128, repeats)
     finally:
         ours.close()
     del theirs

@@ -62,18 +62,22 @@ def crash(whole: dict[str, Any]) -> list[str]:
 def study(whole: dict[str, Any]) -> list[str]:
     lines = [
         "What suppression (by label, 100 tokens) and temperature did with nano-llama. Label accuracy: agreement with a student trained on "
-        "real data; Remote-Clique: mean pairwise cosine distance; top opening: share of a label's texts that begin with its most frequent "
-        "three words. nano-llama has never seen questions of TREC's kind and was asked for requests to a voice assistant instead: its trec6 "
-        "rows show the machinery, not useful data. **Made before blocks grew**: clinc150's label accuracy and Remote-Clique are of each label's "
-        "first 20 texts, which no bias had reached yet; with a bias from the second text on, accuracy there is far lower (docs/LOG.md).",
+        "real data, of at most 3,000 texts; Remote-Clique: mean pairwise cosine distance; top opening: share of a label's texts that begin "
+        "with its most frequent three words; shared: texts that the run without suppression wrote too. **This small model pays for "
+        "suppression with its labels**: compare its label accuracy off and on. nano-llama has never seen questions of TREC's kind "
+        "and was asked for requests to a voice assistant instead: its trec6 rows show the machinery, not useful data.",
         "",
-        "| run | suppression | T | kept / requested | label accuracy | Remote-Clique | distinct bigrams | top opening |",
-        "|---|---|---|---|---|---|---|---|",
+        "| run | suppression | T | kept / requested | under feedback | shared | label accuracy | Remote-Clique | distinct bigrams | top opening "
+        "| first 20 a label: label accuracy | distinct bigrams |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in whole["results"]["rows"]:
+        first = row["first_20"]
         lines.append(
-            f"| {row['task']} | {row['suppression']} | {row['temperature']} | {row['kept']:,} / {row['requested']:,} | {row['label_accuracy']:.3f} "
-            f"| {row['remote_clique_cosine']:.3f} | {row['distinct_bigrams']:.3f} | {row['top_opening_share']:.3f} |"
+            f"| {row['task']} | {row['suppression']} | {row['temperature']} | {row['kept']:,} / {row['requested']:,} "
+            f"| {row['under_feedback']:.0%} | {'' if row['suppression'] == 'off' else format(row['shared_with_off'], '.1%')} "
+            f"| {row['label_accuracy']:.3f} | {row['remote_clique_cosine']:.3f} | {row['distinct_bigrams']:.3f} | {row['top_opening_share']:.3f} "
+            f"| {first['label_accuracy']:.3f} | {first['distinct_bigrams']:.3f} |"
         )
     return lines
 
