@@ -26,7 +26,7 @@ ALLOWED = {
     "vllm": {
         "inference/vllm_backend.py",
         *(f"inference/suppression/vllm_{name}.py" for name in ("v1", "v2", "either")),
-        *(f"inference/t5/{name}.py" for name in ("model", "encoder", "decoder", "layers", "inputs", "hooks")),
+        *(f"inference/t5/{name}.py" for name in ("model", "encoder", "decoder", "layers", "inputs", "hooks", "scheduler")),
         *(f"inference/t5/{name}_attention.py" for name in ("cpu", "gpu")),
     },
     "transformers": {

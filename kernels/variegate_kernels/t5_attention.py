@@ -32,6 +32,7 @@ class PagedStep:
     max_query_len: int  # rows of one request at most
     max_seq_len: int | None = None  # keys of one request at most, a number known to the host; None: as many as block_table has room for
     _rows: dict[int, Rows] = field(default_factory=dict, init=False, repr=False)  # by the number of slots in a block
+    _checked: set[object] = field(default_factory=set, init=False, repr=False)  # shapes and types that were found right with it
 
     def rows(self, slots: int) -> Rows:
         """Checked, and made once a step; waits for the device."""
@@ -75,7 +76,10 @@ def paged_attention(
     """
     if impl not in ("auto", "torch", "triton", "numba"):
         raise ValueError(f"impl: got {impl!r}, expected 'auto', 'torch', 'triton' or 'numba'")
-    _check(query, keys, values, bias, step, out)
+    given = (query.shape, query.dtype, keys.shape, keys.dtype, values.shape, bias.shape, None if out is None else out.shape, query.device)
+    if given not in step._checked:  # once a step, not once a layer: it takes as long as a small layer does
+        _check(query, keys, values, bias, step, out)
+        step._checked.add(given)
     fits_numba = query.device.type == "cpu" and query.dtype == torch.float32
     if impl == "numba" and not fits_numba:
         raise ValueError(f"impl='numba' takes float32 on the CPU, got {query.dtype} on {query.device}: use impl='auto'")

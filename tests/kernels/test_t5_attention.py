@@ -278,6 +278,21 @@ def test_it_compiles_for_the_gpus_it_is_meant_for(
         assert "st.global" in compile_kernel(kernels.merge, 1).asm["ptx"]
 
 
+def test_what_was_checked_once_for_a_step_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers of a step share it; another shape, or another step, is looked at anew."""
+    from variegate_kernels import t5_attention as module
+
+    checked: list[int] = []
+    real = module._check
+    monkeypatch.setattr(module, "_check", lambda *given: (checked.append(1), real(*given)))
+    case = checks.make_case([5, 9], [1, 1], "cpu")
+    for _ in range(3):
+        paged_attention(case.query, case.keys, case.values, case.bias, case.step)
+    assert len(checked) == 1
+    with pytest.raises(ValueError, match="bias: got"):
+        paged_attention(case.query, case.keys, case.values, case.bias[:, :0], case.step)
+
+
 # -- the benchmark's own parts -----------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,9 @@
 """Generate greedily from T5 folders in real vLLM engines, each in a fork of this process: vLLM is imported once. Not a test:
 `parity.Engines` runs it.
 
-Reads jobs from standard input, JSON on a line each: folder, prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each),
-engine (arguments of `vllm.LLM`), seconds (after which the engine is killed), result (the file to write), and changes:
-"no bias", "no order" (Model Runner V1's own order of encoder outputs), "triton" (the GPU kernel, under Triton's interpreter).
+Reads jobs from standard input, JSON on a line each: folder, prompts [{"tokens": [...], "num_soft": p}], new (tokens wanted of each,
+a number or a list), engine (arguments of `vllm.LLM`), seconds (after which the engine is killed), result (the file to write), and
+changes: "no bias", "no order" (Model Runner V1's own order of encoder outputs), "triton" (the GPU kernel, under Triton's interpreter).
 A soft prompt of p vectors is the one that `soft_prompt` draws. Writes an exit status a line, and all else to standard error.
 """
 
@@ -52,6 +52,20 @@ def encoder_input(prompt: dict[str, Any], width: int) -> dict[str, Any]:
     }
 
 
+def watch_admissions(llm: Any) -> list[int]:
+    """Of each step, how many requests are scheduled for the first time."""
+    scheduler = llm.llm_engine.engine_core.engine_core.scheduler
+    schedule, admitted = scheduler.schedule, []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        output = schedule(*arguments, **options)
+        admitted.append(len(output.scheduled_new_reqs))
+        return output
+
+    scheduler.schedule = counted
+    return admitted
+
+
 def generate(job: dict[str, Any]) -> dict[str, Any]:
     from vllm import LLM, SamplingParams
 
@@ -59,11 +73,14 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
         change(name)
     llm = LLM(model=job["folder"], disable_log_stats=False, seed=0, **job["engine"])
     width = llm.llm_engine.model_config.hf_config.d_model
-    sampling = SamplingParams(temperature=0.0, max_tokens=job["new"], min_tokens=job["new"], ignore_eos=True, detokenize=False)
+    each = job["new"] if isinstance(job["new"], list) else [job["new"]] * len(job["prompts"])
+    sampling = [SamplingParams(temperature=0.0, max_tokens=new, min_tokens=new, ignore_eos=True, detokenize=False) for new in each]
+    admitted = watch_admissions(llm)
     outputs = llm.generate([encoder_input(prompt, width) for prompt in job["prompts"]], sampling, use_tqdm=False)
     return {
         "tokens": [list(output.outputs[0].token_ids) for output in outputs],
         "preemptions": sum(each.value for each in llm.get_metrics() if each.name == "vllm:num_preemptions"),
+        "admitted": [count for count in admitted if count],
         "runner": llm.collective_rpc(lambda worker: type(worker.model_runner).__module__)[0],
     }
 

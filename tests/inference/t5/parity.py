@@ -82,10 +82,10 @@ class Engines:
         self._count = 0
 
     def run(
-        self, model: Path, prompts: Sequence[Prompt], new: int, *, changes: Sequence[str] = (), v2: bool = False, seconds: int = 900,
+        self, model: Path, prompts: Sequence[Prompt], new: int | list[int], *, changes: Sequence[str] = (), v2: bool = False, seconds: int = 900,
         **engine: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """Tokens, preemptions and the runner's module."""
+        """Tokens, preemptions, requests that steps took newly, and the runner's module."""
         self._count += 1
         result = self._folder / f"{self._count}.json"
         arguments = {

@@ -44,6 +44,18 @@ def test_keys_and_values_are_found_in_the_cache() -> None:
     torch.testing.assert_close(out[:2], expected)
 
 
+def test_the_layers_of_a_step_share_what_is_made_and_checked_once() -> None:
+    from variegate.inference.t5.gpu_attention import BiasedTritonImpl
+
+    impl = BiasedTritonImpl.__new__(BiasedTritonImpl)
+    table = torch.zeros(1, 1, dtype=torch.int32)
+    metadata = SimpleNamespace(block_table=table, seq_lens=table[0] + 1, query_start_loc=None, max_query_len=1, max_seq_len=1)
+    step = impl.step_of(metadata)
+    assert impl.step_of(metadata) is step
+    copied = SimpleNamespace(**vars(metadata) | {"block_table": table.clone()})
+    assert impl.step_of(copied).block_table is copied.block_table
+
+
 def test_what_the_kernel_does_not_do_is_not_inherited() -> None:
     from variegate.inference.t5.gpu_attention import BiasedTritonBackend, BiasedTritonImpl
 

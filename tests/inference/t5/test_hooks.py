@@ -49,6 +49,22 @@ def test_registering_twice_is_harmless() -> None:
 
 
 @has_vllm
+@pytest.mark.parametrize(("cpu", "own", "taken"), [(True, None, None), (False, None, hooks.SCHEDULER), (False, "theirs", "theirs")])
+def test_a_gpu_takes_new_requests_in_groups(cpu: bool, own: str | None, taken: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.platforms import current_platform
+
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: cpu)
+    config = SimpleNamespace(
+        cache_config=SimpleNamespace(enable_prefix_caching=True),
+        model_config=SimpleNamespace(hf_config=SimpleNamespace(), max_model_len=77),
+        scheduler_config=SimpleNamespace(scheduler_cls=own),
+    )
+    hooks._configuration_class().verify_and_update_config(config)
+    assert (config.cache_config.enable_prefix_caching, config.model_config.hf_config.max_source_positions) == (False, 77)
+    assert config.scheduler_config.scheduler_cls == taken
+
+
+@has_vllm
 def test_wrapping_twice_wraps_once() -> None:
     hooks.install()
     once = [getattr(*hooks.find(hook)) for hook in (hooks.RUNNER, hooks.RENDERER)]

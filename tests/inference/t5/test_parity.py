@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import torch
 
+from variegate.inference.t5 import hooks
+
 PARITY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("parity.py"))))
 NEW = 150
 # Seats and blocks so few that requests are put out and come back.
@@ -80,6 +82,24 @@ def test_equal_through_preemptions(gated: Known) -> None:
     result = gated.run(**CROWDED)
     assert PARITY.differing(result["tokens"], gated.tokens) == []
     assert result["preemptions"] > 20
+
+
+def test_new_requests_wait_for_an_eighth_of_the_seats(gated: Known) -> None:
+    """The scheduler that a GPU gets, on a CPU: 60 requests of 5 to 34 tokens on 16 seats, and on seats enough for all."""
+    some = gated.first(60, 34)
+    new = [5 + place * 7 % 30 for place in range(60)]
+    wanted = [row[:count] for row, count in zip(some.tokens, new, strict=True)]
+    groups = {}
+    for seats, scheduler in ((16, None), (16, hooks.SCHEDULER), (80, hooks.SCHEDULER)):
+        engine = {"max_num_seqs": seats} | ({"scheduler_cls": scheduler} if scheduler else {})
+        result = gated.engines.run(some.folder, some.prompts, new, **engine)
+        assert PARITY.differing(result["tokens"], wanted) == []
+        groups[seats, scheduler is not None] = result["admitted"]
+    waiting = groups[16, True]
+    assert (waiting[0], sum(waiting)) == (16, 60)
+    assert min(waiting[:-1]) >= 2
+    assert len(waiting) < 0.75 * len(groups[16, False])
+    assert len(groups[80, True]) <= 3  # seats are free: nobody waits for more than the step's tokens
 
 
 def test_encoder_outputs_in_the_order_they_were_scheduled_are_wrong(gated: Known) -> None:

@@ -9,16 +9,23 @@ from vllm.v1.attention.backends.triton_attn import TritonAttentionBackend, Trito
 from variegate.inference.t5.attention import BiasedForward
 from variegate_kernels.t5_attention import PagedStep
 
+_STEP = "variegate_step"
+
 
 class BiasedTritonImpl(BiasedForward, TritonAttentionImpl):  # type: ignore[misc]
     def step_of(self, attn_metadata: Any) -> PagedStep:
-        return PagedStep(
-            block_table=attn_metadata.block_table,
-            seq_lens=attn_metadata.seq_lens,
-            query_starts=attn_metadata.query_start_loc,
-            max_query_len=attn_metadata.max_query_len,
-            max_seq_len=attn_metadata.max_seq_len,
-        )
+        """Made by the first layer of a step, and kept with its metadata for the others."""
+        step: PagedStep | None = getattr(attn_metadata, _STEP, None)
+        if step is None or step.block_table is not attn_metadata.block_table:  # vLLM may copy metadata for another cache
+            step = PagedStep(
+                block_table=attn_metadata.block_table,
+                seq_lens=attn_metadata.seq_lens,
+                query_starts=attn_metadata.query_start_loc,
+                max_query_len=attn_metadata.max_query_len,
+                max_seq_len=attn_metadata.max_seq_len,
+            )
+            setattr(attn_metadata, _STEP, step)
+        return step
 
 
 class BiasedTritonBackend(TritonAttentionBackend):  # type: ignore[misc]

@@ -18,6 +18,7 @@ from typing import Any
 from variegate.inference.t5 import ARCHITECTURES
 
 MODEL = "variegate.inference.t5.model:T5ForConditionalGeneration"
+SCHEDULER = "variegate.inference.t5.scheduler.make_scheduler"
 RUNNER = "vllm.v1.worker.gpu_model_runner:GPUModelRunner._execute_mm_encoder"
 RENDERER = "vllm.renderers.base:BaseRenderer._process_enc_dec"
 CONFIGS = "vllm.model_executor.models.config:MODELS_CONFIG_MAP"
@@ -30,6 +31,8 @@ HOOKS = {
     RUNNER: "to keep encoder outputs in the batch's order",
     "vllm.model_executor.layers.attention:Attention.process_weights_after_loading": "to fill the table of biases",
     "vllm.model_executor.layers.attention:CrossAttention": "for cross-attention",
+    "vllm.v1.core.sched.scheduler:Scheduler.schedule": "to take new requests in groups",
+    "vllm.v1.core.sched.async_scheduler:AsyncScheduler.schedule": "to take new requests in groups",
     "vllm.multimodal.processing:EncDecMultiModalProcessor.create_encoder_prompt": "for the encoder's input",
     "vllm.v1.attention.backends.triton_attn:TritonAttentionImpl.forward": "for attention on a GPU",
     "vllm.v1.attention.backends.cpu_attn:CPUAttentionBackendImpl.forward": "for attention on a CPU",
@@ -97,6 +100,7 @@ def _wrap(hook: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -
 
 def _configuration_class() -> type[Any]:
     from vllm.model_executor.models.config import VerifyAndUpdateConfig
+    from vllm.platforms import current_platform
 
     class T5Configuration(VerifyAndUpdateConfig):  # type: ignore[misc]
         """What vLLM calls once it knows that the model is a T5."""
@@ -108,6 +112,9 @@ def _configuration_class() -> type[Any]:
             vllm_config.cache_config.enable_prefix_caching = False
             # Both runners size the cross-attention of captured CUDA graphs by this field, which T5 lacks.
             vllm_config.model_config.hf_config.max_source_positions = vllm_config.model_config.max_model_len
+            scheduling = vllm_config.scheduler_config
+            if scheduling.scheduler_cls is None and not current_platform.is_cpu():  # a CPU has no graphs to replay
+                scheduling.scheduler_cls = SCHEDULER
 
     return T5Configuration
 
