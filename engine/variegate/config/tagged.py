@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
@@ -70,8 +70,3 @@ class Tagged:
         models = [self.model_of(self.registry.find(name)) for name in names]
         union: Any = Annotated[Union[tuple(models)], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
         return handler(TypeAdapter(union).core_schema)
-
-
-def tagged(base: Any, registry: Registry[Any], model_of: Callable[[Any], type[BaseModel]]) -> Any:
-    """The type of such a field. base: what all of the models derive from."""
-    return Annotated[base, SerializeAsAny(), Tagged(registry, model_of)]  # type: ignore[type-arg]

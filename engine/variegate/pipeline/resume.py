@@ -13,7 +13,7 @@ from variegate.errors import UsageError
 from variegate.seeding import digest
 from variegate.store.files import write_atomic
 from variegate.store.formats import check_format, state_format
-from variegate.store.run_folder import PARTS, ROUNDS, RunFolder
+from variegate.store.run_folder import RunFolder
 from variegate.store.settings import ABOUT
 
 ResumeMode = Literal["auto", "never", "always"]
@@ -70,8 +70,7 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     state_format(folder.path)
     folder.shelf.clear_unfinished()
     if mode == "never":
-        if folder.shelf.names(ROUNDS) or folder.shelf.names(PARTS):
-            folder.set_rounds_aside(0, reuse=False)
+        folder.set_rounds_aside(0, reuse=False)
         changes = []
     if stored is None or changes or mode == "never":
         folder.retire_manifest()

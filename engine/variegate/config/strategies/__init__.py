@@ -7,10 +7,12 @@ names a module with both CONFIG and STRATEGY. Knows what users set and what is s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import SerializeAsAny
 
 from variegate.config.strategies.base import StrategyConfig
-from variegate.config.tagged import tagged
+from variegate.config.tagged import Tagged
 from variegate.registry import Registry
 
 STRATEGY_CONFIGS: Registry[type[StrategyConfig]] = Registry("strategy", "variegate.config.strategies", "CONFIG", "variegate.strategies")
@@ -18,4 +20,4 @@ STRATEGY_CONFIGS: Registry[type[StrategyConfig]] = Registry("strategy", "variega
 if TYPE_CHECKING:
     AnyStrategyConfig = StrategyConfig
 else:
-    AnyStrategyConfig = tagged(StrategyConfig, STRATEGY_CONFIGS, lambda config: config)
+    AnyStrategyConfig = Annotated[SerializeAsAny[StrategyConfig], Tagged(STRATEGY_CONFIGS, lambda config: config)]
