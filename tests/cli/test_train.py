@@ -68,6 +68,13 @@ def test_a_file_and_test_data(files: tuple[Path, Path], bert: Path, tmp_path: Pa
     judged = good("evaluate", tmp_path / "out", test, "--json", "-o", tmp_path / "scores.json")
     assert json.loads(judged.stdout) == json.loads((tmp_path / "scores.json").read_text())
     assert json.loads(judged.stdout)["students"][0]["summary"] == scores["summary"]
+    assert "each file is what hashes.json states" in good("verify", tmp_path / "out").stdout
+    weights = tmp_path / "out" / "seed-0" / "linear.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + bytes(4))
+    for command in (("evaluate", tmp_path / "out", test), ("evaluate", tmp_path / "out" / "seed-0", test), ("verify", tmp_path / "out")):
+        found = variegate(*command)
+        assert found.exit_code == 1
+        assert f"{weights}: is not what hashes.json states" in found.stderr + found.stdout
 
 
 def test_seeds_json_and_against(files: tuple[Path, Path], bert: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from variegate.store.hashes import write_hashes
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder, round_key
 from variegate.store.verify import verify
@@ -150,3 +151,16 @@ def test_rows_of_another_shape(run_folder: RunFolder, row: Callable[..., Row], c
     key = round_key(["x"])
     run_folder.shelf.put("rounds/000002", key, [{**row().to_json(), **change}], {"requested": 1, "kept": 1, "dropped": {}})
     assert f"field '{next(iter(change))}' is missing" in failed(run_folder)["rows readable"]
+
+
+def test_students_of_a_run(run_folder: RunFolder) -> None:
+    student = run_folder.path / "students" / "minilm" / "seed-0"
+    student.mkdir(parents=True)
+    (student / "student.json").write_text("{}")
+    write_hashes(student)
+    (student.parent / "scores.json").write_text("{}")
+    write_hashes(student.parent)
+    (run_folder.path / "students" / ".svc.0.tmp").mkdir()
+    assert verify(run_folder).ok
+    (student / "student.json").write_text("{ }")
+    assert failed(run_folder) == {"student minilm": f"{student}/student.json: is not what hashes.json states"}

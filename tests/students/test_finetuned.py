@@ -67,7 +67,15 @@ def test_the_pipeline_gives_the_same_labels_and_probabilities(made: FinetunedStu
 
 def test_what_lies_in_the_folder(folder: Path, made: FinetunedStudent, sets: list[LabelledTexts]) -> None:
     names = {each.name for each in folder.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "student.json", "trained_on.txt"} == names
+    assert {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "student.json",
+        "trained_on.txt",
+        "hashes.json",
+    } == names
     settings = json.loads((folder / "config.json").read_text())
     assert settings["id2label"] == {"0": "bird", "1": "cat", "2": "dog", "3": "zebra"}
     assert settings["label2id"] == {"bird": 0, "cat": 1, "dog": 2, "zebra": 3}
@@ -154,11 +162,17 @@ def test_damaged_folders(folder: Path, tmp_path: Path) -> None:
 
     place = tmp_path / "s"
     shutil.copytree(folder, place)
-    settings = json.loads((place / "config.json").read_text())
-    changed = settings | {"id2label": {**settings["id2label"], "3": "yak"}, "label2id": {"bird": 0, "cat": 1, "dog": 2, "yak": 3}}
-    (place / "config.json").write_text(json.dumps(changed))
-    with pytest.raises(StoreError, match=r"config\.json and student\.json name other labels"):
+    for name in ("student.json", "trained_on.txt", "hashes.json"):  # nor does it then pass for another tool's model
+        (place / name).unlink()
+        if name != "hashes.json":
+            with pytest.raises(StoreError, match=f"{name}: cannot be read: No such file or directory: it was damaged"):
+                load(place)
+            shutil.copy(folder / name, place)
+    with pytest.raises(StoreError, match=r"hashes\.json: cannot be read: No such file or directory: train the student again"):
         load(place)
+    (place / "student.json").unlink()
+    (place / "trained_on.txt").unlink()
+    assert load(place).trained_on == frozenset()
     (place / "config.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be loaded as a sequence classifier"):
         load(place)

@@ -8,23 +8,30 @@ from pathlib import Path
 
 import click
 
+_TRAINED = ("hashes.json", "scores.json", "student.json")  # of a student, or of a training of several
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
-    """Check the run in FOLDER: hashes, ledger sums, keys, labels, and the result files against the rounds.
+    """Check the run in FOLDER: hashes, ledger sums, keys, labels, the result files against the rounds, curations and students.
 
-    Or the model's votes that `variegate subjectivity` keeps in FOLDER. Exit code 1 when a check fails. Of what has not ended, what
-    is there is checked.
+    Or the students that `variegate train` wrote to FOLDER, or the model's votes that `variegate subjectivity` keeps there. Exit code 1
+    when a check fails. Of what has not ended, what is there is checked.
     """
     from variegate.store.asked import is_asked, verify_asked
     from variegate.store.run_folder import RunFolder
-    from variegate.store.verify import verify
+    from variegate.store.verify import Verification, verify, verify_training
 
     votes = is_asked(folder)
-    result = verify_asked(folder) if votes else verify(RunFolder.existing(folder))
+    if votes:
+        result = verify_asked(folder)
+    elif not (folder / "run.yaml").exists() and any((folder / name).exists() for name in _TRAINED):
+        result = Verification(finished=True, shortfall={}, checks=(verify_training(folder),))
+    else:
+        result = verify(RunFolder.existing(folder))
     if as_json:
         value = {"folder": str(folder), "ok": result.ok, "finished": result.finished, "shortfall": result.shortfall}
         click.echo(json.dumps(value | {"checks": [asdict(check) for check in result.checks]}, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Is a run folder what it says it is? Hashes, ledger sums, keys, labels, the result files against the rounds, curations.
+"""Is a run folder what it says it is? Hashes, ledger sums, keys, labels, the result files against the rounds, curations, students.
 
 Reads only. Streams: what grows with the run is one set of keys. Knows nothing of how results are printed.
 """
@@ -17,6 +17,7 @@ from variegate.errors import StoreError, nearest
 from variegate.store.checks import Check, Problems
 from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
+from variegate.store.hashes import damage_in
 from variegate.store.ledger import Ledger, in_words
 from variegate.store.run_folder import GIVENS, PARTS, RESULTS, ROUNDS, SEEDS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
@@ -80,8 +81,17 @@ def verify(folder: RunFolder) -> Verification:
     for name in RESULTS:
         checks.append(_result_file(folder, name, manifest, damaged=damaged))
     checks += verify_curations(folder, known)
+    checks += [verify_training(path) for path in sorted((folder.path / "students").glob("[!.]*/"))]
     shortfall = part(manifest or {}, "shortfall") or {}
     return Verification(finished=manifest is not None, shortfall=dict(shortfall), checks=tuple(checks))
+
+
+def verify_training(folder: Path) -> Check:
+    """Of a training of students: every file by its hash."""
+    problems = Problems()
+    for problem in damage_in(folder):
+        problems.add(problem)
+    return problems.check(f"student {folder.name}", "each file is what hashes.json states")
 
 
 def _attempt(read: Callable[[], Any], name: str, checks: list[Check]) -> Any:

@@ -24,7 +24,7 @@ from variegate.kinds.text import Text
 from variegate.progress import Report
 from variegate.store.files import explained, new_folder
 from variegate.students.data import columns_of, short
-from variegate.students.student import STUDENT, Predictions, write_about
+from variegate.students.student import Predictions, write_about
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}  # in one forward pass, padding included
 # Transformers imports bitsandbytes, which warns of a 4-bit kernel that is not used here.
@@ -121,8 +121,6 @@ def load_finetuned(folder: Path, about: dict[str, Any] | None, *, pairs: bool = 
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise StoreError(f"{folder}: cannot be loaded as a sequence classifier: {error}") from error
     labels = tuple(sorted(model.config.label2id))
-    if about is not None and labels != tuple(about["labels"]):
-        raise StoreError(f"{folder}: config.json and {STUDENT} name other labels: train the student again")
     if about is None:
         config = FinetunedStudentConfig(kind="finetune", model=folder.resolve().name, max_tokens=longest(model, tokenizer) or 512)
         about = {"facts": {"warnings": []}, "trained_on": frozenset(), "pairs": pairs}

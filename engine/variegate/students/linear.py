@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from variegate.config.student import LinearStudentConfig
 from variegate.embeddings.models import find_model
-from variegate.errors import StoreError, UsageError, VariegateError
+from variegate.errors import UsageError, VariegateError
 from variegate.kinds.text import Text
 from variegate.progress import Report
 from variegate.store.files import explained, new_folder
@@ -99,21 +99,13 @@ class LinearStudent:
 
 
 def load_linear(folder: Path, about: dict[str, Any], encoder: Encoder | None) -> LinearStudent:
-    """about: the content of student.json. Raises StoreError when the weights are not there or do not fit."""
-    from safetensors import SafetensorError
+    """about: the content of student.json, as `read_about` gives it when it has checked every file."""
     from safetensors.numpy import load
 
-    path = folder / WEIGHTS
-    try:
-        tensors = load(path.read_bytes())
-        weights = Weights(tensors["coefficients"], tensors["biases"], tensors.get("sigmoid"))
-    except (OSError, SafetensorError, KeyError) as error:
-        raise StoreError(f"{path}: cannot be read as a student's weights ({error!r}): train the student again") from error
-    labels = tuple(about["labels"])
-    if weights.coefficients.ndim != 2 or len(weights.coefficients) != len(labels) or weights.biases.shape != (len(labels),):
-        raise StoreError(f"{path}: its weights are not of {len(labels)} labels: train the student again")
+    tensors = load((folder / WEIGHTS).read_bytes())
+    weights = Weights(tensors["coefficients"], tensors["biases"], tensors.get("sigmoid"))
     config = LinearStudentConfig.model_validate(about["config"])
-    return LinearStudent(config, labels, about["pairs"], weights, about["facts"], about["trained_on"], encoder)
+    return LinearStudent(config, tuple(about["labels"]), about["pairs"], weights, about["facts"], about["trained_on"], encoder)
 
 
 def make_encoder(config: LinearStudentConfig) -> Encoder:

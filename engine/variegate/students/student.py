@@ -15,9 +15,10 @@ import orjson
 from jaxtyping import Float
 
 from variegate import __version__
-from variegate.errors import StoreError, UsageError
+from variegate.errors import UsageError
 from variegate.kinds.text import Text
 from variegate.progress import Report
+from variegate.store.hashes import HASHES, read_hashes, write_hashes
 
 # In a saved student's folder:
 STUDENT = "student.json"  # its kind, labels, configuration and facts
@@ -68,7 +69,7 @@ class Student(Protocol):
 
 
 def write_about(student: Student, config: Any, folder: Path) -> None:
-    """student.json and trained_on.txt."""
+    """student.json and trained_on.txt, and last hashes.json, of all that is there."""
     about = {
         "variegate": __version__,
         "kind": config.kind,
@@ -79,19 +80,21 @@ def write_about(student: Student, config: Any, folder: Path) -> None:
     }
     (folder / STUDENT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
     (folder / TRAINED_ON).write_text("".join(f"{each}\n" for each in sorted(student.trained_on)), encoding="ascii")
+    write_hashes(folder)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether anything there is of a student that was saved here: it is then no other tool's model."""
+    return any((folder / name).exists() for name in (STUDENT, TRAINED_ON, HASHES))
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """The content of student.json, with that of trained_on.txt. Raises UsageError where there is no student, StoreError for a damaged one."""
-    path = folder / STUDENT
-    if not path.is_file():
+    """The content of student.json, with that of trained_on.txt, every file's hash seen to hold.
+
+    Raises UsageError where there is no student, StoreError for a damaged one, or one of another format.
+    """
+    if not is_saved(folder):
         raise UsageError(f"{folder}: holds no {STUDENT}: give the folder of a student, as `variegate train` writes it")
-    try:
-        about = orjson.loads(path.read_bytes())
-        hashes = (folder / TRAINED_ON).read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError, orjson.JSONDecodeError) as error:
-        raise StoreError(f"{folder}: cannot be read as a student: {error}: train it again") from error
-    missing = [name for name in ("kind", "labels", "pairs", "config", "facts") if not isinstance(about, dict) or name not in about]
-    if missing:
-        raise StoreError(f"{path}: holds no {missing[0]!r}: train the student again")
-    return {**about, "trained_on": frozenset(hashes)}
+    read_hashes(folder, again="train the student again")
+    about = orjson.loads((folder / STUDENT).read_bytes())
+    return {**about, "trained_on": frozenset((folder / TRAINED_ON).read_text(encoding="ascii").split())}

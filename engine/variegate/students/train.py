@@ -13,7 +13,7 @@ from variegate.errors import StoreError, UsageError, nearest
 from variegate.overlap import text_hash
 from variegate.progress import Report
 from variegate.students.data import LabelledTexts, check_disjoint, check_labels, check_same_form
-from variegate.students.student import STUDENT, Student, read_about
+from variegate.students.student import STUDENT, Student, is_saved, read_about
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -96,7 +96,7 @@ def load(folder: Path, *, encoder: Encoder | None = None, pairs: bool = False) -
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder: give the folder of a student, as `variegate train` writes it")
-    foreign = (folder / "config.json").is_file() and not (folder / STUDENT).is_file()
+    foreign = (folder / "config.json").is_file() and not is_saved(folder)
     about = None if foreign else read_about(folder)
     kind = "finetune" if about is None else about["kind"]
     try:

@@ -20,6 +20,7 @@ from variegate.pipeline.comparison.make import Made, make_all
 from variegate.pipeline.comparison.places import places_of
 from variegate.pipeline.comparison.real import Encoders, RealData
 from variegate.pipeline.generate import generate
+from variegate.progress import Silent
 
 RELABEL = {"kind": "relabel"}
 OTHER = {"kind": "relabel", "model": {"name": "other", "path": "/nowhere"}}
@@ -40,7 +41,7 @@ def study(tmp_path: Path) -> Callable[..., StudyConfig]:
 
 def make_of(study: StudyConfig, heard: Heard | None = None, start: Any = None) -> Made:
     encoders = Encoders(study.encoder)
-    real = RealData(study, Path(study.output), encoders, lambda *_: None)
+    real = RealData(study, Path(study.output), encoders, Silent())
     return make_all(places_of(study), real, encoders, heard or Heard(), start=start)
 
 

@@ -15,6 +15,7 @@ from variegate.pipeline.comparison.real import Encoders, RealData
 from variegate.pipeline.comparison.score import read_sample
 from variegate.pipeline.curation.curate import curate
 from variegate.pipeline.generate import generate
+from variegate.progress import Silent
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
 
@@ -35,7 +36,7 @@ def notes(study: StudyConfig, about: str) -> list[str]:
     for place in places:
         if place.curation is not None:
             curate(RunFolder(place.folder), place.curation, str(place.cell.curation))
-    real = RealData(study, Path(study.output), Encoders(study.encoder, None), lambda *_: None)
+    real = RealData(study, Path(study.output), Encoders(study.encoder, None), Silent())
     samples = {place.id: read_sample(place, real) for place in places}
     return [note for note in notes_of(study, real, places, [], samples) if about in note]
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from tests.support import chatter
+from tests.support.progress import Heard
 from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
 from variegate.errors import UsageError
 from variegate.pipeline.comparison.compare import check_data
 from variegate.pipeline.comparison.real import Encoders, LazyStudent, RealData, asks_oracle, draw, needs_dev
 from variegate.pipeline.comparison.score import mean_evaluation, shown
+from variegate.progress import Silent
 from variegate.students.data import LabelledTexts
 
 STOPS_EARLY = FinetunedStudentConfig(kind="finetune", patience=2)
@@ -23,7 +25,7 @@ STOPS_EARLY = FinetunedStudentConfig(kind="finetune", patience=2)
 
 def real_data(tmp_path: Path, **parts: Any) -> RealData:
     study = chatter.make_study(tmp_path, **parts)
-    return RealData(study, Path(study.output), Encoders(study.encoder), lambda *_: None)
+    return RealData(study, Path(study.output), Encoders(study.encoder), Silent())
 
 
 def cell_texts() -> LabelledTexts:
@@ -82,18 +84,26 @@ def test_who_needs_a_dev_split(config: Any, expected: bool) -> None:
 def test_a_lazy_student_is_trained_once_and_loaded_after(tmp_path: Path) -> None:
     study = chatter.make_study(tmp_path)
     encoders = Encoders(study.encoder, Encoder(cache=tmp_path / "vectors"))
-    first = RealData(study, Path(study.output), encoders, lambda *_: None)
+    first = RealData(study, Path(study.output), encoders, Silent())
     assert first.oracle is not None
     assert not (Path(study.output) / "students").exists()
     predicted = first.oracle.predict(["the cat our dog"]).labels
-    again = RealData(study, Path(study.output), encoders, lambda *_: None)
+    again = RealData(study, Path(study.output), encoders, Silent())
     assert again.oracle is not None
     again.oracle._make = lambda: pytest.fail("trained again")
     assert again.oracle.predict(["the cat our dog"]).labels == predicted == ("animals",)
     assert again.oracle.labels == chatter.LABELS
     assert not again.oracle.pairs
     assert isinstance(again.oracle, LazyStudent)
-    assert len(list((Path(study.output) / "students").iterdir())) == 1
+    (place,) = (Path(study.output) / "students").iterdir()
+    (place / "student.json").write_bytes(b"{" + (place / "student.json").read_bytes())
+    heard = Heard()
+    damaged = RealData(study, Path(study.output), encoders, heard)
+    assert damaged.oracle is not None
+    assert damaged.oracle.predict(["the cat our dog"]).labels == predicted
+    assert len(heard.damage) == 1
+    assert "student.json: is not what hashes.json states" in heard.damage[0]
+    assert sorted(each.name for each in place.parent.iterdir()) == sorted([place.name, "set-aside"])
 
 
 def test_replicates_share_an_oracle_that_does_not_depend_on_its_seed(tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ def test_what_asks_an_oracle(tmp_path: Path) -> None:
     }
     study = chatter.make_study(tmp_path, axes={}, curations={name: {"stages": each} for name, each in stages.items()})
     assert {name: asks_oracle(curation) for name, curation in study.curations.items()} == {"lr": True, "mine": False, "scope": True}
-    real = RealData(study, Path(study.output), Encoders(study.encoder), lambda *_: None)
+    real = RealData(study, Path(study.output), Encoders(study.encoder), Silent())
     assert real.oracle_of(study.curations["scope"]) is None  # it learns what is out of scope too: the curation trains its own
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from variegate.errors import StoreError, UsageError
 from variegate.pipeline.training.evaluate import evaluate_saved, load_students
 from variegate.pipeline.training.splits import Splits
 from variegate.pipeline.training.train import SCORES, train_students
+from variegate.store.hashes import write_hashes
+from variegate.store.verify import verify_training
 from variegate.students import LabelledTexts, paired_bootstrap
 
 
@@ -113,5 +117,57 @@ def test_folders_without_students(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         load_students(tmp_path / "nowhere", pairs=False)
     (tmp_path / SCORES).write_text("{}")
+    with pytest.raises(StoreError, match=r"hashes\.json: cannot be read: No such file or directory: train again"):
+        load_students(tmp_path, pairs=False)
+    write_hashes(tmp_path)
     with pytest.raises(StoreError, match=r"holds scores\.json and no student"):
         load_students(tmp_path, pairs=False)
+
+
+HARMS: dict[str, Callable[[Path, Path], Any]] = {
+    "cut": lambda path, _: path.write_bytes(path.read_bytes()[:-1]),
+    "flip": lambda path, _: path.write_bytes(path.read_bytes()[:-3] + bytes([path.read_bytes()[-3] ^ 1]) + path.read_bytes()[-2:]),
+    "delete": lambda path, _: path.unlink(),
+    "double": lambda path, _: path.write_bytes(path.read_bytes() * 2),
+    "swap": lambda path, other: path.write_bytes(other.read_bytes()),
+}
+FILES = [
+    "scores.json",
+    "predictions.jsonl",
+    "hashes.json",
+    *(f"seed-2/{name}" for name in ("hashes.json", "linear.safetensors", "student.json", "trained_on.txt")),
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("harm", HARMS)
+def test_every_damaged_file_is_noticed(saved: Path, tmp_path: Path, name: str, harm: str) -> None:
+    folder = tmp_path / "svc"
+    shutil.copytree(saved / "svc", folder)
+    other = saved / "few" / name.replace("seed-2", "seed-0")  # a seed's neighbour, or a training's
+    HARMS[harm](folder / name, other)
+    wrong = (
+        folder if (name.rpartition("/")[2], harm) == ("hashes.json", "swap") else folder / name
+    )  # all the others are other than it states
+    found = verify_training(folder)
+    assert found.status == "FAILED"
+    assert str(wrong) in found.detail
+    with pytest.raises(StoreError, match=f"{wrong}.*: train (the student )?again"):
+        load_students(folder, pairs=False)
+
+
+def test_seeds_that_are_gone_doubled_or_swapped(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "svc"
+    shutil.copytree(saved / "svc", folder)
+    assert verify_training(folder).status == "ok"
+    shutil.copytree(folder / "seed-2", folder / "seed-3")
+    assert f"{folder}/seed-3/hashes.json: is no part of it" in verify_training(folder).detail
+    assert len(load_students(folder, pairs=False).students) == 3
+    (folder / "seed-0").rename(folder / "seed-4")
+    (folder / "seed-2").rename(folder / "seed-0")
+    (folder / "seed-4").rename(folder / "seed-2")
+    assert f"{folder}/seed-0/hashes.json: is not what hashes.json states" in verify_training(folder).detail
+    with pytest.raises(StoreError, match=r"seed-0/hashes\.json: is not what hashes\.json states"):
+        load_students(folder, pairs=False)
+    shutil.rmtree(folder / "seed-10")
+    assert f"{folder}/seed-10/hashes.json: cannot be read" in verify_training(folder).detail

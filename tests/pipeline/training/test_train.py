@@ -55,7 +55,7 @@ def test_scores_and_students_of_each_seed(bert: Path, small_encoder: Encoder, sp
     output = tmp_path / "deep" / "svc"
     said: list[tuple[str, int, int]] = []
     scores = train_students(svc(bert), splits, seeds=(4, 5), output=output, encoder=small_encoder, progress=lambda *each: said.append(each))
-    assert sorted(each.name for each in output.iterdir()) == [PREDICTIONS, SCORES, "seed-4", "seed-5"]
+    assert sorted(each.name for each in output.iterdir()) == ["hashes.json", PREDICTIONS, SCORES, "seed-4", "seed-5"]
     assert json.loads((output / SCORES).read_text()) == scores
     assert scores["config"] == svc(bert).model_dump(mode="json")
     assert scores["train"] == {
@@ -102,7 +102,7 @@ def test_a_failure_leaves_the_old_training_whole(bert: Path, splits: Splits, tmp
         train_students(bad, splits, seeds=(0,), output=tmp_path / "new")
     assert [each.name for each in tmp_path.iterdir()] == ["s"]
     scores = train_students(good, splits, seeds=(7,), output=output, overwrite=True)
-    assert sorted(each.name for each in output.iterdir()) == [PREDICTIONS, SCORES, "seed-7"]
+    assert sorted(each.name for each in output.iterdir()) == ["hashes.json", PREDICTIONS, SCORES, "seed-7"]
     assert scores["seeds"][0]["facts"]["epochs_run"] == 1
 
 

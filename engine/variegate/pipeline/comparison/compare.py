@@ -126,7 +126,7 @@ class _Study:
         shutil.rmtree(self.output / ERRORS, ignore_errors=True)  # of the last call
         for former, now in adopt(self.output, self.places):
             progress.note(f"{now}: is the run that was called {former}")
-        self.real = RealData(study, self.output, self.encoders, progress.update)
+        self.real = RealData(study, self.output, self.encoders, progress)
         made = make_all(self.places, self.real, self.encoders, progress, start=self._start)
         self.scorer = Scorer(study, shelf, self.real, self.encoders, progress.update)
         samples = self._samples(made)

@@ -16,13 +16,14 @@ import numpy as np
 from variegate.config.curation import CurationConfig, LabelReplacementStage, ScopeStage
 from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.config.study import StudyConfig
-from variegate.errors import UsageError
+from variegate.errors import StoreError, UsageError
 from variegate.kinds.text import Text
 from variegate.pipeline.comparison.places import STUDENTS
 from variegate.pipeline.curation.inputs import ORACLE
 from variegate.pipeline.real_splits import has_split, read_split
-from variegate.progress import Report
+from variegate.progress import Progress, Report
 from variegate.seeding import derive_seed, digest
+from variegate.store.shelf import Shelf
 from variegate.students.data import LabelledTexts, split_off, without_overlap
 from variegate.students.student import Predictions, Student
 from variegate.students.train import depends_on_seed, load, train_student
@@ -34,18 +35,26 @@ DEV_SHARE = 0.1
 
 
 class LazyStudent:
-    """A `Student` that is loaded from `folder`, or made and kept there, when it is first asked for anything."""
+    """A `Student` that is loaded from `folder`, or made and kept there, when it is first asked for anything.
 
-    def __init__(self, folder: Path, make: Callable[[], Student], encoder: Callable[[], Encoder | None]) -> None:
-        self._folder, self._make, self._encoder = folder, make, encoder
+    note: told of a damaged one, which is set aside and made again.
+    """
+
+    def __init__(
+        self, folder: Path, make: Callable[[], Student], encoder: Callable[[], Encoder | None], note: Callable[[str], None]
+    ) -> None:
+        self._folder, self._make, self._encoder, self._note = folder, make, encoder, note
 
     @cached_property
     def _student(self) -> Student:
-        if not self._folder.is_dir():
-            student = self._make()
-            student.save(self._folder)
-            return student
-        return load(self._folder, encoder=self._encoder())
+        if self._folder.is_dir():
+            try:
+                return load(self._folder, encoder=self._encoder())
+            except StoreError as error:
+                Shelf(self._folder.parent, on_damage=self._note).set_damaged_aside(self._folder.name, error)
+        student = self._make()
+        student.save(self._folder)
+        return student
 
     def prepare(self) -> None:
         """Load or make it now."""
@@ -100,8 +109,9 @@ class Encoders:
 class RealData:
     """The real side of one study. Raises UsageError where a split that is named cannot be read."""
 
-    def __init__(self, study: StudyConfig, output: Path, encoders: Encoders, report: Report) -> None:
-        self.study, self.task, self.encoders, self._report = study, study.run.task, encoders, report
+    def __init__(self, study: StudyConfig, output: Path, encoders: Encoders, progress: Progress) -> None:
+        self.study, self.task, self.encoders = study, study.run.task, encoders
+        self._report, self._note = progress.update, progress.note
         self._folder = output / STUDENTS
         self.labels = sorted(self.task.labels)
         self.test = self._split("test")
@@ -195,7 +205,7 @@ class RealData:
         own_seed = seed if depends_on_seed(config) or needs_dev(config) else 0
         settings = [config.model_dump(mode="json", exclude_defaults=True), self.encoders.fingerprint(config), own_seed, self.study.dev]
         key = digest([settings, train.texts, train.labels, None if dev is None else [dev.texts, dev.labels]])
-        return LazyStudent(self._folder / f"{config.kind}-{key}", make, lambda: self.encoders.of_student(config))
+        return LazyStudent(self._folder / f"{config.kind}-{key}", make, lambda: self.encoders.of_student(config), self._note)
 
 
 def asks_oracle(curation: CurationConfig) -> bool:

@@ -17,6 +17,7 @@ from variegate.errors import StoreError, UsageError
 from variegate.overlap import text_hash
 from variegate.pipeline.training.train import SCORES
 from variegate.progress import Report
+from variegate.store.hashes import read_hashes
 from variegate.students import LabelledTexts, Student, evaluate, load, paired_bootstrap, summarise
 from variegate.students.data import short
 from variegate.students.evaluate import is_correct
@@ -33,12 +34,12 @@ class Saved:
 def load_students(folder: Path, *, pairs: bool) -> Saved:
     """folder: of one student, or of a training (with scores.json): then all of its seeds. pairs: the test data are text pairs.
 
-    Raises UsageError and StoreError.
+    Raises UsageError, and StoreError for what was damaged.
     """
     places = [folder]
     if (folder / SCORES).is_file():
-        found = [each for each in folder.iterdir() if re.fullmatch(r"seed-\d+", each.name)]
-        places = sorted(found, key=lambda each: int(each.name.removeprefix("seed-")))
+        named = [re.match(r"seed-(\d+)/", each) for each in read_hashes(folder, again="train again")]
+        places = [folder / f"seed-{number}" for number in sorted({int(each[1]) for each in named if each})]
         if not places:
             raise StoreError(f"{folder}: holds {SCORES} and no student: train again")
     return Saved(str(folder), tuple((str(place), load(place, pairs=pairs)) for place in places))

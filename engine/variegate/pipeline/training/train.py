@@ -22,6 +22,7 @@ from variegate.pipeline.training.fit import check_fit
 from variegate.pipeline.training.splits import Splits
 from variegate.progress import Report
 from variegate.store.files import check_folder, check_inside, new_folder, write_atomic
+from variegate.store.hashes import write_hashes
 from variegate.students import LabelledTexts, Predictions, depends_on_seed, evaluate, summarise, train_student
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def train_students(
 ) -> dict[str, Any]:
     """Students by each of `seeds`, judged on `splits.test`: the content of scores.json.
 
-    output: the folder for students and scores. It appears when all is done; after any error it is as it was.
+    output: the folder for students, scores and their hashes. It appears when all is done; after any error it is as it was.
     Raises UsageError and VariegateError as `train_student` does, StoreError when `output` cannot be written.
     """
     if len(set(seeds)) < len(seeds) or not seeds:
@@ -106,6 +107,7 @@ def train_students(
         if place is not None:
             write_atomic(place / SCORES, orjson.dumps(scores, option=orjson.OPT_INDENT_2) + b"\n")
             write_atomic(place / PREDICTIONS, _prediction_lines(splits.test, said))
+            write_hashes(place)
     return scores
 
 
