@@ -12,7 +12,7 @@ from torch import Tensor
 _BLOCK = 2048  # columns to a program: 8 float32 to a thread at 8 warps, two 16-byte loads each
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_table_rows"])  # type: ignore[untyped-decorator]  # the table grows
 def _apply_bias(  # type: ignore[no-untyped-def]  # triton reads the annotations
     logits, table, rows, scale, num_tokens, num_table_rows, logits_row, logits_column, table_row, table_column,
     has_scale: tl.constexpr, block: tl.constexpr,

@@ -144,6 +144,14 @@ def launch_paged_attention(
         )  # fmt: skip
 
 
+def warm_up(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, step: PagedStep, scale: float) -> None:
+    """Compile the kernels for every number of splits that a step of these requests may take, by running them."""
+    out = torch.empty_like(query)
+    most = choose_splits(1, step.block_table.shape[1] * keys.shape[1], TILE, query.device)
+    for power in range(most.bit_length()):
+        launch_paged_attention(query, keys, values, bias, step, scale, out, splits=1 << power)
+
+
 def choose_splits(num_programs: int, max_keys: int, tile: int, device: torch.device) -> int:
     """As many as fill the device, of two tiles or more where a request has `max_keys`."""
     multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

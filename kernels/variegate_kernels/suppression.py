@@ -84,6 +84,14 @@ def apply_bias_triton(
     return logits
 
 
+def warm_up(table: Float[Tensor, "g v"]) -> None:
+    """Compile what `apply_bias` runs on float32 logits with this table, on CUDA: else the first biased step waits a second or two."""
+    if table.device.type == "cuda":
+        row, logits = torch.zeros(1, dtype=torch.int32, device=table.device), torch.zeros_like(table[:1])
+        for scale in (None, torch.ones(1, device=table.device)):
+            apply_bias(logits, table, row, scale)
+
+
 def _check(logits: Tensor, table: Tensor, rows: Tensor, scale: Tensor | None) -> None:
     if logits.ndim != 2 or logits.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"logits: got {_describe(logits)}, expected float32, bfloat16 or float16 [b, v]")

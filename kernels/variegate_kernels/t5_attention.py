@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32, Int, Int32
 from torch import Tensor
 
 _CHUNK_ELEMENTS = 1 << 24  # keys or values, gathered as float32, of the reference at a time
+_WARM: set[object] = set()  # what the kernels of this process are compiled for
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,26 @@ def paged_attention(
 
         attend(query, keys, values, bias, step.block_table, rows, scale, out)
     return out
+
+
+def warm_up(
+    query: Float[Tensor, "t h d"],
+    keys: Float[Tensor, "n_blocks slots h d"],
+    values: Float[Tensor, "n_blocks slots h d"],
+    bias: Float32[Tensor, "h distances"],
+    step: PagedStep,
+    *,
+    scale: float = 1.0,
+) -> None:
+    """Compile what `paged_attention` may run for such tensors on CUDA, once and now rather than in the middle of a run: a kernel for
+    each of up to six ways to share out the keys, a second or two each. While a CUDA graph is captured, and elsewhere, nothing is done."""
+    kind = (query.device, query.dtype, query.shape[1:], keys.shape[1:])
+    if query.device.type != "cuda" or kind in _WARM or torch.cuda.is_current_stream_capturing():
+        return
+    from variegate_kernels import _t5_attention_triton
+
+    _t5_attention_triton.warm_up(query, keys, values, bias, step, scale)
+    _WARM.add(kind)
 
 
 def _attend_torch(

@@ -278,6 +278,20 @@ def test_it_compiles_for_the_gpus_it_is_meant_for(
         assert "st.global" in compile_kernel(kernels.merge, 1).asm["ptx"]
 
 
+@needs_triton
+def test_every_number_of_splits_is_warmed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from variegate_kernels import _t5_attention_triton as kernels
+
+    warmed: set[int] = set()
+    monkeypatch.setattr(kernels, "launch_paged_attention", lambda *given, splits: warmed.add(splits))
+    case = checks.make_case([4000, 9], [1, 1], "cpu")
+    kernels.warm_up(case.query, case.keys, case.values, case.bias, case.step, 1.0)
+    assert warmed == {1, 2, 4, 8}
+    most = case.step.block_table.shape[1] * case.keys.shape[1]
+    device = torch.device("cpu")
+    assert warmed == {kernels.choose_splits(rows, keys, kernels.TILE, device) for rows in range(1, 20) for keys in range(1, most, 50)}
+
+
 def test_what_was_checked_once_for_a_step_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers of a step share it; another shape, or another step, is looked at anew."""
     from variegate_kernels import t5_attention as module

@@ -1,6 +1,8 @@
 """Encode prompts of different lengths together in our encoder, each alone there, and each alone in Transformers. Not a test.
 
-    encoder_script.py FOLDER LENGTH,LENGTH,...
+    encoder_script.py FOLDER LENGTH,LENGTH,... ALIGNMENT
+
+ALIGNMENT: of a group's length, as on a GPU.
 
 Prints as JSON the largest differences of outputs and what size these have. The model is built and loaded by vLLM.
 """
@@ -14,7 +16,7 @@ import tempfile
 import torch
 
 
-def main(folder: str, lengths: list[int]) -> None:
+def main(folder: str, lengths: list[int], alignment: int) -> None:
     from transformers import T5EncoderModel
     from vllm.config import set_current_vllm_config
     from vllm.distributed import parallel_state
@@ -23,7 +25,9 @@ def main(folder: str, lengths: list[int]) -> None:
     from vllm.model_executor.model_loader.utils import initialize_model, process_weights_after_loading
     from vllm.utils.torch_utils import set_default_torch_dtype
 
-    from variegate.inference.t5.encoder import similar
+    from variegate.inference.t5.encoder import ALIGNMENT, similar
+
+    ALIGNMENT["cpu"] = alignment
 
     config = EngineArgs(model=folder, dtype="float32", max_model_len=256, enforce_eager=True).create_engine_config()
     with set_current_vllm_config(config), tempfile.TemporaryDirectory() as meeting, torch.inference_mode():
@@ -49,4 +53,4 @@ def main(folder: str, lengths: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], list(map(int, sys.argv[2].split(","))))
+    main(sys.argv[1], list(map(int, sys.argv[2].split(","))), int(sys.argv[3]))

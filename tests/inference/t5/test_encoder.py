@@ -35,10 +35,12 @@ def test_similar_lengths_go_together(lengths: list[int], groups: list[list[int]]
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU")
-def test_padding_is_nothing_to_a_prompt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("alignment", [1, 8])
+def test_padding_is_nothing_to_a_prompt(tmp_path: Path, alignment: int) -> None:
     """A mask that lets one padded place through, or takes one token away, moves no greedy token of `test_parity`; it moves these numbers."""
     lengths = (3, 4, 7, 12, 16, 17, 25, 26, 40)  # by one, and by many
-    found = run_script(Path(__file__).with_name("encoder_script.py"), make_tiny_t5(tmp_path / "tiny"), ",".join(map(str, lengths)))
+    script = Path(__file__).with_name("encoder_script.py")
+    found = run_script(script, make_tiny_t5(tmp_path / "tiny"), ",".join(map(str, lengths)), str(alignment))
     assert found["groups"] == [[3, 4, 7, 12, 16, 17], [25, 26, 40]]
     assert found["size"] > 1
     assert found["together_or_alone"] < 2e-5

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.device_table import DeviceTable
-from variegate_kernels.suppression import apply_bias
+from variegate_kernels.suppression import apply_bias, warm_up
 
 
 def parse_argument(extra_args: Mapping[str, Any] | None) -> tuple[int, float]:
@@ -54,6 +54,7 @@ class BiasRows(DeviceTable):
         self._host_scale = np.ones(num_seats, dtype=np.float32)
         self._pin_memory = pin_memory
         self._dirty = False
+        warm_up(self.table)
 
     def assign(self, seat: int, row: int, scale: float = 1.0) -> None:
         """The request in `seat` uses table row `row`."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from variegate_kernels.t5_attention import PagedStep, paged_attention
+from variegate_kernels.t5_attention import PagedStep, paged_attention, warm_up
 
 
 class Backend(Protocol):
@@ -37,8 +37,9 @@ class BiasedForward:
             return output.fill_(0)
         cache = kv_cache.transpose(1, 2)
         keys, values = cache[..., : self.head_size], cache[..., self.head_size :]
-        n = attn_metadata.num_actual_tokens
-        paged_attention(query[:n], keys, values, layer.bias_table, self.step_of(attn_metadata), scale=self.scale, out=output[:n])
+        n, step = attn_metadata.num_actual_tokens, self.step_of(attn_metadata)
+        warm_up(query[:n], keys, values, layer.bias_table, step, scale=self.scale)
+        paged_attention(query[:n], keys, values, layer.bias_table, step, scale=self.scale, out=output[:n])
         return output
 
     def fused_output_quant_supported(self, quant_key: Any) -> bool:

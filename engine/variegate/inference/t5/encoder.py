@@ -15,6 +15,7 @@ from variegate.inference.t5.layers import FeedForward, Norm, Projections
 from variegate.inference.t5.relative_bias import RelativeBias
 
 TOKENS_PER_GROUP = 16384  # padded
+ALIGNMENT = {"cuda": 8}  # a group's length is a multiple of it: of another mask each layer would make a copy; 1 elsewhere
 MASK_PER_GROUP = 1 << 28  # elements [b, h, t, t] of a padded group's mask: vLLM's memory profile, of equal lengths, sees none
 
 
@@ -74,6 +75,7 @@ class Encoder(nn.Module):
 
     def _encode(self, group: list[Float[Tensor, "t d"]]) -> Float[Tensor, "b longest d"]:
         x = nn.utils.rnn.pad_sequence(group, batch_first=True)
+        x = nn.functional.pad(x, (0, 0, 0, -x.shape[1] % ALIGNMENT.get(x.device.type, 1)))
         dtype, longest = x.dtype, x.shape[1]
         mask = self.relative_attention_bias.square(longest)[None]
         lengths = [len(each) for each in group]
