@@ -16,6 +16,7 @@ FLOORS = {
     **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular", "proportions", "progress"), 1),
     **{"closed": 1, "registry": 1.3, "kinds": 1.6},  # between two floors: each of these reads those before it
     **dict.fromkeys(("overlap", "config", "store"), 2),
+    "prepared": 2.5,
     **dict.fromkeys(("inference", "embeddings", "neighbors"), 3),
     **dict.fromkeys(("strategies", "softprompts", "curation", "metrics", "students"), 4),
     **dict.fromkeys(("pipeline", "report"), 5),
@@ -32,6 +33,7 @@ ALLOWED = {
     "transformers": {
         "embeddings/models.py",
         "inference/tokenization.py",
+        "prepared/convert.py",
         *(f"inference/transformers_{name}.py" for name in ("backend", "networks")),
         "inference/suppression/transformers.py",
         *(f"inference/t5/{name}.py" for name in ("inputs", "relative_bias")),

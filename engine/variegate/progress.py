@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,6 +27,12 @@ class Progress(Protocol):
     def advance(self, count: int) -> None:
         """`count` more of what was asked were answered, in no order."""
         ...
+
+
+def to_stderr(text: str) -> None:
+    """A line for whoever sits there, from where no job reports yet."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 class Silent:

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write the HTML report of a run folder.",
     "export": "Write a run's records as JSONL, Parquet, CSV or a Hugging Face data set.",
     "verify": "Check a run folder: hashes, ledger, keys.",
+    "models": "List the bundled models; prepare one that comes as a GGUF file.",
     "doctor": "Check this machine: GPU, versions, conflicting packages, memory, a one-prompt test.",
     "schema": "Print the JSON Schema of task, model and run files.",
     "demo": "Generate a small data set with the embedded model.",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from variegate.config.curation import CurationConfig
 from variegate.config.explain import explain
 from variegate.config.model import ModelConfig
-from variegate.config.resources import asset, bundled, data_root
+from variegate.config.resources import asset, bundled, data_root, models_folder
 from variegate.config.run import AnyTask, RunConfig
 from variegate.config.student import StudentConfig
 from variegate.errors import ConfigError, UsageError, nearest
@@ -95,13 +95,16 @@ def _resolve_task(value: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _resolve_model(value: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Make a local model folder absolute. `asset:NAME` is an embedded model; what is no folder stays a hub id."""
+    """Make a local model folder absolute. `asset:NAME` is an embedded model, `prepared:NAME` one of the user's cache; what is no
+    folder stays a hub id."""
     value = dict(value)
     for field in ("path", "tokenizer"):
         given = value.get(field)
         if isinstance(given, str):
             if given.startswith("asset:"):
                 value[field] = str(asset(given.removeprefix("asset:")))
+            elif given.startswith("prepared:"):
+                value[field] = str(models_folder() / given.removeprefix("prepared:"))
             elif (base / given).is_dir():
                 value[field] = str((base / given).resolve())
     return value

@@ -18,6 +18,14 @@ def asset(name: str) -> Path:
     return PACKAGE / "assets" / name
 
 
+def models_folder() -> Path:
+    """$VARIEGATE_MODELS, else variegate/models in the user's cache folder: where models are prepared."""
+    if chosen := os.environ.get("VARIEGATE_MODELS"):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "variegate" / "models"
+
+
 def bundled(kind: str) -> dict[str, Path]:
     """name -> file of the tasks, models or runs that travel with Variegate."""
     return {path.stem: path for path in sorted((config_folder() / kind).glob("*.yaml"))}

@@ -14,6 +14,8 @@ from variegate.config import ModelConfig
 from variegate.errors import UsageError
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
+from variegate.prepared.cache import at_first_use
+from variegate.progress import to_stderr
 from variegate.records import PROMPT_TOO_LONG, Completion, Fault, Message, Request
 
 OnProgress = Callable[[int], None]  # called with the number of completions that just finished
@@ -122,9 +124,11 @@ class Backend(Protocol):
         ...
 
 
-def check_model_path(model: ModelConfig) -> None:
-    """Raise UsageError where a model that should be a local folder is not there or not a model."""
+def check_model_path(model: ModelConfig, say: Callable[[str], None] = to_stderr) -> None:
+    """Raise UsageError where a model that should be a local folder is not there or not a model. One that travels in a package is
+    prepared at its first use; say: told so, line by line."""
     path = Path(model.path)
+    at_first_use(path, say)
     looks_like_hub_id = model.path.count("/") == 1 and not model.path.startswith((".", "/", "~"))
     if path.is_dir():
         if not (path / "config.json").is_file():

@@ -49,7 +49,7 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     """Hashes of a local model; a hub id that was never downloaded is named by id and revision."""
     folder = Path(model.path)
     if not folder.is_dir():
-        found = _hub_snapshot(model.path, model.revision)
+        found = hub_snapshot(model.path, model.revision)
         if found is None:
             return Fingerprint(
                 f"hub:{model.path}@{model.revision or 'main'}", f"hub:{model.tokenizer or model.path}@{model.revision or 'main'}"
@@ -61,7 +61,7 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     return Fingerprint(_hash(weights), _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()]))
 
 
-def _hub_snapshot(name: str, revision: str | None) -> Path | None:
+def hub_snapshot(name: str, revision: str | None) -> Path | None:
     """The folder of a hub model in the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
