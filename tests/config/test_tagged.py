@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
 
 from variegate.closed import Closed
 from variegate.config.load import validated
-from variegate.config.tagged import Tagged, tagged, with_installed
+from variegate.config.tagged import Tagged, with_installed
 from variegate.errors import ConfigError
 from variegate.registry import Registry
 
@@ -61,7 +61,7 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Any]:
 @pytest.fixture
 def by_kind(shapes: Registry[Any]) -> Any:
     classes: dict[str, type[Base]] = {"round": Round, "square": Square, "plugged": Plugged}
-    return tagged(Base, shapes, lambda shape: classes[shape.name])
+    return Annotated[Base, SerializeAsAny(), Tagged(shapes, lambda shape: classes[shape.name])]
 
 
 UNION = Annotated[Round | Square, Field(discriminator="kind")]
