@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,15 +61,20 @@ class Tiling:
         return self.stages * (self.rows + self.columns) * self.depth * (4 if precision == "fp16x3" else 2) + 12288
 
 
-# The first that fits a device's shared memory is taken: Hopper and Blackwell (227 KB), Ampere (163 KB), Ada (99 KB), others. None
+# The first that fits a device's shared memory is taken: Hopper, Blackwell and Ampere (163 KB and more), Ada (99 KB), others. None
 # is chosen by timing, which could give other bits from one run to the next: `gpu_pairwise.py --tune` times these and CANDIDATES.
+# Of a sweep, none whose sums and minima spill registers on Hopper: tiles of 256 columns do.
 TILINGS: dict[str, tuple[Tiling, ...]] = {
-    "fp16": (Tiling(128, 256, 64, 8, 4), Tiling(128, 128, 64, 8, 4), Tiling(128, 128, 32, 8, 4), Tiling(64, 64, 32, 4, 3)),
-    "fp16x3": (Tiling(128, 256, 64, 8, 2), Tiling(128, 128, 32, 8, 4), Tiling(128, 128, 32, 8, 2), Tiling(64, 64, 32, 4, 2)),
+    "fp16": (Tiling(128, 128, 64, 8, 4), Tiling(128, 128, 32, 8, 4), Tiling(64, 64, 32, 4, 3)),
+    "fp16x3": (Tiling(128, 128, 32, 8, 4), Tiling(128, 128, 32, 8, 2), Tiling(64, 64, 32, 4, 2)),
+}
+TOP_K_TILINGS: dict[str, tuple[Tiling, ...]] = {
+    "fp16": (Tiling(128, 256, 64, 8, 4), *TILINGS["fp16"]),
+    "fp16x3": (Tiling(128, 256, 64, 8, 2), *TILINGS["fp16x3"]),
 }
 CANDIDATES: dict[str, tuple[Tiling, ...]] = {
-    "fp16": (Tiling(256, 128, 64, 8, 4), Tiling(128, 128, 64, 4, 3), Tiling(128, 128, 64, 8, 4), Tiling(128, 256, 128, 8, 2)),
-    "fp16x3": (Tiling(128, 256, 32, 8, 4), Tiling(256, 128, 64, 8, 2), Tiling(128, 128, 64, 8, 3)),
+    "fp16": (Tiling(128, 256, 64, 8, 4), Tiling(256, 128, 64, 8, 4), Tiling(128, 128, 64, 4, 3), Tiling(128, 256, 128, 8, 2)),
+    "fp16x3": (Tiling(128, 256, 64, 8, 2), Tiling(128, 256, 32, 8, 4), Tiling(256, 128, 64, 8, 2), Tiling(128, 128, 64, 8, 3)),
 }
 
 
@@ -154,7 +159,7 @@ def launch_top_k(
     a few more than k of them are kept, and the products of their columns are made again in float32: values are exact to
     float32, and equal ones come with the lowest index first.
     """
-    tiling = tiling or choose_tiling(a.device, precision)
+    tiling = tiling or choose_tiling(a.device, precision, TOP_K_TILINGS)
     n, m, width = len(a), len(b), a.shape[1]
     nothing = torch.zeros(width, dtype=torch.float64, device=a.device)
     left = _round(a, nothing, _exponent([a], nothing), tiling, precision, None)
@@ -189,13 +194,13 @@ def launch_top_k(
     return values, found
 
 
-def choose_tiling(device: torch.device, precision: Precision) -> Tiling:
-    """The first of TILINGS that fits the device's shared memory; without a GPU (Triton's interpreter) the first."""
+def choose_tiling(device: torch.device, precision: Precision, tilings: Mapping[str, tuple[Tiling, ...]] = TILINGS) -> Tiling:
+    """The first that fits the device's shared memory; without a GPU (Triton's interpreter) the first."""
     if device.type != "cuda":
-        return TILINGS[precision][0]
+        return tilings[precision][0]
     index = torch.cuda.current_device() if device.index is None else device.index
     limit = triton.runtime.driver.active.utils.get_device_properties(index)["max_shared_mem"]
-    return next((each for each in TILINGS[precision] if each.shared_bytes(precision) <= limit), TILINGS[precision][-1])
+    return next((each for each in tilings[precision] if each.shared_bytes(precision) <= limit), tilings[precision][-1])
 
 
 # -- units of work ---------------------------------------------------------------------------------------------

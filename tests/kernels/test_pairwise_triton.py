@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.cubin import spilled_bytes
+
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 SCRIPT = Path(__file__).with_name("pairwise_triton_checks.py")
 checks = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
@@ -89,6 +91,31 @@ SWEEP = {"num_starts": 128, "symmetric": True, "masked": False, "nearest": True,
 EVERYTHING = {**SWEEP, "masked": True, "function": 2, "row_sums": True, "weighted": True}
 
 
+def compile_for(chip: int, kernel: str, precision: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """(the kernel as compiled by Triton, which needs no GPU for it; the tiling that this chip gets)"""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from variegate_kernels import _pairwise_triton
+
+    tilings = (_pairwise_triton.TOP_K_TILINGS if kernel == "group_maxima" else _pairwise_triton.TILINGS)[precision]
+    tiling = next(each for each in tilings if each.shared_bytes(precision) <= SHARED_BYTES[chip])
+    words = ARGUMENTS[kernel].split()
+    signature = dict(zip(words[::2], words[1::2], strict=True))
+    constants = {**options, "num_chunks": 384 // tiling.depth, "three": precision == "fp16x3"}
+    constants |= {"tile_m": tiling.rows, "tile_n": tiling.columns, "tile_k": tiling.depth}
+    aligned = {(place,): [["tt.divisibility", 16]] for place, kind in enumerate(signature.values()) if kind.startswith("*")}
+    source = ASTSource(
+        getattr(_pairwise_triton, kernel),
+        signature={**signature, **dict.fromkeys(constants, "constexpr")},
+        constexprs=constants,
+        attrs=aligned,
+    )
+    chosen = {"num_warps": tiling.warps, "num_stages": tiling.stages, "enable_fp_fusion": True}
+    return triton.compile(source, target=GPUTarget("cuda", chip, 32), options=chosen), tiling
+
+
 @needs_triton
 @pytest.mark.parametrize(
     ("kernel", "chip", "precision", "options"),
@@ -103,31 +130,32 @@ EVERYTHING = {**SWEEP, "masked": True, "function": 2, "row_sums": True, "weighte
 def test_it_compiles_for_the_gpus_it_is_meant_for(
     kernel: str, chip: int, precision: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With Triton's own compiler, which needs no GPU: the tile fits the shared memory, and on Hopper the products are asynchronous
-    (`wgmma`), with one left running while the next chunk is asked for."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    from variegate_kernels import _pairwise_triton
-
+    """The tile fits the shared memory, and on Hopper the products are asynchronous (`wgmma`), with one left running while the next
+    chunk is asked for."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    tiling = next(each for each in _pairwise_triton.TILINGS[precision] if each.shared_bytes(precision) <= SHARED_BYTES[chip])
-    words = ARGUMENTS[kernel].split()
-    signature = dict(zip(words[::2], words[1::2], strict=True))
-    constants = {**options, "num_chunks": 384 // tiling.depth, "three": precision == "fp16x3"}
-    constants |= {"tile_m": tiling.rows, "tile_n": tiling.columns, "tile_k": tiling.depth}
-    aligned = {(place,): [["tt.divisibility", 16]] for place, kind in enumerate(signature.values()) if kind.startswith("*")}
-    source = ASTSource(
-        getattr(_pairwise_triton, kernel),
-        signature={**signature, **dict.fromkeys(constants, "constexpr")},
-        constexprs=constants,
-        attrs=aligned,
-    )
-    options = {"num_warps": tiling.warps, "num_stages": tiling.stages, "enable_fp_fusion": True}
-    compiled = triton.compile(source, target=GPUTarget("cuda", chip, 32), options=options)
+    compiled, tiling = compile_for(chip, kernel, precision, options)
     assert compiled.metadata.shared <= tiling.shared_bytes(precision) <= SHARED_BYTES[chip]
     assert "cp.async" in compiled.asm["ptx"]
     assert ("wgmma.mma_async" if chip == 90 else "mma.sync") in compiled.asm["ptx"]
     if chip == 90 and precision == "fp16":
         assert re.search(r"warp_group_dot_wait .*pendings = 1", compiled.asm["ttgir"])
+
+
+@needs_triton
+@pytest.mark.parametrize("precision", checks.PRECISIONS)
+@pytest.mark.parametrize(
+    ("kernel", "options", "most"),
+    [
+        ("sweep_strip", SWEEP, 0),
+        ("sweep_strip", {**SWEEP, "function": 0}, 0),
+        ("sweep_strip", {**SWEEP, "row_sums": True}, 0),
+        ("sweep_strip", EVERYTHING, 128),  # its tiles are those on the diagonal: few
+        ("group_maxima", {}, 0),
+    ],
+)
+def test_hopper_spills_no_registers(
+    kernel: str, options: dict[str, Any], most: int, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tile's sums and minima are as much work as its products are: in local memory they would take longer."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    assert spilled_bytes(compile_for(90, kernel, precision, options)[0], tmp_path) <= most

@@ -18,6 +18,7 @@ import jaxtyping
 import pytest
 import torch
 
+from tests.support.cubin import spilled_bytes
 from variegate_kernels import t5_attention
 from variegate_kernels.t5_attention import PagedStep, paged_attention
 
@@ -268,7 +269,9 @@ def test_it_compiles_for_the_gpus_it_is_meant_for(
         )
         return triton.compile(source, target=GPUTarget("cuda", chip, 32), options={"num_warps": num_warps, "enable_fp_fusion": True})
 
-    ptx = compile_kernel(kernels.attend, warps).asm["ptx"]
+    compiled = compile_kernel(kernels.attend, warps)
+    assert spilled_bytes(compiled, tmp_path) == 0
+    ptx = compiled.asm["ptx"]
     loads = [match.start() for match in re.finditer(r"ld\.global\.v4\.b32", ptx)]
     size = 4 if kind == "fp32" else 2
     num_loads = 2 * tile * width * size // (16 * 32 * warps)  # keys and values of a tile, by one thread
