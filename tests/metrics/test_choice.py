@@ -55,6 +55,15 @@ def test_the_table_on_a_cpu(sizes: tuple[int, ...], expected: str) -> None:
     assert choose_exact("auto", "coverage", *sets) == ("tiles" if expected == "estimate" else expected)
 
 
+@no_gpu
+def test_without_faiss_neighbours_are_exact_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else can estimate them; means over all pairs it does not concern."""
+    monkeypatch.setattr(choice, "has_faiss", lambda: False)
+    assert choose("auto", "chamfer", rows(10_000_000), neighbours=True) == "tiles"
+    assert choose("auto", "remote_clique", rows(10_000_000)) == "estimate"
+    assert choose("auto", "chamfer", OnGpu(10_000_000), neighbours=True) == "triton"  # type: ignore[arg-type]
+
+
 class OnGpu:
     """Stands for a tensor on a GPU, of which the rule reads only this."""
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from variegate.errors import UsageError
-from variegate.neighbors import Neighbors, nearest_in, nearest_in_others, nearest_other, top_k
+from variegate.neighbors import Neighbors, exact, nearest_in, nearest_in_others, nearest_other, top_k
 
 IMPLEMENTATIONS = ("dense", "tiles", "faiss")
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
@@ -256,6 +256,42 @@ def test_top_k(implementation: str) -> None:
     products = a.astype(np.float64) @ b.T.astype(np.float64)
     np.testing.assert_allclose(values.double().numpy(), -np.sort(-products)[:, :7], rtol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(products, rows.numpy(), 1), values.double().numpy(), rtol=1e-5)
+
+
+def near_copies(n: int, *, apart: float) -> torch.Tensor:
+    """Half of them near copies of the other half. apart: in each column; at 0.02 fp16's products cannot tell, and float32's can."""
+    x = torch.from_numpy(clustered(n // 2, d=64)).repeat(2, 1)
+    x[n // 2 :] += apart * torch.randn(n // 2, 64, generator=torch.Generator().manual_seed(1))
+    return x
+
+
+def test_rows_are_looked_up_again_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = near_copies(240, apart=1e-4)
+    whole = nearest_other(x, implementation="tiles")
+    assert whole.num_looked_up_again == 240
+    monkeypatch.setattr(exact, "_AT_ONCE", {"cpu": 700})
+    pieces = nearest_other(x, implementation="tiles")
+    assert torch.equal(whole.index, pieces.index)
+    assert torch.equal(whole.distances, pieces.distances)
+
+
+def test_where_a_gpus_kernel_is_asked_for_all_is_done_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    x = torch.ones(2, 2)
+    assert [exact._device(name, x).type for name in ("tiles", "faiss", "triton", "triton_fp16x3")] == ["cpu", "cpu", "cuda", "cuda"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("implementation", ["triton", "triton_fp16x3"])
+def test_near_copies_on_a_gpu(implementation: str) -> None:
+    """Thousands are looked up again after a sweep in fp16, and the answer is on the device of the question."""
+    x = near_copies(6000, apart=0.02)
+    got, known = nearest_other(x, implementation=implementation), nearest_other(x, implementation="tiles")
+    assert got.index.device == x.device
+    assert (got.num_looked_up_again > 5000) == (implementation == "triton")
+    assert torch.equal(got.index, known.index)
+    np.testing.assert_allclose(got.distances.numpy(), known.distances.numpy(), rtol=1e-9)
 
 
 def test_nearest_in_others_asks_for_some_rows_only() -> None:

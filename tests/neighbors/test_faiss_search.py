@@ -103,7 +103,7 @@ def test_one_row_has_no_neighbour() -> None:
 def test_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_faiss()
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(VariegateError, match=r"needs FAISS: pip install 'variegate\[cpu\]'") as caught:
+    with pytest.raises(VariegateError, match=r"need FAISS: pip install 'variegate\[cpu\]'") as caught:
         nearest_other(random(10), implementation="faiss")
     assert not isinstance(caught.value, UsageError)
     assert nearest_other(random(10), implementation="tiles").precision == "fp32"

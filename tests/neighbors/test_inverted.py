@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from variegate.neighbors import InvertedIndex
+from variegate.neighbors import InvertedIndex, inverted
 
 pytest.importorskip("faiss")
 
@@ -36,6 +36,26 @@ def test_all_lists_together_are_exact() -> None:
     distances = squared(queries, base)
     np.testing.assert_allclose(values.numpy(), np.sort(distances)[:, :5], rtol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(distances, rows.numpy(), 1), values.numpy(), rtol=1e-5)
+
+
+def test_a_gpu_gets_an_index_that_is_trained_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own training has other parameters, so other rows would be found. FAISS's GPU functions are stood in for by a copy."""
+    import faiss
+
+    base, queries = clustered(4000), clustered(200, seed=1)
+    expected = InvertedIndex(base, seed=3).search(queries, 3)
+    trained: list[bool] = []
+
+    def copied(index: object) -> object:
+        trained.append(index.is_trained)  # type: ignore[attr-defined]
+        return faiss.clone_index(index)
+
+    monkeypatch.setattr(inverted, "on_gpu", lambda faiss: True)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", copied, raising=False)
+    monkeypatch.setattr(faiss, "GpuParameterSpace", faiss.ParameterSpace, raising=False)
+    found = InvertedIndex(base, seed=3).search(queries, 3)
+    assert trained == [True]
+    assert torch.equal(found[1], expected[1])
 
 
 def test_few_lists_can_only_miss() -> None:

@@ -4,7 +4,7 @@
     n <= 2,048                                               dense      float64, all pairs at once
     CPU, n <= 200,000                                        tiles      fused float32 tiles, half of the pairs
     GPU, n <= 4,000,000                                      triton     fused fp16 tiles, winners measured again
-    more                                                     estimate   with a 95 % interval
+    more                                                     estimate   with a 95 % interval; of neighbours where FAISS is installed
     k largest of two sets on the CPU, above dense            faiss where installed, else torch
 
 n is the square root of the number of pairs, so for two sets it is their geometric mean. A GPU is used when the vectors lie on it,
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from variegate.errors import UsageError, nearest
-from variegate.neighbors import GPU_FROM
+from variegate.neighbors import GPU_FROM, has_faiss
 
 Choice = Literal["auto", "closed_form", "dense", "tiles", "triton", "triton_fp16x3", "faiss", "estimate"]
 CHOICES = get_args(Choice)
@@ -29,10 +29,11 @@ DENSE_UP_TO = 2_048
 EXACT_UP_TO = {"cpu": 200_000, "cuda": 4_000_000}
 
 
-def choose(implementation: str, measure: str, *rows: Tensor, closed: bool = False) -> str:
+def choose(implementation: str, measure: str, *rows: Tensor, closed: bool = False, neighbours: bool = False) -> str:
     """The implementation to use for `measure` over all pairs of `rows` (one set with itself, or two).
 
-    closed: whether a closed form exists. Raises UsageError for an unknown name, or one this measure does not have.
+    closed: whether a closed form exists. neighbours: whether it is over nearest neighbours, whose estimate needs FAISS.
+    Raises UsageError for an unknown name, or one this measure does not have.
     """
     if implementation not in CHOICES:
         raise UsageError(f"implementation {implementation!r} is not known{nearest(implementation, CHOICES)} Known: {', '.join(CHOICES)}")
@@ -44,7 +45,7 @@ def choose(implementation: str, measure: str, *rows: Tensor, closed: bool = Fals
         return "closed_form"
     size = math.sqrt(len(rows[0]) * len(rows[-1]))
     gpu = rows[0].is_cuda or (size >= GPU_FROM and torch.cuda.is_available())
-    if size > EXACT_UP_TO["cuda" if gpu else "cpu"]:
+    if size > EXACT_UP_TO["cuda" if gpu else "cpu"] and (has_faiss() or not neighbours):
         return "estimate"
     if size <= DENSE_UP_TO:
         return "dense"

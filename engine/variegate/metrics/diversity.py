@@ -82,7 +82,7 @@ def chamfer(
     `remote_clique`; an estimate (implementation="estimate") needs FAISS.
     """
     v, distinct = _checked(x, distance)
-    choice = choose(implementation, "chamfer", v.rows)
+    choice = choose(implementation, "chamfer", v.rows, neighbours=True)
     if choice == "estimate":
         return _estimated_chamfer(v, distinct, distance, seed)
     pairs = measure_pairs(v, distance, choice, distinct=distinct, sums=False, progress=progress)
@@ -101,7 +101,7 @@ def diversity(
 ) -> Diversity:
     """Both scores from one pass over the pairs. See `remote_clique` and `chamfer`."""
     v, distinct = _checked(x, distance)
-    choice = choose(implementation, "chamfer", v.rows)
+    choice = choose(implementation, "chamfer", v.rows, neighbours=True)
     if choice == "estimate":
         way = "auto" if distance in _CLOSED else "estimate"
         clique = remote_clique(v, distance=distance, include_self=include_self, implementation=way, seed=seed, per_record=per_record)

@@ -41,7 +41,7 @@ def top_k_similarity(reference: Any, synthetic: Any, *, k: int = 5, implementati
     real, made = _two_sets(reference, synthetic)
     if not isinstance(k, int) or not 1 <= k <= len(made.rows):
         raise UsageError(f"k: got {k}, expected 1 to {len(made.rows)}, the number of synthetic records: lower k, or give more records")
-    choice = choose(implementation, "top_k_similarity", real.rows, made.rows)
+    choice = choose(implementation, "top_k_similarity", real.rows, made.rows, neighbours=True)
     if choice == "tiles" and implementation == "auto" and has_faiss():
         choice = "faiss"
     facts: dict[str, Any] = {"metric": "top_k_similarity", "n": len(made.rows), "m": len(real.rows), "k": k, "distance": "cosine"}

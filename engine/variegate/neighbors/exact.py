@@ -25,7 +25,7 @@ from variegate_kernels.rows import pair_distances, row_facts
 IMPLEMENTATIONS = ("dense", "tiles", "triton", "triton_fp16x3", "faiss")
 GPU_FROM = 20_000  # rows on each side from which a GPU is worth its start
 _SHARED_FROM = 200_000  # rows from which all GPUs share the work: below, one is done in less time than copying takes
-_CANDIDATES_AT_ONCE = 1 << 20  # elements of a float64 block
+_AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 26}  # elements of a float64 block
 _LENGTHS = (1e-9, 1e9)  # squares of longer or shorter vectors leave float32
 _FLOAT32_ERROR = 1e-6  # of a squared distance, as a share of the larger squared length
 
@@ -38,6 +38,10 @@ class Neighbors:
     total: float | None  # float64: the weighted sum of `sums`
     precision: str  # of the products
     num_looked_up_again: int  # rows closer to another than the products can tell
+
+    def to(self, device: torch.device) -> Neighbors:
+        sums = None if self.sums is None else self.sums.to(device)
+        return replace(self, index=self.index.to(device), distances=self.distances.to(device), sums=sums)
 
 
 Progress = Callable[[int, int], None]
@@ -57,9 +61,10 @@ def nearest_other(
     weights: copies of each row, for the sums. function: see `variegate_kernels.pairwise.sweep`; "angular" takes unit rows.
     row_sums: False leaves `sums` out and keeps `total`, which the GPU does faster.
     """
+    device, x = x.device, x.to(_device(implementation, x))
     moved, scale = centred(x, function)
     found = _sweep(moved, None, implementation, weights, function, row_sums, progress)
-    return _settle(x, x, moved, moved, found, scale, function, itself=True)
+    return _settle(x, x, moved, moved, found, scale, function, itself=True).to(device)
 
 
 def nearest_in(
@@ -73,12 +78,13 @@ def nearest_in(
     progress: Progress | None = None,
 ) -> Neighbors:
     """The nearest row of `base` of each query. See `nearest_other`."""
+    device, queries, base = queries.device, *(each.to(_device(implementation, each)) for each in (queries, base))
     left, right, scale = queries, base, 1.0
     if _far_from_origin(queries, base):
         both, scale = centred(torch.cat([queries, base]), function)
         left, right = both[: len(queries)], both[len(queries) :]
     found = _sweep(left, right, implementation, weights, function, row_sums, progress)
-    return _settle(queries, base, left, right, found, scale, function, itself=False)
+    return _settle(queries, base, left, right, found, scale, function, itself=False).to(device)
 
 
 def top_k(
@@ -104,6 +110,13 @@ def _check(implementation: str) -> None:
         raise UsageError(f"implementation {implementation!r} needs a CUDA GPU, and none is here: use 'tiles' or 'auto'")
 
 
+def _device(implementation: str, x: Tensor) -> torch.device:
+    """Where all of the work is done: many rows may have to be looked up again, which takes a CPU longer than a GPU's whole sweep.
+    Raises UsageError for an implementation that is not known, or not here."""
+    _check(implementation)
+    return torch.device("cuda") if implementation in ("triton", "triton_fp16x3") and not x.is_cuda else x.device
+
+
 def _triton_precision(implementation: str) -> Literal["fp16", "fp16x3"]:
     return "fp16x3" if implementation == "triton_fp16x3" else "fp16"
 
@@ -117,7 +130,6 @@ def _sweep(
     row_sums: bool,
     progress: Progress | None,
 ) -> Sweep:
-    _check(implementation)
     if implementation == "faiss":
         found = faiss_search.sweep(a, b, weights, function)
         return found if row_sums else replace(found, sums=None)
@@ -159,7 +171,7 @@ def centred(x: Float[Tensor, "n d"], function: Function, *, exponent: int = 60) 
     """
     if not _far_from_origin(x):
         return x, 1.0
-    pieces = range(0, len(x), max(1, _CANDIDATES_AT_ONCE // x.shape[1]))
+    pieces = range(0, len(x), max(1, _AT_ONCE[x.device.type] // x.shape[1]))
     size = pieces.step
     mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
     for start in pieces:
@@ -209,14 +221,14 @@ def _look_again(
     """
     # A pair is in question where d^2 - slack (q_i + q_j) is no more than what is reached: the part of q_j goes with the column.
     slack = 2 * _FLOAT32_ERROR
-    right_sq = row_facts(right)[0].float()
+    right, right_sq = right.float(), row_facts(right)[0].float()
     index, distances = torch.empty_like(rows), torch.empty(len(rows), dtype=torch.float64, device=rows.device)
-    size = max(1, _CANDIDATES_AT_ONCE // len(right))
+    size = max(1, _AT_ONCE[rows.device.type] // len(right))
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         block = left[part].float()
         block_sq = row_facts(block)[0].float()
-        distance_sq = (block_sq[:, None] * (1 - slack) + right_sq * (1 - slack)).sub_(block @ right.float().T, alpha=2)
+        distance_sq = (block_sq[:, None] * (1 - slack) + right_sq * (1 - slack)).sub_(block @ right.T, alpha=2)
         if itself:
             distance_sq[torch.arange(len(part), device=rows.device), part] = math.inf
         limit = nearest[start : start + size].square().float() * (1 + 1e-6)
@@ -231,7 +243,7 @@ def _look_again(
 
 def _exact(queries: Tensor, base: Tensor, query: Tensor, candidate: Tensor) -> Float[Tensor, " pairs"]:
     out = torch.empty(len(query), dtype=torch.float64, device=query.device)
-    size = max(1, _CANDIDATES_AT_ONCE // queries.shape[1])
+    size = max(1, _AT_ONCE[query.device.type] // queries.shape[1])
     for start in range(0, len(query), size):
         difference = queries[query[start : start + size]].double() - base[candidate[start : start + size]].double()
         out[start : start + size] = difference.square_().sum(1).sqrt_()

@@ -5,6 +5,7 @@ Torch is imported first: a FAISS built for another CUDA version crashes the proc
 
 from __future__ import annotations
 
+import importlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,7 +27,7 @@ def load_faiss() -> Any:
         import faiss
     except ImportError as error:
         raise VariegateError(
-            "implementation 'faiss' needs FAISS: pip install 'variegate[cpu]' (faiss-cpu) or 'variegate[gpu]' (faiss-gpu), never both"
+            "implementation 'faiss', and an estimate of neighbours, need FAISS: pip install 'variegate[cpu]' (faiss-cpu) or 'variegate[gpu]' (faiss-gpu), never both"
         ) from error
     return faiss
 
@@ -96,23 +97,30 @@ def sweep(a: Tensor, b: Tensor | None, weights: Tensor | None, function: Functio
 
 
 def _sums(a: Tensor, b: Tensor | None, weights: Tensor | None, function: Function) -> Tensor:
-    """sum_j w_j f(d_ij). FAISS has no such reduction: blocks of all distances, then their roots, then their sums."""
+    """sum_j w_j f(d_ij). FAISS has no such reduction: blocks of all distances, then their roots, then their sums, where FAISS is."""
     faiss = load_faiss()
-    left = np.ascontiguousarray(a.cpu().float().numpy())
-    right = left if b is None else np.ascontiguousarray(b.cpu().float().numpy())
-    counts = np.ones(len(right)) if weights is None else weights.double().cpu().numpy()
-    sums = np.empty(len(left))
-    resources = faiss.StandardGpuResources() if on_gpu(faiss) else None
+    resources = None
+    if on_gpu(faiss) and torch.cuda.is_available():
+        importlib.import_module("faiss.contrib.torch_utils")  # its functions then take and give tensors
+        resources = faiss.StandardGpuResources()
+    device = "cpu" if resources is None else "cuda"
+    left = a.to(device, torch.float32).contiguous()
+    right = left if b is None else b.to(device, torch.float32).contiguous()
+    counts = torch.ones(len(right), dtype=torch.float64, device=device) if weights is None else weights.to(device, torch.float64)
+    sums = torch.empty(len(left), dtype=torch.float64, device=device)
     size = max(1, _BLOCK // len(right))
     for start in range(0, len(left), size):
         part = left[start : start + size]
-        block = faiss.pairwise_distances(part, right) if resources is None else faiss.pairwise_distance_gpu(resources, part, right)
-        np.maximum(block, 0, out=block)
-        if b is None:
-            block[np.arange(len(part)), start + np.arange(len(part))] = 0
-        if function == "euclidean":
-            np.sqrt(block, out=block)
+        if resources is None:
+            block = torch.from_numpy(faiss.pairwise_distances(part.numpy(), right.numpy()))
         else:
-            block = np.arccos(np.clip(1 - block / 2, -1, 1)) / np.pi
-        sums[start : start + size] = block @ counts
-    return torch.from_numpy(sums)
+            block = faiss.pairwise_distance_gpu(resources, part, right)
+        block.clamp_(min=0)
+        if b is None:
+            block[:, start : start + size].fill_diagonal_(0)
+        if function == "euclidean":
+            block.sqrt_()
+        else:
+            block = block.div_(-2).add_(1).clamp_(-1, 1).acos_().div_(math.pi)
+        sums[start : start + size] = block.double() @ counts
+    return sums.cpu()

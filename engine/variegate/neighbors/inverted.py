@@ -30,14 +30,13 @@ class InvertedIndex:
         self.num_lists = max(1, min(2 ** round(math.log2(math.sqrt(len(rows)))), len(rows) // _TRAINING_ROWS_PER_LIST))
         index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], self.num_lists, faiss.METRIC_L2)
         index.cp.seed, index.cp.niter, index.cp.min_points_per_centroid = seed % 2**31, 8, 1  # small sets may have few
-        if on_gpu(faiss):
-            index = faiss.index_cpu_to_all_gpus(index)
         sample = np.random.default_rng(seed).choice(len(rows), min(len(rows), _TRAINING_ROWS_PER_LIST * self.num_lists), replace=False)
-        index.train(rows[np.sort(sample)])
+        index.train(rows[np.sort(sample)])  # on the CPU: a GPU's index has parameters of its own for it, and other lists come out
+        space = faiss.ParameterSpace()
+        if on_gpu(faiss):
+            index, space = faiss.index_cpu_to_all_gpus(index), faiss.GpuParameterSpace()
         index.add(rows)
-        faiss.ParameterSpace().set_index_parameter(index, "nprobe", num_probes) if not on_gpu(
-            faiss
-        ) else faiss.GpuParameterSpace().set_index_parameter(index, "nprobe", num_probes)
+        space.set_index_parameter(index, "nprobe", num_probes)
         self._index = index
         self.num_probes = num_probes
 
