@@ -40,6 +40,18 @@ def test_answers_of_many_items_of_none_and_notes() -> None:
     assert [found[name] for name in ("requested", "answered", "items", "kept", "notes")] == [3, 3, 5, 2, 1]
     assert found["dropped"] == {"empty": 1, "not_in_list": 1}
     assert (ledger.requested("a"), ledger.kept("a")) == (2, 2)  # a note is no request of its name
+    assert found["for_notes"] == {"requested": 1, "outcomes": {"empty": 1, "note": 1}}
+
+
+def test_a_label_may_be_called_note() -> None:
+    ledger = Ledger()
+    for name in ("note", "kept", "a"):
+        ledger.count(name, ["kept"])
+        ledger.count(name, ["note"], note=True)
+    assert [(ledger.requested(name), ledger.kept(name)) for name in ("note", "kept", "a")] == [(1, 1)] * 3
+    found = ledger.to_json()
+    assert {name: each["requested"] for name, each in found["labels"].items()} == {"note": 1, "kept": 1, "a": 1}
+    assert (found["requested"], found["kept"], found["notes"]) == (6, 3, 3)
 
 
 def test_an_empty_ledger() -> None:

@@ -41,11 +41,13 @@ def in_words(ledger: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class Ledger:
-    """name -> requests; name -> outcome -> count, faults among the outcomes."""
+    """name -> requests; name -> outcome -> count, faults among the outcomes. What was asked for notes counts under no name."""
 
     requests: Counter[str] = field(default_factory=Counter)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     num_faults: int = 0
+    note_requests: int = 0
+    note_counts: Counter[str] = field(default_factory=Counter)  # outcome -> count
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a stored row."""
@@ -54,9 +56,12 @@ class Ledger:
         self.count(name, [item["outcome"] for item in row["items"]], fault, note=row["note"])
 
     def count(self, name: str, outcomes: Iterable[str], fault: str | None = None, *, note: bool = False) -> None:
-        """Count one request. A note's outcomes count, but as no request of its name: the rate of its records is not its affair."""
-        self.requests[NOTE if note else name] += 1
-        own = self.counts.setdefault(NOTE if note else name, Counter())
+        """Count one request. A note's counts as none of its name: the rate of its records is not its affair."""
+        if note:
+            self.note_requests += 1
+        else:
+            self.requests[name] += 1
+        own = self.note_counts if note else self.counts.setdefault(name, Counter())
         own.update(outcomes)
         if fault is not None:
             own[fault] += 1
@@ -69,14 +74,14 @@ class Ledger:
         return self.counts[name][KEPT] if name in self.counts else 0
 
     def totals(self) -> Counter[str]:
-        """outcome -> count."""
-        return sum(self.counts.values(), Counter())
+        """outcome -> count, notes' among them."""
+        return sum(self.counts.values(), Counter(self.note_counts))
 
     def to_json(self) -> dict[str, Any]:
         """`items` = `kept` + `notes` + all of `dropped` that is no fault; `requested` = `answered` + the faults."""
         totals = self.totals()
         dropped = {reason: count for reason, count in sorted(totals.items()) if reason not in (KEPT, NOTE)}
-        requested = self.requests.total()
+        requested = self.requests.total() + self.note_requests
         return {
             "requested": requested,
             "answered": requested - self.num_faults,
@@ -88,6 +93,11 @@ class Ledger:
                 name: {"requested": self.requests[name], "outcomes": dict(sorted(counts.items()))}
                 for name, counts in sorted(self.counts.items())
             },
+            **(
+                {"for_notes": {"requested": self.note_requests, "outcomes": dict(sorted(self.note_counts.items()))}}
+                if self.note_requests
+                else {}
+            ),
         }
 
     @classmethod

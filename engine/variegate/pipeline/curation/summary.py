@@ -12,7 +12,7 @@ from typing import Any
 
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import some_of
-from variegate.records import NOTE, Record, Verdict
+from variegate.records import Record, Verdict
 from variegate.store.ledger import Ledger
 from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
 
@@ -111,9 +111,8 @@ def summarise(
 
 def _texts(ledger: Ledger) -> tuple[int, int]:
     """(requests for records, texts that came out of them). Notes are no records' affair."""
-    requested = ledger.requests.total() - ledger.requests[NOTE]
-    outcomes = sum((counts for name, counts in ledger.counts.items() if name != NOTE), Counter())
-    return requested, outcomes.total() - sum(outcomes[outcome] for outcome in UNPARSED)
+    outcomes = sum(ledger.counts.values(), Counter())
+    return ledger.requests.total(), outcomes.total() - sum(outcomes[outcome] for outcome in UNPARSED)
 
 
 def _count(number: int, one: str, more: str) -> str:
