@@ -98,9 +98,13 @@ class AskedFolder:
             return [{**known[key], "key": key} for key in keys]
 
         for folder, own in parts.items():
-            for number, first in enumerate(range(0, len(own), chunk)):
-                keys = own[first : first + chunk]
-                rows = self.made(f"{folder}/{number:06d}", digest(keys, length=32), lambda keys=keys: rows_of(keys))  # type: ignore[misc]
+            chunks = {f"{folder}/{first // chunk:06d}": own[first : first + chunk] for first in range(0, len(own), chunk)}
+            keys = {name: digest(each, length=32) for name, each in chunks.items()}
+            gone = [name for name, key in keys.items() if self._shelf.get(name, key) is None]
+            if gone:  # what follows goes first, and comes back: there is a gap at no instant
+                self._shelf.set_aside(name for name in self._shelf.names(folder) if name >= gone[0])
+            for name, each in chunks.items():
+                rows = self.made(name, keys[name], lambda each=each: rows_of(each))  # type: ignore[misc]
                 found.update((row["key"], row) for row in rows)
         return found
 

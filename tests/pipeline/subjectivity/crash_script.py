@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,17 +21,18 @@ from variegate.pipeline.subjectivity.model_votes import VoteSettings, collect_vo
 from variegate.store.asked import verify_asked
 
 Work = Callable[[Path], object]
+TEXTS = ("one", "two", "three", "four", "five")
 WATCHED = [each for each in OPERATIONS if each != "fsync"]
 
 
-def vote(folder: Path, temperature: float) -> None:
+def vote(folder: Path, temperature: float, texts: Sequence[str] = TEXTS[:3]) -> None:
     """With an engine whose answers depend on what else is asked with them."""
     settings = VoteSettings(MODEL, votes=1, temperature=temperature, chunk=2)
 
     def start(_: object) -> FakeEngine:
         return FakeEngine(write=lambda _, rng: rng.choice(["location", "human", "nothing"]), batch_dependent=True)
 
-    collect_votes(("one", "two", "three"), TASKS[0], settings, folder, start=start)
+    collect_votes(texts, TASKS[0], settings, folder, start=start)
 
 
 def judge(folder: Path) -> None:
@@ -46,7 +47,9 @@ def data(folder: Path) -> dict[str, bytes]:
 def kill(folder: Path, before: Work, work: Work, *, damaged: bool = False) -> Kills:
     """before: what made the folder that is worked on."""
     begun, whole, broken = folder / "begun", folder / "whole", folder / "broken"
-    assert attempt(lambda: before(begun)) == attempt(lambda: work(whole)) == 0
+    assert attempt(lambda: before(begun)) == 0
+    shutil.copytree(begun, whole)
+    assert attempt(lambda: work(whole)) == 0
 
     def fresh(_: int) -> Path:
         shutil.rmtree(broken, ignore_errors=True)
@@ -75,6 +78,7 @@ def main() -> None:
     found = {
         "new": kill(folder / "new", lambda place: place.mkdir(parents=True), lambda place: vote(place, 1.0)),
         "asked otherwise": kill(folder / "otherwise", lambda place: vote(place, 2.0), lambda place: vote(place, 1.0)),
+        "a text fewer": kill(folder / "fewer", lambda place: vote(place, 1.0, TEXTS), lambda place: vote(place, 1.0, TEXTS[1:])),
         "damaged": kill(folder / "damaged", damage, lambda place: vote(place, 1.0), damaged=True),
         "judge": kill(folder / "judge", lambda place: vote(place, 1.0), judge),
     }

@@ -139,7 +139,7 @@ def collect_votes(
             progress.update("asking the model", done, len(questions), asked=len(keys))
             with session.lease() as engine:
                 sampling = _sampling(engine, wording, settings)
-                requests = [_request(key, *questions[key], wording, settings, sampling) for key in keys]
+                requests = [_request(*questions[key], wording, settings, sampling) for key in keys]
                 answers = engine.generate(requests, on_progress=progress.advance)
             return [{"answer": each.text, "error": each.error.message if each.error else None} for each in answers]
 
@@ -171,9 +171,9 @@ def _sampling(engine: Backend, wording: Wording, settings: VoteSettings) -> Samp
     return Sampling(temperature=settings.temperature, max_tokens=longest + _SPARE_TOKENS, stop=_STOP)
 
 
-def _request(key: str, text: str, k: int, wording: Wording, settings: VoteSettings, sampling: Sampling) -> Request:
+def _request(text: str, k: int, wording: Wording, settings: VoteSettings, sampling: Sampling) -> Request:
     messages = wording.messages(text, list(wording.labels))
-    return Request(key=key, messages=messages, sampling=sampling, seed=derive_seed(settings.seed, "vote", text, k))
+    return Request(key=digest([text, k]), messages=messages, sampling=sampling, seed=derive_seed(settings.seed, "vote", text, k))
 
 
 def _collected(rows: Sequence[dict[str, Any]], n: int, task: TaskConfig) -> ModelVotes:
