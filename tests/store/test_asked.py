@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,12 @@ from variegate.store.asked import AskedFolder, is_asked, verify_asked
 
 TEXTS = tuple("abcde")
 ENTRIES = [f"answers/{k:03d}/{number:06d}" for k in range(2) for number in range(3)]
+
+
+@pytest.fixture(autouse=True)
+def no_syncing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncing, tested in `test_shelf`, only takes time here."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 class Model:

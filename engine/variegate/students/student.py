@@ -93,8 +93,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
     Raises UsageError where there is no student, StoreError for a damaged one, or one of another format.
     """
-    if not is_saved(folder):
+    if not is_saved(folder) or STUDENT not in read_hashes(folder, again="train the student again"):
         raise UsageError(f"{folder}: holds no {STUDENT}: give the folder of a student, as `variegate train` writes it")
-    read_hashes(folder, again="train the student again")
     about = orjson.loads((folder / STUDENT).read_bytes())
     return {**about, "trained_on": frozenset((folder / TRAINED_ON).read_text(encoding="ascii").split())}

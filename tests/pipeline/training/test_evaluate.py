@@ -24,7 +24,7 @@ from variegate.pipeline.training.splits import Splits
 from variegate.pipeline.training.train import SCORES, train_students
 from variegate.store.hashes import write_hashes
 from variegate.store.verify import verify_training
-from variegate.students import LabelledTexts, paired_bootstrap
+from variegate.students import LabelledTexts, load, paired_bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,11 @@ def test_every_damaged_file_is_noticed(saved: Path, tmp_path: Path, name: str, h
     assert str(wrong) in found.detail
     with pytest.raises(StoreError, match=f"{wrong}.*: train (the student )?again"):
         load_students(folder, pairs=False)
+
+
+def test_a_training_is_no_student(saved: Path) -> None:
+    with pytest.raises(UsageError, match=r"svc: holds no student\.json: give the folder of a student"):
+        load(saved / "svc")
 
 
 def test_seeds_that_are_gone_doubled_or_swapped(saved: Path, tmp_path: Path) -> None:
