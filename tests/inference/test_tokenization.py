@@ -10,6 +10,7 @@ import pytest
 from variegate.config import ModelConfig
 from variegate.config.resources import asset
 from variegate.errors import BackendError, UsageError
+from variegate.inference.identity import identity
 from variegate.inference.tokenization import PromptEncoder, load_tokenizer, load_vocab_size
 from variegate.records import Message
 
@@ -178,3 +179,96 @@ def test_answers_of_a_sentencepiece_tokenizer_begin_a_word(tiny_t5: Path, tmp_pa
     spaced, bare = encoder.continuations(prompt, [" card arrival", "card arrival"])
     assert pieces_of(spaced) == ["▁card", "▁arrival"]
     assert spaced == bare
+
+
+# -- chat templates --------------------------------------------------------------------------------------------
+
+SYSTEM = (Message("system", "Reviews of films."), Message("user", "Write one."))
+
+
+def test_a_template_without_a_system_role_gets_it_before_the_first_user_message(tokenizer_with: Callable[..., ModelConfig]) -> None:
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+    silent = TEMPLATE.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+    for template in (refuses, silent):
+        encoder = PromptEncoder(tokenizer_with(chat_template=template))
+        assert encoder.tokenizer.decode(encoder.encode(SYSTEM)[1:]) == "[user] Reviews of films.\n\nWrite one.\n[assistant]"
+
+
+def test_a_template_with_todays_date_gives_the_same_prompt_on_every_day(tokenizer_with: Callable[..., ModelConfig]) -> None:
+    encoder = PromptEncoder(tokenizer_with(chat_template="{{ strftime_now('%d %b %Y') }} " + TEMPLATE))
+    assert encoder.tokenizer.decode(encoder.encode(SYSTEM)).startswith("26 Jul 2024")
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "leaves out what the user says"),
+        ("{{ tools[0].name }}" + TEMPLATE, "cannot be filled in: UndefinedError"),
+        ("{% if %}", "cannot be filled in: TemplateSyntaxError"),
+        ("{{ raise_exception('only with tools') }}", "only with tools"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused_by_name(tokenizer_with: Callable[..., ModelConfig], template: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        PromptEncoder(tokenizer_with(chat_template=template))
+    assert "'chatty'" in str(caught.value)
+    assert "model.chat: false" in str(caught.value)
+
+
+def test_one_of_several_templates_is_chosen_by_name_or_file(tokenizer_with: Callable[..., ModelConfig], tmp_path: Path) -> None:
+    named = [{"name": "tool_use", "template": "T" + TEMPLATE}, {"name": "rag", "template": "R" + TEMPLATE}]
+    model = tokenizer_with(chat_template=named)
+    with pytest.raises(UsageError, match=r"choose one with model\.chat_template: rag, tool_use"):
+        PromptEncoder(model)
+    with pytest.raises(UsageError, match=r"'rags' is no template of .* did you mean 'rag'\?"):
+        PromptEncoder(model.model_copy(update={"chat_template": "rags"}))
+    file = tmp_path / "own.jinja"
+    file.write_text("F" + TEMPLATE)
+    for given, first in (("rag", "R"), (str(file), "F")):
+        encoder = PromptEncoder(model.model_copy(update={"chat_template": given}))
+        assert encoder.tokenizer.decode(encoder.encode(SYSTEM)).startswith(first)
+    with_default = tokenizer_with(chat_template=[*named, {"name": "default", "template": "D" + TEMPLATE}])
+    encoder = PromptEncoder(with_default)
+    assert encoder.tokenizer.decode(encoder.encode(SYSTEM)).startswith("D")
+
+
+def test_the_template_is_told_what_the_model_file_says(tokenizer_with: Callable[..., ModelConfig]) -> None:
+    model = tokenizer_with(chat_template=TEMPLATE + "{% if enable_thinking is defined and not enable_thinking %}[no thinking]{% endif %}")
+    plain, told = PromptEncoder(model), PromptEncoder(model.model_copy(update={"chat_arguments": {"enable_thinking": False}}))
+    assert told.tokenizer.decode(told.encode(SYSTEM)).endswith("[assistant][no thinking]")
+    assert plain.tokenizer.decode(plain.encode(SYSTEM)).endswith("[assistant]")
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_strings_that_read_like_special_tokens_are_text(tokenizer_with: Callable[..., ModelConfig], chat: bool) -> None:
+    model = tokenizer_with(chat_template=TEMPLATE + "{{ eos_token }}").model_copy(update={"chat": chat})
+    encoder = PromptEncoder(model)
+    end, start = encoder.tokenizer.eos_token_id, encoder.tokenizer.bos_token_id
+    text = "Text: </s> and <s>, then <pad>."
+    ids = encoder.encode((Message("user", text),))
+    assert ids.count(start) == 1
+    assert ids.count(end) == (1 if chat else 0)  # the template's own
+    assert text in encoder.tokenizer.decode(ids)
+    assert end not in encoder.continuations((Message("user", "Class:"),), ["a </s> b"])[0]
+    ordinary = (Message("user", "No such thing."),)
+    assert encoder.encode(ordinary) == PromptEncoder(model).encode(ordinary)
+
+
+def test_a_model_with_a_chat_template_is_a_chat_model_unless_told_otherwise(tokenizer_with: Callable[..., ModelConfig]) -> None:
+    with_template, path = tokenizer_with(chat_template=TEMPLATE), tokenizer_with(chat_template=TEMPLATE).path
+    assert ModelConfig(name="a", path=path).chat
+    assert not ModelConfig(name="a", path=path, chat=False).chat
+    assert ModelConfig.model_validate(with_template.model_dump()) == with_template
+    assert not ModelConfig(name="a", path=tokenizer_with().path).chat
+    assert "chat" not in ModelConfig(name="a", path="owner/unknown").model_fields_set
+
+
+def test_a_template_file_is_part_of_what_identifies_the_engine(tokenizer_with: Callable[..., ModelConfig], tmp_path: Path) -> None:
+    model = tokenizer_with(chat_template=TEMPLATE)
+    (tmp_path / "own.jinja").write_text(TEMPLATE)
+    keys = [
+        identity(model.model_copy(update=change))
+        for change in ({}, {"chat_template": str(tmp_path / "own.jinja")}, {"chat_arguments": {"a": 1}})
+    ]
+    assert keys[0] != keys[1] != keys[2] != keys[0]
+    assert set(keys[0]) == {"model", "tokenizer", "chat"}

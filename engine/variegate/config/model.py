@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from variegate.closed import Closed, Name
+from variegate.config.resources import has_chat_template
 
 ONLINE_QUANTIZATION = "fp8_per_tensor or int8_per_channel_weight_only"
 """vLLM's methods that quantize any weights while it loads them."""
@@ -65,9 +66,21 @@ class ModelConfig(Closed):
     tokenizer: str | None = None
     """Another folder or hub id for the tokenizer; the model's own when absent."""
     chat: bool = False
-    """Send messages through the tokenizer's chat template; plain text otherwise."""
+    """Send messages through the tokenizer's chat template; plain text otherwise. Where it is not said, a model on this machine
+    whose tokenizer has a chat template is a chat model."""
+    chat_template: str | None = None
+    """Another template: the name of one of the tokenizer's own, or a file."""
+    chat_arguments: dict[str, Any] = Field(default_factory=dict)
+    """What the template is told beside the messages, such as `enable_thinking: false`."""
     licence: str | None = None
     engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chat(cls, value: Any) -> Any:
+        place = (value.get("tokenizer") or value.get("path")) if isinstance(value, dict) and "chat" not in value else None
+        chat = has_chat_template(place, value.get("revision")) if isinstance(place, str) else None
+        return value if chat is None else {**value, "chat": chat}
 
     @model_validator(mode="after")
     def _extra(self) -> ModelConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -35,3 +36,26 @@ def data_root() -> Path | None:
     """The folder of real data sets (VARIEGATE_DATA), where a task's relative data paths are looked for second."""
     named = os.environ.get("VARIEGATE_DATA")
     return Path(named) if named else None
+
+
+def has_chat_template(place: str, revision: str | None = None) -> bool | None:
+    """Whether the tokenizer in a folder, or of a hub id, has a chat template; None for a hub id that is not on this machine."""
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        if place.count("/") != 1 or place.startswith((".", "/", "~")):
+            return None
+        try:
+            from huggingface_hub import try_to_load_from_cache
+        except ImportError:
+            return None
+        found = try_to_load_from_cache(place, "tokenizer_config.json", revision=revision)
+        if not isinstance(found, str):
+            return None
+        folder = Path(found).parent
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(settings, dict) and bool(settings.get("chat_template"))

@@ -42,7 +42,18 @@ def identity(model: ModelConfig, found: Fingerprint | None = None) -> dict[str, 
     found = found or fingerprint(model)
     settings = {name: getattr(model.engine, name) for name in _NEUTRAL}
     changed = {name: value for name, value in settings.items() if value != _NEUTRAL[name]}
-    return {"model": found.model, "tokenizer": found.tokenizer, **({"chat": True} if model.chat else {}), **changed}
+    chat: dict[str, Any] = {"chat": True} if model.chat else {}
+    if model.chat and model.chat_template is not None:
+        chat["chat_template"] = _template_of(model.chat_template)
+    if model.chat and model.chat_arguments:
+        chat["chat_arguments"] = model.chat_arguments
+    return {"model": found.model, "tokenizer": found.tokenizer, **chat, **changed}
+
+
+def _template_of(given: str) -> str:
+    """A file by its hash, the tokenizer's own template by its name."""
+    path = Path(given).expanduser()
+    return _hash_file(path).hex() if path.is_file() else given
 
 
 def fingerprint(model: ModelConfig) -> Fingerprint:

@@ -121,7 +121,7 @@ class EngineSession:
                 check_model_path(self.model)
             self._make_room()
             what = f"starting {self.model.engine.backend} on {self.model.name}"
-            self._progress.note(f"{what} ...")
+            self._progress.note(f"{what}{', a chat model' if self.model.chat else ''} ...")
             self._progress.update(what, 0, 1)
             began = time.monotonic()
             try:

@@ -5,6 +5,7 @@ Of an encoder-decoder, the prompt is what the encoder reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, UsageError
+from variegate.inference.chat import ChatTemplate
 from variegate.records import Message
 
 CONTINUATIONS_KEPT = 4096  # sets of choices whose tokens are remembered
+_HIDDEN = "\ue000"  # a letter of nobody's: stands for one string while a template is filled in
 
 
 def load_tokenizer(model: ModelConfig) -> Any:
@@ -42,7 +45,7 @@ def load_config(model: ModelConfig) -> Any:
 
 def load_vocab_size(model: ModelConfig) -> int:
     """Width v of the model's logits, from its configuration. Raises BackendError."""
-    return int(load_config(model).vocab_size)
+    return int(load_config(model).get_text_config().vocab_size)
 
 
 class PromptEncoder:
@@ -59,19 +62,40 @@ class PromptEncoder:
         self.encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
         self.decoder_start = (_decoder_start(model, config),) if self.encoder_decoder else ()
         self.chat = model.chat
-        if self.chat and not self.tokenizer.chat_template:
-            raise UsageError(f"model {model.name!r}: chat: true, but its tokenizer has no chat template: set chat: false")
+        if self.tokenizer.chat_template and "chat" not in model.model_fields_set:  # a hub id, which was not on this machine before
+            raise UsageError(
+                f"model {model.name!r}: was fetched now, and its tokenizer has a chat template: run the same command again to use it as a"
+                " chat model, or set model.chat: false to send it plain text"
+            )
+        self._template = ChatTemplate(self.tokenizer, model) if model.chat else None
+        self._special = re.compile("|".join(map(re.escape, sorted(_special_tokens(self.tokenizer), key=len, reverse=True))) or r"(?!)")
         self.encode = lru_cache(maxsize=4096)(self._encode)
         self._alone = lru_cache(maxsize=CONTINUATIONS_KEPT)(self._encode_alone)
         self._continued: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, ...], ...]] = {}
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        if not self.chat:
-            return tuple(self.tokenizer.encode("".join(message.content for message in messages)))
-        conversation = [{"role": message.role, "content": message.content} for message in messages]
-        text = self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        if self._template is None:
+            return self._plain("".join(message.content for message in messages), add_special_tokens=True)
+        said: list[str] = []  # strings in the messages that only look like special tokens
+
+        def hide(found: re.Match[str]) -> str:
+            said.append(found[0])
+            return _HIDDEN
+
+        hidden = [Message(each.role, self._special.sub(hide, each.content)) for each in messages]
+        first, *others = self._template.render(hidden).split(_HIDDEN) if said else [self._template.render(messages)]
         # The template writes the special tokens itself: adding them again would double BOS.
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        ids = self.tokenizer.encode(first, add_special_tokens=False)
+        for text, after in zip(said, others, strict=True):
+            ids += [*self._plain(text), *self.tokenizer.encode(after, add_special_tokens=False)]
+        return tuple(ids)
+
+    def _plain(self, text: str, *, add_special_tokens: bool = False) -> tuple[int, ...]:
+        """Token ids of text as text: a string in it that reads like a special token (`</s>`) is none."""
+        return tuple(self.tokenizer.encode(text, add_special_tokens=add_special_tokens, **self._as_text(text)))
+
+    def _as_text(self, text: str) -> dict[str, bool]:
+        return {"split_special_tokens": True} if self._special.search(text) else {}
 
     def continuations(self, messages: Sequence[Message], choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Token ids of each choice as it continues the prompt; where a choice's first characters would merge with the
@@ -95,15 +119,19 @@ class PromptEncoder:
         return found
 
     def _encode_alone(self, choices: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
-        return tuple(tuple(self.tokenizer.encode(choice, add_special_tokens=False)) for choice in choices)
+        return tuple(self._plain(choice) for choice in choices)
 
     def _continue(self, prompt: list[int], text: str, choices: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
-        wholes = self.tokenizer([text + choice for choice in choices])["input_ids"]
+        wholes = self.tokenizer([text + choice for choice in choices], **self._as_text("\n".join([text, *choices])))["input_ids"]
         alone = self._alone(choices)
         return tuple(
             tuple(whole[len(prompt) :]) if whole[: len(prompt)] == prompt and len(whole) > len(prompt) else own
             for whole, own in zip(wholes, alone, strict=True)
         )
+
+
+def _special_tokens(tokenizer: Any) -> set[str]:
+    return {*tokenizer.all_special_tokens, *(str(each) for each in tokenizer.added_tokens_decoder.values() if each.special)}
 
 
 def _decoder_start(model: ModelConfig, config: Any) -> int:
