@@ -185,3 +185,25 @@ def test_a_resolved_run_reads_back_as_itself(files: Path, tmp_path: Path) -> Non
     assert isinstance(config.strategy, FewShotConfig)
     (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     assert load_run(tmp_path / "resolved.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("Llama 2 7b (chat)", "Llama-2-7b-chat"), ("_llama", "llama"), ("模型", "model"), (".hidden", "hidden")]
+)
+def test_a_model_folder_of_any_name_gives_a_name(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / folder).mkdir()
+    model = load_model(str(tmp_path / folder))
+    assert (model.name, model.path) == (name, str(tmp_path / folder))
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    (tmp_path / "data.csv").write_text("text,label\n")
+    (tmp_path / "run.yaml").write_text("task: subj\nmodel: ~/models/m\nstrategy: {kind: zero_shot, form: chung}\noutput: ~/runs/one\n")
+    run = load_run(tmp_path / "run.yaml", ["task.data.train=~/data.csv"])
+    assert (run.model.path, run.output, run.task.data.train) == (
+        str(tmp_path / "models" / "m"), str(tmp_path / "runs" / "one"), str(tmp_path / "data.csv"),
+    )  # fmt: skip
+    inline = load_run(tmp_path / "run.yaml", ["model={name: m, path: ~/models/m}", "output=~/x"])
+    assert (inline.model.path, inline.output) == (str(tmp_path / "models" / "m"), str(tmp_path / "x"))

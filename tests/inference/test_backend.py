@@ -19,7 +19,9 @@ def test_model_paths(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"model 'm': .*empty holds no config\.json"):
         check_model_path(ModelConfig(name="m", path=str(tmp_path / "empty")))
     (tmp_path / "empty" / "config.json").write_text("{}")
-    check_model_path(ModelConfig(name="m", path=str(tmp_path / "empty")))
+    with pytest.raises(UsageError, match="holds no weights"):
+        check_model_path(ModelConfig(name="m", path=str(tmp_path / "empty")))
+    check_model_path(ModelConfig(name="m", path=str(tmp_path / "empty"), engine={"load_format": "dummy"}))
 
 
 @pytest.mark.parametrize("path", ["/nowhere/model", "./x/y", "~/models", "no-slash", "a/b/c", "../x"])

@@ -115,7 +115,7 @@ class ContextTokenizer:
 
 def test_continuations_are_remembered_for_the_last_line_alone() -> None:
     encoder = PromptEncoder(ModelConfig(name="nano", path=str(asset("nano-llama"))))
-    encoder.tokenizer = ContextTokenizer()
+    encoder.tokenizer, encoder._vocab_size = ContextTokenizer(), 1 << 62
     for text in ("a\nx:", "b\nx:", "b\nx", "x:", "x", "\n"):
         found = encoder.continuations((Message("user", text),), ["yes", "no"])
         assert found == tuple(tuple(encoder.tokenizer.encode(text + choice)[len(text) :]) for choice in ("yes", "no")), text
@@ -272,3 +272,22 @@ def test_a_template_file_is_part_of_what_identifies_the_engine(tokenizer_with: C
     ]
     assert keys[0] != keys[1] != keys[2] != keys[0]
     assert set(keys[0]) == {"model", "tokenizer", "chat"}
+
+
+def test_a_token_beyond_the_networks_vocabulary_is_refused_before_an_engine_starts(
+    tokenizer_with: Callable[..., ModelConfig], tmp_path: Path
+) -> None:
+    """A tokenizer that got chat tokens, of a network whose embeddings were never enlarged."""
+    model = tokenizer_with(chat_template="<|im_start|>" + TEMPLATE)
+    tokenizer = load_tokenizer(model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"its tokenizer knows '<\|im_start\|>' \(4096\), and the network has 4,096 tokens"):
+        PromptEncoder(model)
+
+
+def test_a_vocabulary_that_the_configuration_keeps_with_its_text_part(tmp_path: Path) -> None:
+    import transformers
+
+    transformers.Gemma3Config(text_config={"vocab_size": 777, "num_hidden_layers": 1}).save_pretrained(tmp_path)
+    assert load_vocab_size(ModelConfig(name="gemma", path=str(tmp_path))) == 777

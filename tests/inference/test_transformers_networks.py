@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.support.soft import write_soft
 from tests.support.suppression import as_row
 from variegate.config import ModelConfig, load_model
+from variegate.config.resources import asset
+from variegate.errors import BackendError
 from variegate.inference.start import start_backend
 from variegate.inference.transformers_networks import DecoderOnly, EncoderDecoder, Network, Prompt, load_network
 from variegate.records import Message, Request, Sampling
@@ -222,3 +226,59 @@ def test_settings_that_a_model_brings_along_change_nothing(make_tiny_t5: Callabl
         texts.append([each.token_ids for each in backend.generate([ask(text, ignore_eos=False) for text in TEXTS])])
         backend.close()
     assert texts[0] == texts[1]
+
+
+# -- what a folder of weights can lack -------------------------------------------------------------------------
+
+
+def copied(tmp_path: Path, name: str = "nano-llama", **settings: Any) -> Path:
+    """A copy of a bundled model, with changes to its config.json; None takes a field away."""
+    folder = tmp_path / "model"
+    shutil.copytree(asset(name), folder)
+    for file in ("config.json", "tokenizer_config.json"):
+        whole = json.loads((folder / file).read_text()) | settings.get(file.partition(".")[0], {})
+        (folder / file).write_text(json.dumps({key: value for key, value in whole.items() if value is not None}))
+    return folder
+
+
+def started_on(folder: Path) -> Any:
+    return start_backend(load_model(str(folder), ["engine.backend=transformers", "engine.dtype=float32"]))
+
+
+@pytest.mark.parametrize("change", ["half", "prefix"])
+def test_tensors_that_the_weights_lack_are_named_not_made_up(tmp_path: Path, change: str) -> None:
+    folder = copied(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    if change == "half":
+        weights = {name: each for name, each in weights.items() if ".layers.1." not in name}
+    else:
+        weights = {f"base_model.model.{name}": each for name, each in weights.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackendError, match=r"its weights lack \d+ of the network's tensors .*which would be random numbers") as caught:
+        started_on(folder)
+    assert ("base_model.model." in str(caught.value)) == (change == "prefix")
+
+
+def test_a_rotary_kind_that_is_not_known_is_named(tmp_path: Path) -> None:
+    folder = copied(tmp_path, config={"rope_scaling": {"rope_type": "mrope2", "factor": 2.0}, "rope_parameters": None})
+    with pytest.raises(BackendError, match=r"mrope2.*needs a newer one"):
+        started_on(folder)
+
+
+def test_without_named_padding_and_end_the_networks_own_are_taken(tmp_path: Path) -> None:
+    folder = copied(tmp_path, tokenizer_config={"pad_token": None, "bos_token": None, "eos_token": None})
+    backend = started_on(folder)
+    asked = [
+        Request(key=str(i), messages=(Message("user", "Write a request to a voice assistant.\n" * (1 + i)),),
+                sampling=Sampling(temperature=0.0, max_tokens=12), seed=0)
+        for i in range(3)
+    ]  # fmt: skip
+    assert [each.error for each in backend.generate(asked)] == [None] * 3
+
+
+def test_any_end_that_a_file_names_stops_a_text(tmp_path: Path) -> None:
+    """A fine-tuned model's generation_config.json may still name the base model's end."""
+    folder = copied(tmp_path)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": 5}))
+    ends = started_on(folder)._network.ends
+    assert ends == {5, json.loads((folder / "config.json").read_text())["eos_token_id"]}

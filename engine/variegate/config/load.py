@@ -5,6 +5,7 @@ A run file names its task and model (a bundled name, a path) or holds them inlin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def _resolve_task(value: dict[str, Any], base: Path) -> dict[str, Any]:
     for split in ("train", "dev", "test"):
         if isinstance(data.get(split), str):
             roots = [base, *([root] if (root := data_root()) else [])]
-            found = [root / data[split] for root in roots if (root / data[split]).is_file()]
+            found = [path for root in roots if (path := root / Path(data[split]).expanduser()).is_file()]
             if found:
                 data[split] = str(found[0].resolve())
     return {**value, "data": data}
@@ -105,8 +106,8 @@ def _resolve_model(value: dict[str, Any], base: Path) -> dict[str, Any]:
                 value[field] = str(asset(given.removeprefix("asset:")))
             elif given.startswith("prepared:"):
                 value[field] = str(models_folder() / given.removeprefix("prepared:"))
-            elif (base / given).is_dir():
-                value[field] = str((base / given).resolve())
+            elif (base / Path(given).expanduser()).is_dir():
+                value[field] = str((base / Path(given).expanduser()).resolve())
     return value
 
 
@@ -126,9 +127,9 @@ def load_model(name: str, overrides: Iterable[str] = (), base: Path | None = Non
 
 
 def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
-    for folder in (base / name, Path(name)):
+    for folder in (base / Path(name).expanduser(), Path(name).expanduser()):
         if folder.is_dir():
-            return {"name": folder.resolve().name, "path": str(folder.resolve())}, f"model {name!r}"
+            return {"name": _name_of(folder.resolve()), "path": str(folder.resolve())}, f"model {name!r}"
     looks_like_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith((".yaml", ".yml"))
     if looks_like_hub_id and not (base / name).exists():
         return {"name": name.replace("/", "--"), "path": name}, f"model {name!r}"
@@ -138,6 +139,11 @@ def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
         )
     path = find_config("model", name, base)
     return _resolve_model(read_yaml(path), path.parent), str(path)
+
+
+def _name_of(folder: Path) -> str:
+    """A model's name, made of its folder's: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._") or "model"
 
 
 def apply_overrides(value: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -211,6 +217,8 @@ def build_run(value: dict[str, Any], base: Path, overrides: Iterable[str], *, wh
             if isinstance(value.get(name), dict):
                 value[name] = resolve(value[name], Path())
     value.setdefault("output", output)
+    if isinstance(value["output"], str):
+        value["output"] = str(Path(value["output"]).expanduser())
     return validated(RunConfig, value, where)
 
 

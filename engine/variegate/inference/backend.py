@@ -14,6 +14,7 @@ from variegate.config import ModelConfig
 from variegate.errors import UsageError
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
+from variegate.model_folders import check_folder
 from variegate.prepared.cache import at_first_use
 from variegate.progress import to_stderr
 from variegate.records import PROMPT_TOO_LONG, Completion, Fault, Message, Request
@@ -125,14 +126,13 @@ class Backend(Protocol):
 
 
 def check_model_path(model: ModelConfig, say: Callable[[str], None] = to_stderr) -> None:
-    """Raise UsageError where a model that should be a local folder is not there or not a model. One that travels in a package is
-    prepared at its first use; say: told so, line by line."""
+    """Raise UsageError where a model that should be a local folder is not there, not a model, or not whole. One that travels in a
+    package is prepared at its first use; say: told so, line by line."""
     path = Path(model.path)
     at_first_use(path, say)
     looks_like_hub_id = model.path.count("/") == 1 and not model.path.startswith((".", "/", "~"))
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise UsageError(f"model {model.name!r}: {path} holds no config.json: give the folder of a Hugging Face model")
+        check_folder(path, f"model {model.name!r}", weights=model.engine.load_format != "dummy")
     elif not looks_like_hub_id:
         raise UsageError(f"model {model.name!r}: no folder {path}: put the weights there, or set model.path to where they are")
 

@@ -61,7 +61,7 @@ class PromptEncoder:
         self.architectures: tuple[str, ...] = tuple(getattr(config, "architectures", None) or ())
         self.encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
         self.decoder_start = (_decoder_start(model, config),) if self.encoder_decoder else ()
-        self.chat = model.chat
+        self.chat, self._name = model.chat, model.name
         if self.tokenizer.chat_template and "chat" not in model.model_fields_set:  # a hub id, which was not on this machine before
             raise UsageError(
                 f"model {model.name!r}: was fetched now, and its tokenizer has a chat template: run the same command again to use it as a"
@@ -69,11 +69,23 @@ class PromptEncoder:
             )
         self._template = ChatTemplate(self.tokenizer, model) if model.chat else None
         self._special = re.compile("|".join(map(re.escape, sorted(_special_tokens(self.tokenizer), key=len, reverse=True))) or r"(?!)")
+        self._vocab_size = int(config.get_text_config().vocab_size)
         self.encode = lru_cache(maxsize=4096)(self._encode)
         self._alone = lru_cache(maxsize=CONTINUATIONS_KEPT)(self._encode_alone)
         self._continued: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, ...], ...]] = {}
+        self._encode((Message("user", "What is wanted."),))  # the template's own tokens must be the network's
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        ids = self._ids(messages)
+        if ids and max(ids) >= self._vocab_size:
+            token = max(ids)
+            raise UsageError(
+                f"model {self._name!r}: its tokenizer knows {self.tokenizer.convert_ids_to_tokens(token)!r} ({token}), and the network has"
+                f" {self._vocab_size:,} tokens: is it the tokenizer of another model, or were the embeddings never enlarged?"
+            )
+        return ids
+
+    def _ids(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         if self._template is None:
             return self._plain("".join(message.content for message in messages), add_special_tokens=True)
         said: list[str] = []  # strings in the messages that only look like special tokens

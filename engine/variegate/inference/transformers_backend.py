@@ -153,7 +153,7 @@ class TransformersBackend(Backend):
             do_sample=False,
             logits_processor=self._processors(requests, sampling, start, [raw] if logprobs else []),
             stopping_criteria=stopping,
-            eos_token_id=None if sampling.ignore_eos else sorted(self._network.ends),
+            eos_token_id=None if sampling.ignore_eos else sorted(self._network.ends) or None,
         )
         width = start.ids.shape[1]
         out = []

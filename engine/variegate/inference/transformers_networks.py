@@ -21,6 +21,7 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference.backend import DEFAULT_SEQUENCE_LEN
 from variegate.inference.tokenization import PromptEncoder, load_config
+from variegate.model_folders import describe_missing
 
 Tokens = tuple[int, ...]
 
@@ -50,11 +51,11 @@ class Network(ABC):
 
     def __init__(self, model: Any, prompts: PromptEncoder) -> None:
         self.model = model.eval()
-        tokenizer = prompts.tokenizer
-        self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        declared = model.generation_config.eos_token_id
-        ends = declared if declared is not None else tokenizer.eos_token_id
-        self.ends = frozenset(ends if isinstance(ends, list) else [ends])
+        tokenizer, config = prompts.tokenizer, model.config.get_text_config()
+        # Any end that the tokenizer or the model's files name stops a text, as on vLLM.
+        self.ends = _ids(tokenizer.eos_token_id) | _ids(model.generation_config.eos_token_id) or _ids(config.eos_token_id)
+        known = (tokenizer.pad_token_id, config.pad_token_id, *sorted(self.ends), 0)  # under the mask any token will do
+        self.pad: int = next(each for each in known if isinstance(each, int) and each >= 0)
         self.start_ids = prompts.decoder_start
         # A request says all of how its tokens are drawn: what the model's files add (beams, a shortest length) would alter it.
         model.generation_config = transformers.GenerationConfig(
@@ -128,6 +129,10 @@ class DecoderOnly(Network):
         return logits[torch.arange(len(sequences), device=ids.device), column]
 
 
+def _ids(named: int | list[int] | None) -> frozenset[int]:
+    return frozenset() if named is None else frozenset(named if isinstance(named, list) else [named])
+
+
 class EncoderDecoder(Network):
     """The encoder reads the prompt; the answer is a sequence of its own, after the token that starts the decoder."""
 
@@ -164,14 +169,21 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
         if engine.load_format == "dummy":
             network = loader.from_config(load_config(model), dtype=None if dtype == "auto" else dtype).to(device)
         else:
-            network = loader.from_pretrained(
+            network, loaded = loader.from_pretrained(
                 model.path,
                 revision=model.revision,
                 dtype=dtype,
                 quantization_config=quantization,
                 device_map=device,
                 use_safetensors=True,
+                output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise BackendError(f"Transformers could not load model {model.name!r} ({model.path}): {error}") from error
+            if missing := sorted(loaded["missing_keys"]):
+                raise BackendError(f"model {model.name!r} ({model.path}): {describe_missing(missing, sorted(loaded['unexpected_keys']))}")
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, KeyError, TypeError, AttributeError) as error:
+        said = f"unknown name {error}" if isinstance(error, KeyError) else str(error)
+        raise BackendError(
+            f"Transformers {transformers.__version__} could not load model {model.name!r} ({model.path}): {said}. A model newer than"
+            " Transformers needs a newer one"
+        ) from error
     return kind(network, prompts)
