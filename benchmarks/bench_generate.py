@@ -5,7 +5,7 @@
 Writes benchmarks/results/generate-{cpu,gpu}.json. Sections:
   end_to_end   `variegate generate` against a bare LLM.generate on the same prompts and sampling parameters, and without seeds
   suppression  the logits processor with 8 groups and batch 256, against none and against per-request logit_bias dicts
-  transformers records/s of 64 new tokens against the transformers backend at its best batch size
+  transformers records/s of 64 new tokens against Transformers' own sampling (`do_sample`) at its best batch size
   blocks       a run whose suppression acts in growing blocks, and in one block of all, against one without: 1,500 and N records
   memory       resident memory from 1,000 to N records, in growing blocks and in one
 With --gpu the model has the shape of Llama-2-7B and random weights.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,13 +24,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 
 import harness
 from variegate.config import ModelConfig, RunConfig, load_model, load_task
-from variegate.inference.backend import Backend
 from variegate.inference.start import start_backend
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.sparse import SparseRow
+from variegate.inference.transformers_backend import TransformersBackend
+from variegate.inference.transformers_networks import Prompt
 from variegate.inference.vllm_backend import VllmBackend
 from variegate.pipeline.generate import generate
 from variegate.progress import Silent
@@ -49,7 +51,12 @@ def llama_7b(folder: Path) -> ModelConfig:
     transformers.LlamaConfig(vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
                              num_key_value_heads=32, max_position_embeddings=4096, architectures=["LlamaForCausalLM"], dtype="bfloat16").save_pretrained(folder)  # fmt: skip
     return ModelConfig.model_validate(
-        {"name": "llama-2-7b-dummy", "path": str(folder), "engine": {"dtype": "bfloat16", "load_format": "dummy", "max_model_len": 2048}}
+        {
+            "name": "llama-2-7b-dummy",
+            "path": str(folder),
+            # The rest of the memory is for the same weights in Transformers, and its batches.
+            "engine": {"dtype": "bfloat16", "load_format": "dummy", "max_model_len": 2048, "gpu_memory_utilization": 0.7},
+        }
     )
 
 
@@ -247,25 +254,28 @@ def suppression(backend: VllmBackend, repeats: int, *, sides: Sequence[str] = SI
 def against_transformers(
     backend: VllmBackend, model: ModelConfig, repeats: int, sizes: Sequence[int], *, count: int = 512
 ) -> dict[str, Any]:
-    """records/s of 64 new tokens, the Transformers backend at its best batch size of a trial each. One copy of its model at a time."""
+    """records/s of 64 new tokens; Transformers samples by itself, with nothing of ours in it, at its best batch size of a trial each."""
     requests = fixed_requests(count, max_tokens=64)
+    other = start_backend(model.model_copy(update={"engine": model.engine.model_copy(update={"backend": "transformers"})}))
+    assert isinstance(other, TransformersBackend)
+    network, tokenizer = other._network, other.prompts.tokenizer
+    prompts = [Prompt(other.prompts.encode(each.messages)) for each in requests]
 
-    def start(size: int) -> Backend:
-        engine = model.engine.model_copy(update={"backend": "transformers", "batch_size": size})
-        return start_backend(model.model_copy(update={"engine": engine}))
+    @torch.inference_mode()
+    def sample(size: int) -> None:
+        for first in range(0, len(prompts), size):
+            start = network.start(prompts[first : first + size])
+            found = network.model.generate(**start.arguments, max_new_tokens=64, do_sample=True, temperature=1.0, top_k=0)
+            assert found.shape[1] - start.ids.shape[1] == 64
+            tokenizer.batch_decode(found[:, start.ids.shape[1] :], skip_special_tokens=True)
 
-    def rate(engine: Backend) -> float:
-        _, seconds = harness.timed(lambda: engine.generate(requests))
-        return len(requests) / seconds
+    def rate(work: Callable[[], Any]) -> float:
+        return len(requests) / harness.timed(work)[1]
 
-    trials: dict[int, float] = {}
-    for size in sizes:
-        other = start(size)
-        trials[size] = rate(other)
-        other.close()
+    trials = {size: rate(partial(sample, size)) for size in sizes}
     best = max(trials, key=trials.__getitem__)
-    other = start(best)
-    figures = harness.interleave({"vllm": lambda: rate(backend), f"transformers_{best}": lambda: rate(other)}, repeats)
+    sides = {"vllm": lambda: rate(lambda: backend.generate(requests)), f"transformers_{best}": lambda: rate(partial(sample, best))}
+    figures = harness.interleave(sides, repeats)
     other.close()
     return {
         "trials": {f"transformers_{size}": value for size, value in trials.items()},

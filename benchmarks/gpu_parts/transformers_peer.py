@@ -1,4 +1,4 @@
-"""Llama-2-7B's shape: records/s of the engine and of the Transformers backend at its best batch size."""
+"""Llama-2-7B's shape: records/s of the engine, and of Transformers' own sampling at its best batch size."""
 
 from __future__ import annotations
 
