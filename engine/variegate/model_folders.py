@@ -1,6 +1,6 @@
 """What a look at a model's folder tells before anything is loaded: whether its weights are there, whole, and of a kind that is read.
 
-Reads names, sizes and headers; loads nothing.
+Reads names, sizes and headers; loads nothing. And what a loaded network says of itself.
 """
 
 from __future__ import annotations
@@ -96,3 +96,13 @@ def describe_missing(names: list[str], unused: list[str]) -> str:
 
     instead = f" The weights hold others: {some(unused)}." if unused else ""
     return f"its weights lack {len(names)} of the network's tensors ({some(names)}), which would be random numbers.{instead}"
+
+
+def positions_of(network: Any) -> int | None:
+    """How many tokens an encoder has positions for; None: it sets no limit. RoBERTa counts them from behind its padding's."""
+    positions = getattr(network.config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    embeddings = getattr(getattr(network.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(embeddings, "padding_idx", None)
+    return positions - (0 if padding is None else padding + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -98,8 +99,8 @@ def test_pickles_are_refused(copy: Path) -> None:
 
 def test_weights_that_cannot_be_read(copy: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(VariegateError, match="cannot be loaded"):
-        load_model(find_model(str(copy)), pooling=None, max_tokens=None, device="cpu")
+    with pytest.raises(UsageError, match="is no safetensors file, or was cut short"):
+        find_model(str(copy))
 
 
 def test_an_installation_without_the_library(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,3 +150,52 @@ def test_a_hub_model_in_the_cache_needs_no_network(bert: Path, tmp_path: Path, n
     assert out.stdout.strip() == str(model / "snapshots" / revision), out.stderr
     (model / "snapshots" / revision / "model.safetensors").unlink()  # a cache that holds a tokenizer alone
     assert "is not on this machine" in find_elsewhere(name, HF_HUB_CACHE=str(tmp_path)).stderr
+
+
+def write_roberta(folder: Path, *, positions: int) -> Path:
+    """A tiny random RoBERTa, whose tokenizer names no limit."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "word": 4}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "pad_token_id": 1}
+    transformers.RobertaModel(transformers.RobertaConfig(vocab_size=5, max_position_embeddings=positions, **shape)).save_pretrained(folder)
+    return folder
+
+
+def test_texts_are_cut_at_the_positions_that_the_network_reads(tmp_path: Path) -> None:
+    """RoBERTa counts positions from behind its padding's: it reads two fewer than it has."""
+    from variegate.embeddings import Encoder
+
+    found = Encoder(write_roberta(tmp_path / "roberta", positions=34), cache=None, precision="float32").encode(
+        ["word " * 30, "word " * 100]
+    )
+    assert (found.max_tokens, found.num_truncated) == (32, 1)
+
+
+def test_an_encoder_without_a_padding_token_is_refused(tmp_path: Path) -> None:
+    folder = write_roberta(tmp_path / "roberta", positions=34)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("pad_token")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UsageError, match="its tokenizer has no padding token"):
+        load_model(find_model(str(folder)), pooling="mean", max_tokens=None, device="cpu")
+
+
+def test_an_encoder_whose_weights_do_not_fit_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = write_roberta(tmp_path / "roberta", positions=34)
+    whole = load_file(folder / "model.safetensors")
+    load_model(find_model(str(folder)), pooling="mean", max_tokens=None, device="cpu")
+    save_file({f"roberta.{name}": each for name, each in whole.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    load_model(find_model(str(folder)), pooling="mean", max_tokens=None, device="cpu")  # as a classifier or a language model saves it
+    for weights in ({f"module.{name}": each for name, each in whole.items()}, dict(list(whole.items())[:-4])):
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(UsageError, match=r"its weights lack \d+ of the network's tensors"):
+            load_model(find_model(str(folder)), pooling="mean", max_tokens=None, device="cpu")

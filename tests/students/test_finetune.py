@@ -279,7 +279,7 @@ def test_models_that_cannot_be_had(bert: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UsageError, match=r"holds no \*\.safetensors weights"):
         train_student(config(tmp_path), planted(20))
     (tmp_path / "model.safetensors").write_bytes((bert / "model.safetensors").read_bytes()[:-100])
-    with pytest.raises(VariegateError, match="cannot be loaded as a sequence classifier"):
+    with pytest.raises(VariegateError, match="bytes where its header says"):
         train_student(config(tmp_path), planted(20))
 
 
@@ -294,3 +294,17 @@ def test_no_checkpoint_is_left(bert: Path, sets: list[LabelledTexts], tmp_path: 
     monkeypatch.setattr(module._Trainer, "_save_checkpoint", lambda *_: pytest.fail("a checkpoint is written"))
     student(config(bert, epochs=2, patience=1), sets[0], sets[1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_whose_weights_do_not_fit_is_not_trained_from_noise(bert: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(bert, tmp_path / "renamed")
+    weights = load_file(bert / "model.safetensors")
+    save_file(
+        {f"wrapped.{name}": each for name, each in weights.items()}, tmp_path / "renamed" / "model.safetensors", metadata={"format": "pt"}
+    )
+    with pytest.raises(UsageError, match=r"its weights lack \d+ of the network's tensors .* The weights hold others: wrapped\."):
+        train_student(config(tmp_path / "renamed"), planted(20))

@@ -174,11 +174,51 @@ def test_damaged_folders(folder: Path, tmp_path: Path) -> None:
     (place / "trained_on.txt").unlink()
     assert load(place).trained_on == frozenset()
     (place / "config.json").write_text("{")
-    with pytest.raises(StoreError, match="cannot be loaded as a sequence classifier"):
+    with pytest.raises(UsageError, match=r"config\.json cannot be read as JSON"):
         load(place)
+    shutil.copy(folder / "config.json", place)
     (place / "model.safetensors").unlink()
-    with pytest.raises(UsageError, match=r"holds no \*\.safetensors weights"):
+    with pytest.raises(UsageError, match=r"holds no weights"):
         load(place)
+
+
+@pytest.fixture
+def foreign(folder: Path, tmp_path: Path) -> Path:
+    """The student's network as another tool would have saved it."""
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "foreign")
+    for name in ("student.json", "trained_on.txt", "hashes.json"):
+        (tmp_path / "foreign" / name).unlink()
+    return tmp_path / "foreign"
+
+
+def settings(place: Path, **changes: Any) -> None:
+    whole = json.loads((place / "config.json").read_text()) | changes
+    (place / "config.json").write_text(json.dumps({name: value for name, value in whole.items() if value is not None}))
+
+
+def test_id2label_names_the_columns(foreign: Path) -> None:
+    labels = load(foreign).labels
+    named = json.loads((foreign / "config.json").read_text())["id2label"]
+    settings(foreign, label2id=None)
+    assert load(foreign).labels == labels
+    first, second, *_ = named.values()
+    swapped = {label: int(column) for column, label in named.items()} | {first: 1, second: 0}
+    settings(foreign, label2id=swapped)
+    with pytest.raises(UsageError, match=r"id2label has '.*' as column \d, label2id as \d: make them agree"):
+        load(foreign)
+
+
+def test_a_network_without_a_trained_head_is_not_judged(foreign: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(foreign / "model.safetensors")
+    save_file({name: each for name, each in weights.items() if not name.startswith("classifier")}, foreign / "model.safetensors")
+    with pytest.raises(
+        UsageError, match=r"weights lack 2 of the network's tensors \(classifier\.bias, classifier\.weight\).*Was it ever trained"
+    ):
+        load(foreign)
 
 
 def test_a_full_disk_leaves_no_half_student(made: FinetunedStudent, tiny_disk: Path, fill_disk: Any) -> None:

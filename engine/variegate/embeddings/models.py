@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError, VariegateError
+from variegate.model_folders import check_file, describe_missing, positions_of
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("mean", "cls")
@@ -126,6 +127,9 @@ def _checked(name: str, path: Path) -> ModelFolder:
         )
     if not safe:
         raise UsageError(f"encoder {name!r}: {path} holds no *.safetensors weights")
+    for each in weights:
+        if each.suffix == ".safetensors":
+            check_file(each, f"encoder {name!r}")
     return ModelFolder(name, path, plain=not (path / "modules.json").is_file())
 
 
@@ -159,6 +163,14 @@ def load_model(folder: ModelFolder, *, pooling: str | None, max_tokens: int | No
     finally:
         if shown:
             bar.enable_progress_bar()
+    _check_loaded(folder, model)
+    if model.tokenizer is not None and getattr(model.tokenizer, "pad_token_id", 0) is None:
+        raise UsageError(
+            f"encoder {folder.name!r}: its tokenizer has no padding token: take an encoder (BERT, RoBERTa, a sentence encoder)"
+        )
+    limits = [limit for network in _networks(model) if (limit := positions_of(network)) is not None]
+    if limits and (model.max_seq_length is None or model.max_seq_length > min(limits)):
+        model.max_seq_length = min(limits)
     if pooling is not None:
         _set_pooling(folder, model, pooling)
     if max_tokens is not None:
@@ -166,6 +178,34 @@ def load_model(folder: ModelFolder, *, pooling: str | None, max_tokens: int | No
             raise UsageError(f"max_tokens={max_tokens}: encoder {folder.name!r} reads at most {model.max_seq_length} tokens")
         model.max_seq_length = max_tokens
     return model.eval()
+
+
+def _check_loaded(folder: ModelFolder, model: Any) -> None:
+    """Refuse a network some of whose tensors its files do not hold: Transformers fills them with random numbers. Raises UsageError."""
+    from safetensors import safe_open
+
+    for network in _networks(model):
+        place = Path(network.name_or_path)
+        if not place.is_dir():
+            continue
+        stored: set[str] = set()
+        for path in place.glob("*.safetensors"):
+            with safe_open(path, "pt") as file:
+                stored.update(file.keys())
+        prefix = f"{network.base_model_prefix}."
+        lacking = [name for name in network.state_dict() if not {name, prefix + name, name.removeprefix(prefix)} & stored]
+        if lacking:  # by their own names; Transformers also knows older ones, and what a model can do without
+            _, found = type(network).from_pretrained(place, local_files_only=True, use_safetensors=True, output_loading_info=True)
+            if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):
+                raise UsageError(f"encoder {folder.name!r}: {place}: {describe_missing(missing, sorted(found['unexpected_keys']))}")
+
+
+def _networks(model: Any) -> list[Any]:
+    """The Transformers networks among a SentenceTransformer's modules."""
+    import transformers
+
+    found = (getattr(module, "model", None) for module in model)
+    return [network for network in found if isinstance(network, transformers.PreTrainedModel)]
 
 
 def pooling_of(model: Any) -> str:

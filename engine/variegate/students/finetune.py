@@ -20,6 +20,7 @@ import transformers
 from variegate.config.student import FinetunedStudentConfig
 from variegate.embeddings.models import DEFAULT_MODEL, ModelFolder, find_model
 from variegate.errors import UsageError, VariegateError
+from variegate.model_folders import describe_missing
 from variegate.progress import Report
 from variegate.students.data import LabelledTexts
 from variegate.students.evaluate import score
@@ -162,7 +163,7 @@ def _load(folder: ModelFolder, labels: Sequence[str]) -> tuple[Any, Any]:
     from safetensors import SafetensorError
 
     try:
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder.path,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
@@ -173,10 +174,14 @@ def _load(folder: ModelFolder, labels: Sequence[str]) -> tuple[Any, Any]:
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise VariegateError(f"model {folder.name!r}: cannot be loaded as a sequence classifier: {error}") from error
+    inside = f"{model.base_model_prefix}."  # what is outside is the head, which is trained
+    if missing := sorted(name for name in loaded["missing_keys"] if name.startswith(inside) and ".pooler." not in name):
+        raise UsageError(f"model {folder.name!r}: {describe_missing(missing, sorted(loaded['unexpected_keys']))}")
     if tokenizer.pad_token_id is None:
         raise UsageError(f"model {folder.name!r}: its tokenizer has no padding token: take an encoder (BERT, RoBERTa, DistilBERT, ...)")
     return model, tokenizer

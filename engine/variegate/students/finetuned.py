@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from variegate.config.student import FinetunedStudentConfig
 from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.kinds.text import Text
+from variegate.model_folders import check_folder, describe_missing, positions_of
 from variegate.progress import Report
 from variegate.store.files import explained, new_folder
 from variegate.students.data import columns_of, short
@@ -44,7 +45,8 @@ class FinetunedStudent:
     def predict(self, texts: Sequence[Text], *, progress: Report | None = None) -> Predictions:
         """In float32, with padding: a score may move by rounding with the texts beside it. Raises VariegateError where one is no number."""
         encoded, _ = tokenize(self.tokenizer, texts, self.config.max_tokens, pairs=self.pairs, source="the texts")
-        columns = [self.model.config.label2id[label] for label in self.labels]  # sorted, which a foreign model's need not be
+        place = {label: column for column, label in self.model.config.id2label.items()}
+        columns = [place[label] for label in self.labels]  # sorted, which a foreign model's need not be
         scores = np.empty((len(texts), len(self.labels)))
         device = next(self.model.parameters()).device
         self.model.eval()
@@ -110,17 +112,21 @@ def load_finetuned(folder: Path, about: dict[str, Any] | None, *, pairs: bool = 
 
     pairs: whether another's model reads text pairs. Raises UsageError or StoreError.
     """
-    if not list(folder.glob("*.safetensors")):
-        raise UsageError(f"{folder}: holds no *.safetensors weights: train the student again, or convert the model")
+    check_folder(folder, "student")
     try:
         with quiet():
-            model = transformers.AutoModelForSequenceClassification.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            model, loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise StoreError(f"{folder}: cannot be loaded as a sequence classifier: {error}") from error
-    labels = tuple(sorted(model.config.label2id))
+    if missing := sorted(loaded["missing_keys"]):
+        raise UsageError(
+            f"{folder}: {describe_missing(missing, sorted(loaded['unexpected_keys']))} Was it ever trained as a classifier? Train it:"
+            f" variegate train ... --set model={folder}"
+        )
+    labels = tuple(sorted(_named_columns(folder, model.config)))
     if about is None:
         config = FinetunedStudentConfig(kind="finetune", model=folder.resolve().name, max_tokens=longest(model, tokenizer) or 512)
         about = {"facts": {"warnings": []}, "trained_on": frozenset(), "pairs": pairs}
@@ -130,15 +136,27 @@ def load_finetuned(folder: Path, about: dict[str, Any] | None, *, pairs: bool = 
     return FinetunedStudent(config, labels, about["pairs"], model, tokenizer, about["facts"], about["trained_on"])
 
 
+def _named_columns(folder: Path, config: Any) -> list[str]:
+    """The labels of the network's columns, in order. id2label says them, as it does in Transformers. Raises UsageError."""
+    names = [str(config.id2label.get(column)) for column in range(config.num_labels)]
+    if len(set(names)) < len(names) or "None" in names:
+        raise UsageError(
+            f"{folder}/config.json: id2label names {len(set(names) - {'None'})} labels for {len(names)} columns: name each once"
+        )
+    other = {label: names.index(label) for label, column in (config.label2id or {}).items() if label in names and names[column] != label}
+    if other:
+        label = min(other)
+        raise UsageError(
+            f"{folder}/config.json: id2label has {label!r} as column {other[label]}, label2id as {config.label2id[label]}: make them agree"
+        )
+    return names
+
+
 def longest(model: Any, tokenizer: Any) -> int | None:
     """The most tokens the model reads; None: it sets no limit."""
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < 1_000_000 else []
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        embeddings = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-        padding = getattr(embeddings, "padding_idx", None)  # RoBERTa counts positions from behind its padding's
-        limits.append(positions - (0 if padding is None else padding + 1))
-    return min(limits, default=None)
+    positions = positions_of(model)
+    return min([*limits, *([] if positions is None else [positions])], default=None)
 
 
 @contextmanager
