@@ -182,3 +182,18 @@ def test_a_vllm_without_the_hooks_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_t5_that_fits_passes() -> None:
     check_encoder_decoder(t5(max_model_len=1024, max_num_batched_tokens=1024), T5)
+
+
+@pytest.mark.parametrize(("instructions", "gpu", "dtype", "given"), [
+    ({"avx512_bf16": True}, False, "auto", "auto"),
+    ({"avx2": True}, False, "auto", "float32"),
+    ({}, False, "auto", "float32"),
+    ({}, True, "auto", "auto"),
+    ({}, False, "bfloat16", "bfloat16"),
+])  # fmt: skip
+def test_no_lower_precision_is_chosen_for_a_cpu_that_is_slow_in_it(
+    monkeypatch: pytest.MonkeyPatch, instructions: dict[str, bool], gpu: bool, dtype: str, given: str
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: instructions, raising=False)
+    model = load_model("nano-llama", [f"engine.dtype={dtype}"])
+    assert arguments_of(model, gpu=gpu, encoder_decoder=False)["dtype"] == given

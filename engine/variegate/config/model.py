@@ -20,6 +20,7 @@ class EngineConfig(Closed):
     batch_size: int = Field(default=64, ge=1)
     """Rows in a batch of the transformers backend; vLLM schedules by itself, up to `max_num_seqs`."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """auto: as the model was saved, but float32 on a CPU without bfloat16 instructions, where those types are slow."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     quantization: str | None = None
     """Of the weights. On vLLM, one of its methods: `fp8_per_tensor` and `int8_per_channel_weight_only` quantize any weights as

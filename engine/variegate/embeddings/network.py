@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from variegate.devices import cpu_has_bfloat16
 from variegate.embeddings.batching import SIZES, Batch, batch_by_length, cut_windows
 from variegate.errors import UsageError, VariegateError
 
@@ -37,8 +38,7 @@ def lower_precision(device: str) -> str | None:
     """The precision below float32 in which this device is fast, if there is one."""
     if device == "cuda":
         return "float16"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch before 2.10 cannot say
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else None
+    return "bfloat16" if cpu_has_bfloat16() else None
 
 
 class Network:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from variegate.config import ModelConfig
+from variegate.devices import cpu_has_bfloat16
 from variegate.errors import BackendError
 from variegate.inference.backend import DEFAULT_SEQUENCE_LEN
 from variegate.inference.tokenization import PromptEncoder, load_config
@@ -164,10 +165,11 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
     quantization = None
     if engine.quantization == "bitsandbytes":
         quantization = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
-    dtype = "auto" if engine.dtype == "auto" else getattr(torch, engine.dtype)
+    slow = device == "cpu" and not cpu_has_bfloat16()
+    dtype = ("float32" if slow else "auto") if engine.dtype == "auto" else engine.dtype
     try:
         if engine.load_format == "dummy":
-            network = loader.from_config(load_config(model), dtype=None if dtype == "auto" else dtype).to(device)
+            network = loader.from_config(load_config(model), dtype=None if dtype == "auto" else getattr(torch, dtype)).to(device)
         else:
             network, loaded = loader.from_pretrained(
                 model.path,

@@ -14,6 +14,7 @@ from typing import Any
 
 from variegate.config import ModelConfig
 from variegate.config.model import ONLINE_QUANTIZATION
+from variegate.devices import cpu_has_bfloat16
 from variegate.errors import BackendError
 from variegate.inference.engine_output import shown
 from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
@@ -88,7 +89,7 @@ def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dic
         "model": model.path,
         "revision": model.revision,
         "tokenizer": model.tokenizer,
-        "dtype": engine.dtype,
+        "dtype": "float32" if engine.dtype == "auto" and not gpu and not cpu_has_bfloat16() else engine.dtype,
         "tensor_parallel_size": engine.tensor_parallel_size,
         "quantization": engine.quantization,
         "max_model_len": engine.max_model_len,
