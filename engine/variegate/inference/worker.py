@@ -133,8 +133,10 @@ def _end(process: Any, pipe: Connection) -> None:
 def _died(name: str, code: int | None) -> str:
     if code is not None and code < 0:
         hint = " (usually because memory was short: see the system's log)" if -code == signal.SIGKILL else ""
-        return f"the {name}: its process was ended by signal {signal.Signals(-code).name}{hint}. Run the same command again to go on"
-    return f"the {name}: its process ended with exit code {code} and no answer. Run the same command again to go on"
+        how = f"was ended by signal {signal.Signals(-code).name}{hint}"
+    else:
+        how = f"ended with exit code {code} and no answer"
+    return f"the {name}: its process {how}. Run the same command again to go on; with VARIEGATE_ENGINE_LOG=1 it shows what it prints"
 
 
 def _rebuilt(name: str, message: str) -> BaseException:
