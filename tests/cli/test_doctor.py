@@ -16,7 +16,8 @@ def test_without_the_smoke_test_no_engine_is_imported() -> None:
     before = "vllm" in sys.modules
     result = CliRunner().invoke(main, ["doctor", "--no-smoke-test", "--json"])
     findings = json.loads(result.stdout)
-    assert [finding["check"] for finding in findings] == ["python", "gpu", "vllm", "faiss", "kernels", "versions", "memory", "disk"]
+    builds = ["torch", "vllm", "faiss", "bitsandbytes", "encoder"]
+    assert [finding["check"] for finding in findings] == ["python", "gpu", *builds, "kernels", "versions", "memory", "disk"]
     assert result.exit_code == int(any(finding["status"] == "failed" for finding in findings))
     assert all(finding["advice"] for finding in findings if finding["status"] != "ok")
     assert ("vllm" in sys.modules) == before

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +17,10 @@ from variegate.errors import BackendError
 from variegate.inference.vllm_start import (
     arguments_of,
     check_encoder_decoder,
-    check_version,
     explain_start,
     hidden_module,
     set_environment,
-    vllm_version,
 )
-
-
-@pytest.mark.parametrize("version", ["0.26.0", "0.32.0", "0.33.1rc1", "0.32.0+cpu"])
-def test_versions_in_range_pass(version: str) -> None:
-    check_version(version)
-
-
-@pytest.mark.parametrize("version", ["0.25.9", "0.34.0", "1.0.0"])
-def test_another_version_is_named_with_the_range(version: str) -> None:
-    with pytest.raises(BackendError, match=rf"vLLM {version} is installed, but Variegate needs 0\.26 to 0\.33"):
-        check_version(version)
-
-
-def test_absent_vllm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", absent)
-    with pytest.raises(BackendError, match="not installed: run `make setup`"):
-        vllm_version()
 
 
 @pytest.mark.parametrize(

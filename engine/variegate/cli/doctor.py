@@ -14,7 +14,7 @@ import click
 @click.option("--no-smoke-test", is_flag=True, help="Leave out the one-prompt test (it starts an engine).")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(model: str, backend: str | None, no_smoke_test: bool, as_json: bool) -> None:
-    """Check this machine: GPU, versions, conflicting packages, memory, a one-prompt test.
+    """Check this machine: GPU, driver and memory, each library's build, what is missing, a one-prompt test.
 
     Exits with 1 when a check failed.
     """

