@@ -200,8 +200,7 @@ def test_dummy_weights(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> Non
 
 
 def test_weights_of_four_bits() -> None:
-    """bitsandbytes' NF4, on a CPU too: half a byte a weight, and nearly the same answer. (Its kernel there wants widths that are
-    multiples of 32, which nano-llama's are not.)"""
+    """bitsandbytes' NF4, on a CPU too: half a byte a weight, and nearly the same answer."""
     pytest.importorskip("bitsandbytes")
     full, four = (
         start_backend(load_model("nano-t5", ["engine.backend=transformers", *more])) for more in ([], ["engine.quantization=bitsandbytes"])
@@ -213,6 +212,18 @@ def test_weights_of_four_bits() -> None:
     assert len(four.generate([ask("wo", max_tokens=3)])[0].token_ids) == 3
     for backend in (full, four):
         backend.close()
+
+
+def test_widths_that_four_bits_on_a_cpu_do_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bitsandbytes' kernel for CPUs with AVX512 and bfloat16 stops at a width that is no multiple of 32, as nano-llama's 688."""
+    modules = pytest.importorskip("bitsandbytes").nn.modules
+    model = load_model("nano-llama", ["engine.backend=transformers", "engine.quantization=bitsandbytes"])
+    monkeypatch.setattr(modules, "has_avx512bf16", lambda: True)
+    if torch.cuda.is_available():
+        start_backend(model).close()
+        return
+    with pytest.raises(BackendError, match="a layer of it is 688 wide, .* multiples of 32"):
+        start_backend(model)
 
 
 def test_settings_that_a_model_brings_along_change_nothing(make_tiny_t5: Callable[..., Path], tmp_path: Path) -> None:

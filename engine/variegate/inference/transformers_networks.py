@@ -182,6 +182,11 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
             )
             if missing := sorted(loaded["missing_keys"]):
                 raise BackendError(f"model {model.name!r} ({model.path}): {describe_missing(missing, sorted(loaded['unexpected_keys']))}")
+            if odd := _odd_width(network):
+                raise BackendError(
+                    f"model {model.name!r}: a layer of it is {odd} wide, and bitsandbytes' 4 bits on a CPU need multiples of 32: leave"
+                    " engine.quantization out"
+                )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, KeyError, TypeError, AttributeError) as error:
         said = f"unknown name {error}" if isinstance(error, KeyError) else str(error)
         raise BackendError(
@@ -189,3 +194,9 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
             " Transformers needs a newer one"
         ) from error
     return kind(network, prompts)
+
+
+def _odd_width(network: Any) -> int | None:
+    """The width of a 4-bit layer that bitsandbytes' kernel for CPUs with AVX512 would stop at; None where all will do."""
+    layers = (each for each in network.modules() if getattr(each, "support_avx512bf16_for_cpu", False))
+    return next((each.out_features for each in layers if each.out_features % 32 and each.weight.device.type == "cpu"), None)
