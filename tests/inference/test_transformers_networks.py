@@ -222,7 +222,7 @@ def test_widths_that_four_bits_on_a_cpu_do_not_take(monkeypatch: pytest.MonkeyPa
     if torch.cuda.is_available():
         start_backend(model).close()
         return
-    with pytest.raises(BackendError, match="a layer of it is 688 wide, .* multiples of 32"):
+    with pytest.raises(BackendError, match=r"a layer of it is 688 wide, .* multiples of 32"):
         start_backend(model)
 
 
