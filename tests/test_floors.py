@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     **dict.fromkeys(("records", "errors", "seeding", "folding", "tabular", "proportions", "progress"), 1),
     **{"closed": 1, "registry": 1.3, "kinds": 1.6},  # between two floors: each of these reads those before it
-    **dict.fromkeys(("overlap", "config", "store", "model_folders", "devices"), 2),
+    **dict.fromkeys(("overlap", "config", "store", "model_folders", "devices", "containment"), 2),
     "prepared": 2.5,
     **dict.fromkeys(("inference", "embeddings", "neighbors"), 3),
     **dict.fromkeys(("strategies", "softprompts", "curation", "metrics", "students"), 4),

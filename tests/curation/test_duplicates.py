@@ -122,6 +122,15 @@ def test_reasons_in_their_order() -> None:
     assert check("something else entirely, with other words") is None
 
 
+def test_what_contains_an_example_is_a_copy_of_it() -> None:
+    check = DuplicateFilter(
+        exact=True, near=None, examples=("Please block my lost bank card", "a premise of several words \0 its end")
+    ).check
+    assert check('Tweet: "please block my lost BANK card!" Thanks') == "copy_of_example"
+    assert check("please block my card") is None
+    assert check("a premise of several words \0 another end") is None  # the given side of a pair
+
+
 def test_each_check_can_be_off() -> None:
     long = "please tell me how I can block my lost bank card right now today"
     near_off = DuplicateFilter(exact=True, near=None).check

@@ -18,6 +18,7 @@ from variegate.metrics.lexical import (
     bigram_overlap,
     compression_ratio,
     distinct_n,
+    leakage_contained,
     leakage_exact,
     leakage_folded,
     length_distribution,
@@ -231,3 +232,11 @@ def test_bad_rows_are_named(measure: object) -> None:
         measure(["a", math.nan])  # type: ignore[operator]
     with pytest.raises(UsageError, match="no text"):
         measure([])  # type: ignore[operator]
+
+
+def test_leakage_contained_counts_copies_with_something_about_them() -> None:
+    reference = ["my card has not arrived yet", "thank you"]
+    texts = ['Tweet: "My card has not arrived yet!"', "my card has not arrived yet", "my card is here", "thank you very much"]
+    found = leakage_contained(texts, reference)
+    assert (found.value, found.details["num_leaked"], found.per_record.tolist()) == (0.5, 2, [1, 1, 0, 0])
+    assert leakage_folded(texts, reference).value == 0.25

@@ -32,7 +32,7 @@ PAIR_KEYS = {"text", "label", "id", "reference_text", "reference_label", "refere
 OF_VECTORS = {"remote_clique", "chamfer", "vendi_score", "cross_distance", "top_k_similarity", "coverage", "coverage_tsne", "leakage_near"}
 OF_TEXTS = {
     "distinct_1", "distinct_2", "distinct_3", "self_repetition", "compression_ratio", "vocabulary_size", "mean_length",
-    "leakage_exact", "leakage_folded", "bigram_overlap",
+    "leakage_exact", "leakage_folded", "leakage_contained", "bigram_overlap",
 }  # fmt: skip
 DISTANCES: dict[str, Callable[..., np.ndarray]] = {
     "cosine": cosine_distances,

@@ -15,6 +15,7 @@ import numpy as np
 from datasketch import MinHash
 from jaxtyping import UInt32, UInt64
 
+from variegate.containment import KnownTexts
 from variegate.folding import fold
 from variegate.kinds.text import BETWEEN, Text
 
@@ -150,19 +151,22 @@ class NearIndex:
 class DuplicateFilter:
     """Names the reason a text repeats an earlier one, or takes it in.
 
-    near: Jaccard threshold, or None. examples: real texts whose copies are refused.
+    near: Jaccard threshold, or None. examples: real texts; what equals or contains one (see `containment`) is refused.
     """
 
     def __init__(self, *, exact: bool, near: float | None, examples: tuple[str, ...] = ()) -> None:
         self._examples, self._exact = ExactIndex(), ExactIndex()
+        self._contained = KnownTexts()
         self._check_exact = exact
         self._near = NearIndex(near) if near is not None else None
         for text in examples:
             self._examples.add(text)
+            if BETWEEN not in text:  # a pair's given text stands in what is written for it by right
+                self._contained.add(text)
 
     def check(self, text: str, *, take_in: bool = True) -> str | None:
         """ "copy_of_example", "duplicate" or "near_duplicate"; None takes the text in as kept, unless told not to."""
-        if text in self._examples:
+        if text in self._examples or self._contained.find(text) is not None:
             return "copy_of_example"
         if self._check_exact and text in self._exact:
             return "duplicate"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from variegate.containment import KnownTexts
 from variegate.errors import UsageError
 from variegate.folding import fold
 from variegate.metrics.values import MetricValue
@@ -154,6 +155,26 @@ def leakage_exact(texts: Sequence[str], reference: Sequence[str]) -> MetricValue
 def leakage_folded(texts: Sequence[str], reference: Sequence[str]) -> MetricValue:
     """The share of texts that equal a reference text after `folding.fold`: case, width and white space aside."""
     return _leakage("leakage_folded", texts, reference, fold)
+
+
+def leakage_contained(texts: Sequence[str], reference: Sequence[str]) -> MetricValue:
+    """The share of texts that contain a reference text: a run of shared words that covers four fifths of it, five words at least
+    (`containment`). per_record: 1 where one does, else 0. Linear in the texts, whatever the number of references."""
+    check_texts(texts)
+    check_texts(reference, "reference")
+    known = KnownTexts(reference)
+    each = np.array([known.find(text) is not None for text in texts], dtype=np.float64)
+    return MetricValue(
+        "leakage_contained",
+        float(each.mean()),
+        n=len(texts),
+        m=len(reference),
+        implementation="word_runs",
+        precision="float64",
+        num_duplicates=len(texts) - len({fold(text) for text in texts}),
+        details={"num_leaked": int(each.sum())},
+        per_record=each,
+    )
 
 
 def _leakage(metric: str, texts: Sequence[str], reference: Sequence[str], form: Callable[[str], str]) -> MetricValue:

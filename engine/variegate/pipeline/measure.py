@@ -206,6 +206,8 @@ def _pair_values(
     if made.texts is not None and real.texts is not None and made.words is not None and real.words is not None:
         texts, others = list(map(comparable, made.texts)), list(map(comparable, real.texts))
         values += [lexical.leakage_exact(texts, others), lexical.leakage_folded(texts, others)]
+        if isinstance(made.texts[0], str):  # a pair's given text is a real one by right
+            values.append(lexical.leakage_contained(texts, others))
         values += _if_possible(partial(lexical.bigram_overlap, made.words, real.words), "bigram overlap", warnings)
     return values, near
 

@@ -53,6 +53,11 @@ READINGS = {
         "Leakage, equal", "Share of records that equal a reference text, character for character. Up: copying.", "share"
     ),
     "leakage_folded": Reading("Leakage, equal when folded", "The same with case, width and white space aside.", "share"),
+    "leakage_contained": Reading(
+        "Leakage, contained",
+        "Share of records that contain a reference text: four fifths of its words in a row, five at least, behind a label or in quotation marks.",
+        "share",
+    ),
     "leakage_near": Reading(
         "Leakage, cosine ≥ {threshold}",
         "Share of records whose nearest reference is that close: equal or nearly equal texts. The nearest pairs show which.",

@@ -20,7 +20,7 @@ REASONS = {
     "echo": "the text repeats the prompt's instruction",
     "duplicate": "equal to a kept text after Unicode, case and white-space folding",
     "near_duplicate": "word-trigram Jaccard similarity to a kept text at or above duplicates.near",
-    "copy_of_example": "equal to a real example that stands in the pool",
+    "copy_of_example": "equal to a real example that stands in the pool, or contains most of one",
     PROMPT_TOO_LONG: "the prompt and max_tokens do not fit the model's context: use fewer examples, or raise engine.max_model_len",
     ENGINE_ERROR: "the engine gave no completion for this request",
     SURPLUS: "a good text of a label that had enough: it comes back for nothing when the target is raised",
