@@ -120,6 +120,19 @@ def test_li_lists_the_examples_and_forbids_editing(talk: Make) -> None:
     assert "Imitate the examples" in chat[1].content
 
 
+def test_a_chat_sees_chungs_examples_as_its_own_turns(talk: Make) -> None:
+    """As they are: a turn needs no closing quotation mark, so those of the text stay."""
+    seeds = examples(("crime", 'Rain "fell".'))
+    messages = first(talk("few_shot", form="chung", chat=True, seeds=seeds)).messages
+    alone = ".\nReply with the opening alone, without introduction or explanation."
+    assert [(m.role, m.content) for m in messages] == [
+        ("system", "You write novels."),
+        ("user", "Write an opening that covers: about a crime" + alone),
+        ("assistant", 'Rain "fell".'),
+        ("user", "Write an opening that covers: about love" + alone),
+    ]
+
+
 def test_li_with_a_history_keeps_each_place_its_own_chat(play: Make) -> None:
     played = play("few_shot", form="li", history=2, chats_per_label=4, completions_per_call=2, seeds=SEEDS, rounds={"first": 4})
     played.step()

@@ -57,15 +57,17 @@ def test_li_chat_carries_the_history_as_turns(play: Make) -> None:
     assert [m.role for m in request.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
     contents = [m.content for m in request.messages]
     assert contents[0] == "You write novels."
-    assert contents[1].endswith("\nAnswer with the opening alone.")
-    again = "Make it more diverse than the ones before."
+    alone = "\nReply with the opening alone, without introduction or explanation."
+    assert contents[1].endswith(alone)
+    again = "Write another opening for the same category, more diverse than the ones before." + alone
     assert contents[2:] == ["love text 0", again, "love text 1", again]
     assert not any('Opening: "' in content for content in contents)
 
 
 def test_chung_chat_asks_for_the_text_alone(talk: Make) -> None:
     made = talk("zero_shot", form="chung", chat=True)
-    assert made.next(Ledger())[0].messages[-1].content.endswith("Answer with the opening alone.")
+    wanted = "Write an opening that covers: about a crime.\nReply with the opening alone, without introduction or explanation."
+    assert made.next(Ledger())[0].messages == (Message("system", "You write novels."), Message("user", wanted))
     assert type(made).stop(chat=True) == ()
     assert type(made).stop(chat=False) == ('"',)
 

@@ -22,12 +22,11 @@ from variegate.report.found import read_object
 from variegate.report.measured import finite, items, mapping, scalar, text, whole, words
 from variegate.report.measures import read_measures
 from variegate.report.svg import clip
-from variegate.store.ledger import meaning
+from variegate.store.ledger import UNREAD, meaning
 from variegate.store.rows import KEPT
 from variegate.store.run_folder import MEASURES, RunFolder
 from variegate.store.verdicts import CURATION_REASONS, CURATIONS, SUMMARY
 
-_UNPARSED = ("empty", "unfinished", "echo", "prompt_too_long", "engine_error")  # the ledger's reasons that leave no text
 _LONGEST_WARNING = 500
 _AGAIN = "Run `variegate curate` again."
 _STAGES = {
@@ -111,7 +110,7 @@ def flow_steps(summary: Mapping[str, Any], totals: Counter[str]) -> list[Step]:
 
 def _lost(lost: Mapping[str, int], unparsed: bool, number: int, otherwise: str) -> tuple[tuple[str, int], ...]:
     """The ledger's reasons where they come to `number`; else the number without them: it is then of another state of the run."""
-    own = {reason: count for reason, count in lost.items() if (reason in _UNPARSED) == unparsed}
+    own = {reason: count for reason, count in lost.items() if (reason in UNREAD) == unparsed}
     if sum(own.values()) == number:
         return tuple(sorted(own.items(), key=lambda item: (-item[1], item[0])))
     return ((otherwise, number),) if number else ()

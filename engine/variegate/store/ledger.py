@@ -24,7 +24,14 @@ REASONS = {
     PROMPT_TOO_LONG: "the prompt and max_tokens do not fit the model's context: use fewer examples, or raise engine.max_model_len",
     ENGINE_ERROR: "the engine gave no completion for this request",
     SURPLUS: "a good text of a label that had enough: it comes back for nothing when the target is raised",
+    "refusal": "a chat model declined to write: word label phrases and context more plainly, or use another model",
+    "persona": 'a chat model spoke as an assistant or of itself ("How can I help you?") instead of writing the text',
+    "meta": "a chat model described the text that it was asked for instead of writing it",
+    "placeholder": "the text has a blank to be filled in, as [Your Name]",
 }
+
+UNREAD = ("empty", "unfinished", "echo", "refusal", "persona", "meta", "placeholder", PROMPT_TOO_LONG, ENGINE_ERROR)
+"""Reasons that leave no text of what was asked for."""
 
 
 def meaning(reason: str) -> str:

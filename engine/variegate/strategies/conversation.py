@@ -19,7 +19,7 @@ from variegate.records import Completion, Item, Piece, Request, Sampling, Target
 from variegate.seeding import derive_rng
 from variegate.strategies.blocks import Block, Blocks, first_block
 from variegate.strategies.pool import Example
-from variegate.strategies.reading import one_text
+from variegate.strategies.reading import Reader
 
 EARLY = 8  # requests of a name, before which its rate of kept items says nothing
 LOWEST_RATE = 0.1
@@ -85,6 +85,7 @@ class Conversation:
     def __init__(self, brief: Brief) -> None:
         self.brief = brief
         self.wanted = dict.fromkeys(brief.names, brief.per_label)
+        self.reader = Reader(brief.task, chat=brief.chat, keep_unfinished=brief.keep_unfinished)
         self.last = ""  # the name that was asked last, where names take turns
 
     # -- what the driver calls ---------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class Conversation:
 
     def read(self, request: Request, completion: Completion) -> list[Piece]:
         """What stands in an answer: pure, so that it can run beside the engine. One text, unless a strategy asks for more."""
-        return [one_text(request, completion, keep_unfinished=self.brief.keep_unfinished)]
+        return [self.reader.one_text(request, completion)]
 
     def took(self, items: Sequence[Item]) -> None:
         """All items of the requests that `next` asked, judged, in request order: the barrier."""

@@ -51,7 +51,7 @@ class FewShot(FormConversation):
     def _prompt_length(self) -> int:
         """Characters of a prompt once the pool has what it asks for; about."""
         (target,) = self.targets(self.brief.names[0], range(1))
-        (message, *_) = self.writer.chung_messages(target, ()) if self.few.form == "chung" else self.writer.li_messages(target, (), ())
+        (*_, message) = self.writer.chung_messages(target, ()) if self.few.form == "chung" else self.writer.li_messages(target, (), ())
         texts = [len(str(each.fields[self.brief.kind.written])) for each in self.brief.seeds] or [_EXAMPLE]
         own = len(message.content) if self.few.form == "chung" else 0  # of each example's block, beside its text
         examples = self.few.num_examples or len(self.brief.names)

@@ -1,20 +1,51 @@
-"""An answer as text, or the name of why there is none in it. Knows nothing of duplicates."""
+"""An answer as text, or the name of why there is none in it. Knows nothing of duplicates.
+
+What a model of plain text wrote stands as it is; around what a chat model wrote stands its talk (`chat_answers`, `refusals`).
+"""
 
 from __future__ import annotations
 
-from variegate.records import Completion, Piece, Request
+import re
+
+from variegate.config import TaskConfig
+from variegate.records import Completion, Message, Piece, Request
+from variegate.strategies.chat_answers import Peeler, Taken, names_of
+from variegate.strategies.refusals import Refusals
 
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'"}
+_SHORTEST = 4  # words of a sentence of the instruction that count as its echo
+_SERVING = ("reply", "response", "answer")  # text types that may offer help
 
 
-def one_text(request: Request, completion: Completion, *, keep_unfinished: bool) -> Piece:
-    """The whole answer as one text; refused as "unfinished", "empty" or "echo"."""
-    text = strip_quotes(" ".join(completion.text.split()))
-    if completion.finish_reason == "length" and not keep_unfinished:
-        return Piece(completion.text, "unfinished")
-    if not any(char.isalnum() for char in text):
-        return Piece(completion.text, "empty")
-    return Piece(completion.text, "echo") if echoes(text, request) else Piece(text)
+class Reader:
+    """Reads the answers to one task's requests."""
+
+    def __init__(self, task: TaskConfig, *, chat: bool, keep_unfinished: bool) -> None:
+        self._keep_unfinished = keep_unfinished
+        self._peeler, self._refusals = None, None
+        if chat:
+            names = names_of(task.text_type)
+            labels = tuple(word for name, label in task.labels.items() for word in (name, label.title, label.phrase) if word)
+            phrases = [label.phrase for label in task.labels.values()]
+            self._peeler, self._refusals = Peeler(names, labels), Refusals(names, phrases, serves=names[-1] in _SERVING)
+
+    def one_text(self, request: Request, completion: Completion) -> Piece:
+        """The whole answer as one text; refused as "unfinished", "empty" or "echo", of a chat model also by a name of `refusals`."""
+        if self._peeler is None:
+            taken = Taken(strip_quotes(" ".join(completion.text.split())), cut=False)
+        else:
+            taken = self._peeler.peel(completion.text)
+        reason = self._reason(taken.text, request)
+        if completion.finish_reason == "length" and not taken.cut and not self._keep_unfinished:
+            reason = reason if self._refusals is not None and reason else "unfinished"
+        return Piece(completion.text, reason) if reason else Piece(taken.text)
+
+    def _reason(self, text: str, request: Request) -> str:
+        if not any(char.isalnum() for char in text):
+            return "empty"
+        if echoes(text, request):
+            return "echo"
+        return self._refusals.reason(text) if self._refusals is not None else ""
 
 
 def strip_quotes(text: str) -> str:
@@ -25,10 +56,12 @@ def strip_quotes(text: str) -> str:
 
 
 def echoes(text: str, request: Request) -> bool:
-    """Whether the text holds a whole line of the last message's instruction (lines of four words or more that do not
-    carry an example)."""
+    """Whether the text holds a whole sentence of what was asked (of four words or more, in a line that carries no example)."""
     folded = text.casefold()
-    lines = request.messages[-1].content.splitlines()
-    return any(
-        len(line.split()) >= 4 and '"' not in line and not line.startswith("- ") and line.strip().casefold() in folded for line in lines
-    )
+    return any(sentence in folded for message in request.messages if message.role != "assistant" for sentence in _sentences(message))
+
+
+def _sentences(message: Message) -> list[str]:
+    lines = [line for line in message.content.splitlines() if not line.startswith("- ")]
+    found = (each.strip().casefold() for line in lines for each in re.split(r"(?<=[.!?]) ", line) if '"' not in each)
+    return [each for each in found if len(each.split()) >= _SHORTEST]

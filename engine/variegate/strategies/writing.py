@@ -34,7 +34,7 @@ class Writer:
     def li_messages(self, target: Target, examples: Sequence[Example], history: History) -> tuple[Message, ...]:
         """Li et al.'s conversation: context, examples, what to write, then what came before and the diversity prompt.
 
-        A chat model sees its own last texts as its turns, each but the last answered by the diversity prompt.
+        A chat model sees its own last texts as its turns, each answered by the request for another one.
         """
         label = self.task.labels[target.labels[0]]
         opening = [self.render("li_generate", label=label, style=self.task.style, word_limit=self.task.word_limit)]
@@ -48,22 +48,31 @@ class Writer:
             if texts:
                 parts += [self.render("li_history", history=texts), self.render("li_diversity")]
             return (Message("user", "\n".join([*parts, self.render("cue")])),)
-        messages = [Message("system", self.render("li_context")), Message("user", "\n".join([*opening, self.render("chat_answer")]))]
+        messages = [Message("system", self.render("li_context")), self._request(*opening)]
         for text in texts:
-            messages += [Message("assistant", text), Message("user", self.render("li_diversity"))]
+            messages += [Message("assistant", text), self._request(self.render("chat_another"))]
         return tuple(messages)
 
     def chung_messages(self, target: Target, examples: Sequence[Example]) -> tuple[Message, ...]:
-        """Chung et al.'s blocks: complete ones for the examples, then one left open for the target."""
-        blocks = [
-            self._chung_block(each.label, self.kind.target(each.fields).given) + each.fields[self.kind.written].replace('"', "'") + '"'
-            for each in examples
-        ]
-        text = "\n\n".join([*blocks, self._chung_block(target.labels[0], target.given)])
-        return (Message("user", text + "\n" + self.render("chat_answer") if self.chat else text),)
+        """Chung et al.'s blocks: complete ones for the examples, then one left open for the target.
 
-    def _chung_block(self, label: str, given: Mapping[str, Any]) -> str:
-        return "\n".join([*self._given(given), self.render("chung_block", label=self.task.labels[label])])
+        A chat model sees the examples as its own turns: what was asked for, and the example as its answer.
+        """
+        asked = [(each.label, self.kind.target(each.fields).given, str(each.fields[self.kind.written])) for each in examples]
+        if not self.chat:
+            blocks = [self._chung_block("chung_block", label, given) + text.replace('"', "'") + '"' for label, given, text in asked]
+            return (Message("user", "\n\n".join([*blocks, self._chung_block("chung_block", target.labels[0], target.given)])),)
+        messages = [Message("system", self.render("li_context"))]
+        for label, given, text in asked:
+            messages += [self._request(self._chung_block("chung_chat", label, given)), Message("assistant", text)]
+        return (*messages, self._request(self._chung_block("chung_chat", target.labels[0], target.given)))
+
+    def _request(self, *parts: str) -> Message:
+        """A turn of the user of a chat."""
+        return Message("user", "\n".join([*parts, self.render("chat_text")]))
+
+    def _chung_block(self, template: str, label: str, given: Mapping[str, Any]) -> str:
+        return "\n".join([*self._given(given), self.render(template, label=self.task.labels[label])])
 
     def _given(self, given: Mapping[str, Any]) -> list[str]:
         """The fields that the model does not write, as a paragraph; none where it writes all."""

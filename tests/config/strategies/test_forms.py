@@ -41,9 +41,9 @@ def test_out_of_range(fields: dict[str, object]) -> None:
         ("few_shot", {"history": 2}, "history: belongs to form `li`"),
         ("few_shot", {"form": "chung", "chats_per_label": 3}, "chats_per_label: belongs to form `li`"),
         ("zero_shot", {"history": 0, "chats_per_label": 3}, "chats_per_label: chats need a history, and `history` is 0: leave it out"),
-        ("zero_shot", {"form": "chung", "templates": {"li_context": "x"}}, "chung_block, given, chat_answer"),
+        ("zero_shot", {"form": "chung", "templates": {"li_generate": "x"}}, "chung_block, given, li_context, chung_chat, chat_text"),
         ("zero_shot", {"templates": {"li_examples": "x"}}, "templates.li_examples: zero_shot with these settings has no such template"),
-        ("few_shot", {"templates": {"mix": "x"}}, "It uses: chung_block, given, chat_answer"),
+        ("few_shot", {"templates": {"mix": "x"}}, "It uses: chung_block, given, li_context, chung_chat, chat_text"),
         ("zero_shot", {"history": 0, "templates": {"li_history": "x"}}, "no such template"),
     ],
 )

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.support.rows import FAULTS, make_record
 from variegate.curation.judging import Items, Judgement
-from variegate.pipeline.curation.summary import UNPARSED, History, after, check_judgement, curated_rows, emptied, summarise
+from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
 from variegate.records import Record, Verdict
 from variegate.store.entry import Entry
-from variegate.store.ledger import REASONS, Ledger
+from variegate.store.ledger import REASONS, UNREAD, Ledger
 from variegate.store.verdicts import CHANGING, DROPPING, StoredStage, count_verdicts
 
 LABELS = ("anger", "fear", "joy")
@@ -73,7 +73,7 @@ def test_the_ledger_holds_from_request_to_final_label(history: tuple[Ledger, lis
     assert found["requested"] == sum(ledger.requested(label) for label in LABELS)  # those for notes ask for no record
     assert found["requested"] >= found["parsed"] >= found["records"] == found["kept_generated"] == len(records)
     assert found["requested"] - found["parsed"] == sum(
-        ledger.counts[label][outcome] for label in LABELS for outcome in UNPARSED if label in ledger.counts
+        ledger.counts[label][outcome] for label in LABELS for outcome in UNREAD if label in ledger.counts
     )
     assert found["records"] == found["kept"] + sum(found["dropped"].values())
     expected_in = len(records)

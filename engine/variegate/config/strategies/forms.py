@@ -46,8 +46,9 @@ class FormConfig(StrategyConfig):
 
     def form_templates(self) -> tuple[str, ...]:
         if self.form == "chung":
-            return ("chung_block", "given", "chat_answer")
-        return ("li_context", "li_generate", "given", "cue", "chat_answer", *(("li_history", "li_diversity") if self.history != 0 else ()))
+            return ("chung_block", "given", "li_context", "chung_chat", "chat_text")
+        chats = ("li_history", "li_diversity", "chat_another") if self.history != 0 else ()
+        return ("li_context", "li_generate", "given", "cue", "chat_text", *chats)
 
     def citation(self) -> str:
         return CITATIONS[self.form]

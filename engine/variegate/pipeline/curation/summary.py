@@ -13,11 +13,9 @@ from typing import Any
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import some_of
 from variegate.records import Record, Verdict
-from variegate.store.ledger import Ledger
+from variegate.store.ledger import UNREAD, Ledger
 from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
 
-# Outcomes of the run's ledger at which no text came out of a completion.
-UNPARSED = ("empty", "unfinished", "echo", "prompt_too_long", "engine_error")
 LABELLING = ("relabel", "label_replacement", "audit")  # kinds of stages whose confidence is about the label
 
 
@@ -112,7 +110,7 @@ def summarise(
 def _texts(ledger: Ledger) -> tuple[int, int]:
     """(requests for records, texts that came out of them). Notes are no records' affair."""
     outcomes = sum(ledger.counts.values(), Counter())
-    return ledger.requests.total(), outcomes.total() - sum(outcomes[outcome] for outcome in UNPARSED)
+    return ledger.requests.total(), outcomes.total() - sum(outcomes[outcome] for outcome in UNREAD)
 
 
 def _count(number: int, one: str, more: str) -> str:
