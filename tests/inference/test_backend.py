@@ -14,7 +14,6 @@ REQUEST = Request((Message("user", "x"),), Sampling(), key="k")
 
 
 def test_model_paths(tmp_path: Path) -> None:
-    check_model_path(ModelConfig(name="m", path="owner/name"))  # a hub id: only the engine can tell
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"model 'm': .*empty holds no config\.json"):
         check_model_path(ModelConfig(name="m", path=str(tmp_path / "empty")))

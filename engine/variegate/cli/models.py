@@ -85,7 +85,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _of_hub(name: str) -> tuple[str, str]:
-    from variegate.inference.identity import hub_snapshot
+    from variegate.inference.hub import hub_snapshot
 
     found = hub_snapshot(name, None)
     return ("cached", str(found)) if found is not None else ("missing", f"hub id {name}: download it, or --set model.path=FOLDER")

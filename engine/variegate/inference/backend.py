@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from variegate.config import ModelConfig
 from variegate.errors import UsageError
+from variegate.inference.hub import check_hub_id
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.model_folders import check_folder
@@ -133,7 +134,9 @@ def check_model_path(model: ModelConfig, say: Callable[[str], None] = to_stderr)
     looks_like_hub_id = model.path.count("/") == 1 and not model.path.startswith((".", "/", "~"))
     if path.is_dir():
         check_folder(path, f"model {model.name!r}", weights=model.engine.load_format != "dummy")
-    elif not looks_like_hub_id:
+    elif looks_like_hub_id:
+        check_hub_id(model.name, model.path, model.revision)
+    else:
         raise UsageError(f"model {model.name!r}: no folder {path}: put the weights there, or set model.path to where they are")
 
 

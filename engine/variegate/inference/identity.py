@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.config import ModelConfig
+from variegate.inference.hub import hub_snapshot
 
 _WHOLE_FILE_LIMIT = 1 << 30  # larger files are hashed by samples: 64 blocks of 1 MiB, the size, and the first MiB
 _TOKENIZER_FILES = (
@@ -70,14 +71,6 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     weights = [path for path in weights if path.name in ("config.json", "generation_config.json") or path.suffix == ".safetensors"]
     tokenizer_folder = Path(model.tokenizer) if model.tokenizer and Path(model.tokenizer).is_dir() else folder
     return Fingerprint(_hash(weights), _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()]))
-
-
-def hub_snapshot(name: str, revision: str | None) -> Path | None:
-    """The folder of a hub model in the local cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
 
 
 def _hash(files: list[Path]) -> str:
