@@ -109,7 +109,7 @@ def test_every_field_of_a_model_either_changes_answers_or_is_known_not_to(model:
     rounding = {"tensor_parallel_size", "max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "block_size", "enforce_eager"}
     room = {"max_model_len", "gpu_memory_utilization", "cpu_kv_cache_gib", "batch_size", "separate_process"}
     assert set(EngineConfig.model_fields) == rounding | room | set(module._NEUTRAL)
-    by_content = {"path", "revision", "tokenizer", "engine", "chat", "chat_template", "chat_arguments"}
+    by_content = {"path", "revision", "tokenizer", "engine", "chat", "chat_template", "chat_arguments", "trust_remote_code"}
     assert set(ModelConfig.model_fields) == by_content | {"name", "licence"}
 
 

@@ -291,3 +291,23 @@ def test_a_vocabulary_that_the_configuration_keeps_with_its_text_part(tmp_path: 
 
     transformers.Gemma3Config(text_config={"vocab_size": 777, "num_hidden_layers": 1}).save_pretrained(tmp_path)
     assert load_vocab_size(ModelConfig(name="gemma", path=str(tmp_path))) == 777
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_foreign_code_runs_only_when_told_and_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(asset("nano-llama"), folder)
+    ran = tmp_path / "ran"
+    (folder / "foreign.py").write_text(
+        f"open({str(ran)!r}, 'w').close()\nfrom transformers import LlamaConfig as Config, PreTrainedTokenizerFast as Own\n"
+    )
+    settings = json.loads((folder / file).read_text())
+    settings["auto_map"] = {"AutoConfig": "foreign.Config"} if file == "config.json" else {"AutoTokenizer": ["foreign.Own", "foreign.Own"]}
+    settings |= {"model_type": "foreign"} if file == "config.json" else {"tokenizer_class": "Own"}
+    (folder / file).write_text(json.dumps(settings))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    with pytest.raises(BackendError, match=r"brings Python code of its own, which runs only with model\.trust_remote_code: true"):
+        PromptEncoder(ModelConfig(name="foreign", path=str(folder)))
+    assert not ran.exists()
+    PromptEncoder(ModelConfig(name="foreign", path=str(folder), trust_remote_code=True))
+    assert ran.exists()

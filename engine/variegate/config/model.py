@@ -73,6 +73,8 @@ class ModelConfig(Closed):
     """Another template: the name of one of the tokenizer's own, or a file."""
     chat_arguments: dict[str, Any] = Field(default_factory=dict)
     """What the template is told beside the messages, such as `enable_thinking: false`."""
+    trust_remote_code: bool = False
+    """Run the Python code that a model's folder or hub repository brings along (`auto_map` in its files). It can do anything that you can."""
     licence: str | None = None
     engine: EngineConfig = EngineConfig()
 
@@ -85,7 +87,9 @@ class ModelConfig(Closed):
 
     @model_validator(mode="after")
     def _extra(self) -> ModelConfig:
-        taken = {"model", "revision", "tokenizer", "seed", "logits_processors", "worker_extension_cls"} | set(EngineConfig.model_fields)
+        taken = {"model", "revision", "tokenizer", "trust_remote_code", "seed", "logits_processors", "worker_extension_cls"} | set(
+            EngineConfig.model_fields
+        )
         clash = sorted(taken & set(self.engine.extra))
         if clash:
             raise ValueError(f"engine.extra may not set {', '.join(clash)}: Variegate sets it, or it has a field of its own")

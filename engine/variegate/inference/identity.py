@@ -48,7 +48,8 @@ def identity(model: ModelConfig, found: Fingerprint | None = None) -> dict[str, 
         chat["chat_template"] = _template_of(model.chat_template)
     if model.chat and model.chat_arguments:
         chat["chat_arguments"] = model.chat_arguments
-    return {"model": found.model, "tokenizer": found.tokenizer, **chat, **changed}
+    code = {"trust_remote_code": True} if model.trust_remote_code else {}
+    return {"model": found.model, "tokenizer": found.tokenizer, **chat, **code, **changed}
 
 
 def _template_of(given: str) -> str:

@@ -26,11 +26,9 @@ def load_tokenizer(model: ModelConfig) -> Any:
 
     place = model.tokenizer or model.path
     try:
-        return transformers.AutoTokenizer.from_pretrained(
-            place, revision=model.revision, padding_side="left", local_files_only=Path(place).is_dir()
-        )
+        return transformers.AutoTokenizer.from_pretrained(place, revision=model.revision, padding_side="left", **_common(model, place))
     except (OSError, ValueError, ImportError) as error:
-        raise BackendError(f"model {model.name!r}: no tokenizer could be loaded from {place}: {error}") from error
+        raise BackendError(f"model {model.name!r}: no tokenizer could be loaded from {place}: {_said(error)}") from error
 
 
 def load_config(model: ModelConfig) -> Any:
@@ -38,9 +36,20 @@ def load_config(model: ModelConfig) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(model.path, revision=model.revision, local_files_only=Path(model.path).is_dir())
-    except (OSError, ValueError) as error:
-        raise BackendError(f"model {model.name!r}: no configuration could be loaded from {model.path}: {error}") from error
+        return transformers.AutoConfig.from_pretrained(model.path, revision=model.revision, **_common(model, model.path))
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise BackendError(f"model {model.name!r}: no configuration could be loaded from {model.path}: {_said(error)}") from error
+
+
+def _common(model: ModelConfig, place: str) -> dict[str, Any]:
+    """Without a word on foreign code, Transformers asks for a y at the terminal."""
+    return {"local_files_only": Path(place).is_dir(), "trust_remote_code": model.trust_remote_code}
+
+
+def _said(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "it brings Python code of its own, which runs only with model.trust_remote_code: true; read that code first"
+    return str(error)
 
 
 def load_vocab_size(model: ModelConfig) -> int:

@@ -169,7 +169,9 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
     dtype = ("float32" if slow else "auto") if engine.dtype == "auto" else engine.dtype
     try:
         if engine.load_format == "dummy":
-            network = loader.from_config(load_config(model), dtype=None if dtype == "auto" else getattr(torch, dtype)).to(device)
+            network = loader.from_config(
+                load_config(model), trust_remote_code=model.trust_remote_code, dtype=None if dtype == "auto" else getattr(torch, dtype)
+            ).to(device)
         else:
             network, loaded = loader.from_pretrained(
                 model.path,
@@ -178,6 +180,7 @@ def load_network(model: ModelConfig, prompts: PromptEncoder) -> Network:
                 quantization_config=quantization,
                 device_map=device,
                 use_safetensors=True,
+                trust_remote_code=model.trust_remote_code,
                 output_loading_info=True,
             )
             if missing := sorted(loaded["missing_keys"]):

@@ -66,6 +66,7 @@ def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dic
         "tokenizer": model.tokenizer,
         "dtype": "float32" if engine.dtype == "auto" and not gpu and not cpu_has_bfloat16() else engine.dtype,
         "tensor_parallel_size": engine.tensor_parallel_size,
+        "trust_remote_code": model.trust_remote_code,
         "quantization": engine.quantization,
         "max_model_len": engine.max_model_len,
         "max_num_seqs": engine.max_num_seqs,
