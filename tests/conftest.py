@@ -91,6 +91,14 @@ def curable_run() -> Callable[..., Curable]:
     return write_curable_run
 
 
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has none."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The embedded sentence encoder, with a cache of this session's own."""

@@ -567,12 +567,9 @@ def test_encoders_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("implementation", ["triton", "triton_fp16x3"])
 def test_an_implementation_that_needs_a_gpu(tmp_path: Path, implementation: str) -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
     assert "needs a CUDA GPU, and none is here" in refused(2, *both(tmp_path), "--implementation", implementation)
 
 

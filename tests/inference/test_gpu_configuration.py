@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from tests.support.gpu import cpu_only
 from tests.support.processes import run_script
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: vLLM's GPU kernels cannot be imported"),
-    pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU says it better: test_backends.py"),
+    cpu_only("test_backends.py asks a real one"),
 ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.gpu import cpu_only
 from variegate.config import ModelConfig, load_model
 from variegate.errors import BackendError
 from variegate.inference.vllm_start import (
@@ -82,6 +83,7 @@ def test_a_float32_engine_multiplies_in_float32_on_a_gpu(dtype: str, rounded: bo
     assert (int(done.stdout) > 0) == rounded
 
 
+@cpu_only("a CPU's cache is bounded by cpu_kv_cache_gib, a GPU's by what it has")
 @pytest.mark.slow
 @pytest.mark.parametrize("separate", ["false", "true"])
 def test_a_cache_too_small_is_a_clear_failure(tmp_path: Path, separate: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,14 +24,12 @@ from variegate.metrics import (
 )
 from variegate.metrics.choice import CHOICES, choose, choose_exact
 
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="the table of a machine without a GPU")
-
 
 def rows(n: int) -> torch.Tensor:
     return torch.zeros(1, 1).expand(n, 1)
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
@@ -55,7 +54,7 @@ def test_the_table_on_a_cpu(sizes: tuple[int, ...], expected: str) -> None:
     assert choose_exact("auto", "coverage", *sets) == ("tiles" if expected == "estimate" else expected)
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 def test_without_faiss_neighbours_are_exact_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else can estimate them; means over all pairs it does not concern."""
     monkeypatch.setattr(choice, "has_faiss", lambda: False)
@@ -122,7 +121,7 @@ def measured(x: np.ndarray, y: np.ndarray) -> dict[str, MetricValue]:
     }
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
     ("dense_up_to", "exact_up_to", "expected"),
     [
@@ -161,7 +160,7 @@ def test_the_result_says_which(dense_up_to: int, exact_up_to: int, expected: dic
         assert value.value == pytest.approx(exact[name].value, rel=1e-2), name
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 def test_records_are_never_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "DENSE_UP_TO", 10)
     monkeypatch.setitem(choice.EXACT_UP_TO, "cpu", 20)
@@ -173,7 +172,6 @@ def test_records_are_never_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
         coverage(x, x, implementation="estimate")
 
 
-@no_gpu
 def test_without_faiss_top_k_goes_by_torch() -> None:
     code = (
         "import sys\nsys.modules['faiss'] = None\nimport importlib.util, numpy as np\n"
@@ -181,5 +179,6 @@ def test_without_faiss_top_k_goes_by_torch() -> None:
         "from variegate.metrics import choice, top_k_similarity\nchoice.DENSE_UP_TO = 10\n"
         "x = np.random.default_rng(0).standard_normal((100, 4))\nprint(top_k_similarity(x, x, k=2).implementation)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
     assert out == "tiles\n"

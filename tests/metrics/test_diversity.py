@@ -18,7 +18,6 @@ from variegate.metrics.values import DISTANCES
 
 EXACT = ("auto", "dense", "tiles", "faiss")
 CLOSED = ("cosine", "sqeuclidean")
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 # Errors as shares of the set's largest distance. Remote-Clique: a sum of many float32 distances, or float64 sums about a
 # mean. Chamfer: the winning pair is measured in float64, and unit rows are kept to float32, which moves them by 3e-8.
 CLIQUE = {"dense": 1e-8, "tiles": 1e-7, "faiss": 1e-7, "closed_form": 1e-8}
@@ -363,7 +362,7 @@ def test_zero_vectors_have_euclidean_distances() -> None:
     assert remote_clique(x, distance="sqeuclidean").value == pytest.approx(50 / 3)
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("implementation", ["triton", "triton_fp16x3"])
 @pytest.mark.parametrize("measure", [remote_clique, chamfer, diversity])
 @pytest.mark.parametrize("distance", DISTANCES)

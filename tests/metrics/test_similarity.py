@@ -18,7 +18,6 @@ from variegate.metrics.values import DISTANCES
 
 EXACT = ("auto", "dense", "tiles", "faiss")
 CLOSED = ("cosine", "sqeuclidean")
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 
 
 @pytest.fixture(autouse=True)
@@ -342,7 +341,7 @@ def test_implementations_that_are_not_there(name: str) -> None:
         measure(x, x, implementation="closed_form")
 
 
-@no_gpu
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("implementation", ["triton", "triton_fp16x3"])
 @pytest.mark.parametrize("name", MEASURES)
 def test_triton_without_a_gpu(name: str, implementation: str) -> None:

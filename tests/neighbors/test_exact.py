@@ -18,7 +18,6 @@ from variegate.errors import UsageError
 from variegate.neighbors import Neighbors, exact, nearest_in, nearest_in_others, nearest_other, top_k
 
 IMPLEMENTATIONS = ("dense", "tiles", "faiss")
-needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 # Error of the mean distance as a share of the largest: over many pairs far smaller than one float32 distance has. "dense" is
 # float64, but rows far from the origin or of extreme length are moved and scaled in their own type first.
 TOTAL = {"dense": 1e-8, "tiles": 1e-7, "faiss": 1e-7}
@@ -334,7 +333,7 @@ def test_an_unknown_implementation() -> None:
         top_k(torch.zeros(3, 2), torch.zeros(3, 2), 1, implementation="fast")
 
 
-@needs_no_gpu
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("implementation", ["triton", "triton_fp16x3"])
 def test_triton_without_a_gpu(implementation: str) -> None:
     x = torch.rand(5, 2)

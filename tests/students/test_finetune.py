@@ -172,7 +172,7 @@ def test_bfloat16(bert: Path, sets: list[LabelledTexts], tmp_path: Path) -> None
     assert not equal(made, student(config(bert, precision="float32"), sets[0]))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.usefixtures("no_gpu")
 def test_float16_needs_a_gpu(bert: Path) -> None:
     with pytest.raises(UsageError, match="float16 needs a GPU"):
         train_student(config(bert, precision="float16"), planted(20))

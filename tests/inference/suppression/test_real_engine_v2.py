@@ -14,34 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+
+from tests.support.gpu import HAS_GPU, engine_environment
 
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE / "v2_engine_script.py"
-ROOTS = [str(HERE.parents[2] / "engine"), str(HERE.parents[2] / "kernels")]
+ROOTS = [str(HERE.parents[2] / name) for name in ("engine", "kernels", ".")]
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
-    pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU"),
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Model Runner V2 needs Triton; install it"),
 ]
 
 
 def run(engine: str, model: Path, *, multiprocessing: bool = False) -> dict[str, Any]:
-    fake = engine == "v2"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE / "fake_triton")] * fake + ROOTS),
-        "FAKE_TRITON": str(int(fake)),
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": str(int(multiprocessing)),
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    environment.pop("TRITON_INTERPRET", None)
+    v2 = engine == "v2"
+    environment = engine_environment(
+        v2=v2,
+        PYTHONPATH=os.pathsep.join([str(HERE / "fake_triton")] * (v2 and not HAS_GPU) + ROOTS),
+        VLLM_ENABLE_V1_MULTIPROCESSING=str(int(multiprocessing)),
+    )
     done = subprocess.run(
         [sys.executable, str(SCRIPT), engine, str(model)], capture_output=True, text=True, env=environment, timeout=600, cwd=model.parent
     )  # fmt: skip

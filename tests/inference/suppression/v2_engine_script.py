@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.gpu import engine_arguments
 from variegate.inference.suppression import ARGUMENT, VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.suppression.sparse import Pairs, SparseRow
 from variegate.inference.suppression.table import SuppressionTable
@@ -58,7 +59,7 @@ class Vllm:
         self.llm = LLM(
             model=str(model), skip_tokenizer_init=True, dtype="float32", max_model_len=32, max_num_seqs=NUM_SEATS, enforce_eager=True,
             enable_prefix_caching=False, disable_log_stats=True, logits_processors=[VLLM_PROCESSOR],
-            worker_extension_cls=VLLM_WORKER_EXTENSION,
+            worker_extension_cls=VLLM_WORKER_EXTENSION, **engine_arguments(),
         )  # fmt: skip
         self.runner = self.llm.collective_rpc("variegate_runner")[0]
 

@@ -23,6 +23,7 @@ def main(folder: str, lengths: list[int], alignment: int) -> None:
     from vllm.engine.arg_utils import EngineArgs
     from vllm.model_executor.model_loader import get_model_loader
     from vllm.model_executor.model_loader.utils import initialize_model, process_weights_after_loading
+    from vllm.platforms import current_platform
     from vllm.utils.torch_utils import set_default_torch_dtype
 
     from variegate.inference.t5.encoder import ALIGNMENT, similar
@@ -33,15 +34,16 @@ def main(folder: str, lengths: list[int], alignment: int) -> None:
     with set_current_vllm_config(config), tempfile.TemporaryDirectory() as meeting, torch.inference_mode():
         parallel_state.init_distributed_environment(1, 0, f"file://{meeting}/store", 0, "gloo")
         parallel_state.initialize_model_parallel(1)
-        with set_default_torch_dtype(torch.float32):
+        device = torch.device(current_platform.device_type)
+        with set_default_torch_dtype(torch.float32), device:
             model = initialize_model(vllm_config=config)
             get_model_loader(config.load_config).load_weights(model, config.model_config)
-            process_weights_after_loading(model, config.model_config, torch.device("cpu"))
+            process_weights_after_loading(model, config.model_config, device)
         reference = T5EncoderModel.from_pretrained(folder, dtype=torch.float32).eval()
         generator = torch.Generator().manual_seed(0)
         tokens = [torch.randint(2, 900, (length,), generator=generator) for length in lengths]
-        texts = [model.embed_input_ids(ids) for ids in tokens]
-        together, alone = model.encoder(texts), [model.encoder([each])[0] for each in texts]
+        texts = [model.embed_input_ids(ids.to(device)) for ids in tokens]
+        together, alone = [each.cpu() for each in model.encoder(texts)], [model.encoder([each])[0].cpu() for each in texts]
         known = [reference(input_ids=ids[None]).last_hidden_state[0] for ids in tokens]
     found = {
         "groups": [sorted(lengths[place] for place in group) for group in similar(lengths, model.encoder.num_heads)],

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from tests.support.gpu import HAS_GPU, engine_arguments, engine_environment
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 soft_prompt = runpy.run_path(str(HERE / "engine_script.py"))["soft_prompt"]
@@ -95,6 +97,7 @@ class Engines:
             "max_num_seqs": 64,
             "enforce_eager": True,
             "block_size": 32,
+            **engine_arguments(),
             **engine,
         }
         job = {
@@ -120,25 +123,21 @@ class Engines:
 
 
 def start(v2: bool, interpret: bool, log: Path) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(FAKE_TRITON)] * v2 + [str(ROOT), str(ROOT / "engine"), str(ROOT / "kernels")]),
-        "FAKE_TRITON": str(int(v2)),
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    environment.pop("TRITON_INTERPRET", None)
-    if interpret:
-        environment["TRITON_INTERPRET"] = "1"
+    path = [str(FAKE_TRITON)] * (v2 and not HAS_GPU) + [str(ROOT), str(ROOT / "engine"), str(ROOT / "kernels")]
+    environment = engine_environment(
+        v2=v2, PYTHONPATH=os.pathsep.join(path), VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_LOGGING_LEVEL="WARNING",
+        **({"TRITON_INTERPRET": "1"} if interpret else {}),
+    )  # fmt: skip
     with log.open("w") as errors:
         return subprocess.Popen(
             [sys.executable, str(HERE / "engine_script.py")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
         )  # fmt: skip
+
+
+def is_v2(runner: str) -> bool:
+    """By its module, on a CPU or a GPU: `...gpu.model_runner` is V2's, `...gpu_model_runner` V1's."""
+    return runner.rpartition(".")[2] == "model_runner"
 
 
 def differing(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> list[int]:

@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.processes import run_script
 from tests.support.tiny_t5 import make_tiny_t5
@@ -34,7 +33,6 @@ def test_similar_lengths_go_together(lengths: list[int], groups: list[list[int]]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU")
 @pytest.mark.parametrize("alignment", [1, 8])
 def test_padding_is_nothing_to_a_prompt(tmp_path: Path, alignment: int) -> None:
     """A mask that lets one padded place through, or takes one token away, moves no greedy token of `test_parity`; it moves these numbers."""

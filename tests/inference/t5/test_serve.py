@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,11 +20,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.gpu import HAS_GPU, engine_arguments, engine_environment
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
-    pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU"),
 ]
 TEXTS = ["ar be co di en", "so what is the matter with this one?", "lo mu ne or pa " * 20]
 NEW = 12
@@ -42,19 +42,14 @@ def server(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    environment = engine_environment(v2=HAS_GPU)
     environment.pop("PYTHONPATH", None)
     environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
     log = folder.with_suffix(".log")
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32",
         "--max-model-len", "512", "--enforce-eager", "--block-size", "32", "--served-model-name", "tiny",
+        *(part for name, value in engine_arguments().items() for part in (f"--{name.replace('_', '-')}", str(value))),
     ]  # fmt: skip
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)

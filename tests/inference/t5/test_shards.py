@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.processes import environment
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
 Tensors = dict[str, torch.Tensor]
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
-    pytest.mark.skipif(torch.cuda.is_available(), reason="for vLLM's CPU build; a GPU build cannot start without its GPU"),
 ]
 
 
@@ -31,9 +30,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, make_tiny_t5: Callable[
 
 def load(folder: Path, rank: int, world: int) -> Tensors:
     out = folder.parent / f"{rank}-of-{world}.safetensors"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "engine"), str(ROOT / "kernels")]), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, str(HERE / "shards_script.py"), str(folder), str(rank), str(world), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return load_file(out)
 
