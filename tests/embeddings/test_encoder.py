@@ -440,3 +440,18 @@ def test_a_cache_that_cannot_be_written(bert: Path, tiny_disk: Path) -> None:
         Encoder(str(bert), device="cpu", cache=tiny_disk / "x").encode(["a new cat"])
     with pytest.raises(StoreError, match="read-only: set VARIEGATE_CACHE"):
         Encoder(str(bert), device="cpu", cache=tiny_disk / "y").encode(texts)
+
+
+# -- scripts that the encoder does not know --------------------------------------------------------------------
+
+THAI = ["บัตรของฉันยังไม่มาถึง", "ฉันจะเปลี่ยนรหัสผ่านได้อย่างไร", "ร้านเปิดกี่โมง"]
+
+
+def test_texts_of_a_script_that_the_encoder_does_not_know_are_refused() -> None:
+    """Each is one and the same vector: Remote-Clique 0, leakage 1, whatever the texts say."""
+    encoder = Encoder(cache=None, precision="float32")
+    with pytest.raises(UsageError, match=r"does not know the script or the words of 100% of the 3 texts"):
+        encoder.encode(THAI)
+    known = ["where is my card", "what time do you open", "how do I change my password", "thank you"]
+    assert encoder.encode(known).num_unknown == 0
+    assert encoder.encode([*known, THAI[0]]).num_unknown == 1

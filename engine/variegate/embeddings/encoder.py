@@ -104,9 +104,10 @@ class Encoder:
                 progress(finished, len(distinct))
 
         done(0)
-        encoding_s = 0.0
+        encoding_s, num_unknown = 0.0, 0
         if len(missing):
             network = self._load()
+            num_unknown = self._check_known(network, [distinct[i] for i in missing])
             store = self._writable(precision, len(missing))
             begun = time.perf_counter()
             with closing(network.encode([distinct[i] for i in missing], precision, done=done)) as windows:
@@ -130,11 +131,23 @@ class Encoder:
             precision_reason=reason,
             precision_error=verdict["error"] if (verdict := self._about.verdict(precision)) else None,
             num_truncated=int(truncated.sum()),
+            num_unknown=num_unknown,
             num_unique=len(distinct),
             num_encoded=len(missing),
             seconds=time.perf_counter() - started,
             texts_per_second=len(missing) / encoding_s if len(missing) else None,
         )
+
+    def _check_known(self, network: Network, texts: Sequence[str]) -> int:
+        """How many texts the encoder's vocabulary does not know. Raises UsageError where it is most of them: each is one and the same
+        vector then, and every number that is made of vectors says nothing."""
+        unknown = network.unknown(texts)
+        if unknown and 2 * unknown >= len(texts):
+            raise UsageError(
+                f"encoder {self.name!r} does not know the script or the words of {unknown / len(texts):.0%} of the {len(texts):,} texts: their"
+                " vectors would all be alike. Take one that does, as --encoder with a multilingual sentence encoder's folder or hub id"
+            )
+        return unknown
 
     # -- precision ---------------------------------------------------------------------------------------------
 

@@ -102,6 +102,14 @@ class Network:
                     done(len(batch.rows))
                 yield window, vectors, truncated
 
+    def unknown(self, texts: Sequence[str]) -> int:
+        """Texts at least half of whose tokens are the vocabulary's word for what it does not know; 0 where it has none."""
+        tokenizer = self._model.tokenizer
+        if getattr(tokenizer, "unk_token_id", None) is None:
+            return 0
+        ids = tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=64, verbose=False)["input_ids"]
+        return sum(bool(each) and 2 * each.count(tokenizer.unk_token_id) >= len(each) for each in ids)
+
     def prepare(self, texts: Sequence[str]) -> tuple[list[Batch], Bool[np.ndarray, " n"]]:
         """Batches of a window's texts, and which of them are longer than the model reads."""
         try:

@@ -23,6 +23,7 @@ class Embeddings:
     precision_reason: str  # why, in words, with the error measured
     precision_error: float | None  # largest 1 - cos against float32 among the texts probed; None: nothing was probed
     num_truncated: int  # texts that were longer than max_tokens
+    num_unknown: int  # of the texts encoded now, those of whose words the encoder knows less than half
     num_unique: int
     num_encoded: int  # distinct texts that were not in the cache
     seconds: float  # of the whole call, loading included

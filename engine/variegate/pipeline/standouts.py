@@ -23,6 +23,8 @@ def warnings_of(made: Side, real: Side | None, encoding: dict[str, Any]) -> Iter
     truncated = encoding.get("num_truncated")
     if truncated:
         yield f"longer than the encoder's {encoding['max_tokens']} tokens, and cut there: {_count(truncated, 'text')}"
+    if encoding.get("num_unknown"):
+        yield f"unknown to the encoder, script or words: {_count(encoding['num_unknown'], 'text')}, whose vectors say nothing of them"
     for name, side in (("set", made), ("reference", real)):
         if side is not None and not side.has_directions:
             num_zero = int((side.vectors.norms == 0).sum())
