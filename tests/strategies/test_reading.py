@@ -169,10 +169,17 @@ def test_a_text_that_is_simply_fine_is_never_cut(text: str, kind: str) -> None:
         ("Write a tweet that shows joy.", "echo"),
         ("Joy or delight.", "echo"),
         ("Here's the tweet:", "empty"),
+        ("<think>\nThey want joy. So glad", "thinking"),
     ],
 )
 def test_what_is_no_text_is_refused_by_name(raw: str, reason: str) -> None:
     assert chat(raw) == reason.upper()
+
+
+def test_what_a_reasoning_model_thought_is_no_part_of_its_answer() -> None:
+    for thought in ("<think>\nThey want joy.\n</think>\n\n", "They want joy.</think>", "<think></think>"):
+        assert chat(f"{thought}So glad to be here today!") == "So glad to be here today!"
+    assert judge("<think> is a tag of theirs", chat=False)[0] == "<think> is a tag of theirs"
 
 
 def test_a_question_or_a_headline_ends_with_its_line() -> None:

@@ -27,10 +27,11 @@ REASONS = {
     "refusal": "a chat model declined to write: word label phrases and context more plainly, or use another model",
     "persona": 'a chat model spoke as an assistant or of itself ("How can I help you?") instead of writing the text',
     "meta": "a chat model described the text that it was asked for instead of writing it",
+    "thinking": "a reasoning model came to no end of its <think> part: raise decoding.max_tokens, or set model.chat_arguments: {enable_thinking: false}",
     "placeholder": "the text has a blank to be filled in, as [Your Name]",
 }
 
-UNREAD = ("empty", "unfinished", "echo", "refusal", "persona", "meta", "placeholder", PROMPT_TOO_LONG, ENGINE_ERROR)
+UNREAD = ("empty", "unfinished", "echo", "refusal", "persona", "meta", "placeholder", "thinking", PROMPT_TOO_LONG, ENGINE_ERROR)
 """Reasons that leave no text of what was asked for."""
 
 

@@ -34,7 +34,10 @@ class Reader:
         if self._peeler is None:
             taken = Taken(strip_quotes(" ".join(completion.text.split())), cut=False)
         else:
-            taken = self._peeler.peel(completion.text)
+            said = without_thoughts(completion.text)
+            if said is None:
+                return Piece(completion.text, "thinking")
+            taken = self._peeler.peel(said)
         reason = self._reason(taken.text, request)
         if completion.finish_reason == "length" and not taken.cut and not self._keep_unfinished:
             reason = reason if self._refusals is not None and reason else "unfinished"
@@ -46,6 +49,12 @@ class Reader:
         if echoes(text, request):
             return "echo"
         return self._refusals.reason(text) if self._refusals is not None else ""
+
+
+def without_thoughts(answer: str) -> str | None:
+    """What a reasoning model says behind its `<think>` part; None where it came to no end of thinking."""
+    _, end, said = answer.rpartition("</think>")
+    return None if not end and said.lstrip().startswith("<think>") else said
 
 
 def strip_quotes(text: str) -> str:
