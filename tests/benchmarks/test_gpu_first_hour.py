@@ -88,6 +88,16 @@ def test_a_package_that_is_missing_is_named_and_is_no_failure(tmp_path: Path) ->
     assert parts["smoke"]["results"]["pairwise"]["found"]
 
 
+def test_a_part_whose_own_modules_are_missing_is_unmeasured_and_names_them(tmp_path: Path) -> None:
+    hidden = tmp_path / "site"
+    hidden.mkdir()
+    (hidden / "datasketch.py").write_text("raise ModuleNotFoundError(\"No module named 'datasketch'\")\n")
+    code, parts = first_hour(tmp_path, "--only", "near_copies", "pairwise", PYTHONPATH=str(hidden))
+    assert code == 0
+    assert (parts["near_copies"]["state"], parts["near_copies"]["missing"]) == ("unmeasured", "datasketch")
+    assert parts["pairwise"]["state"] == "done"
+
+
 def test_a_part_out_of_time_is_stopped_and_what_it_had_is_kept(tmp_path: Path) -> None:
     code, parts = first_hour(tmp_path, "--only", "smoke_engines", "pairwise", "--budget", "5")
     assert code == 1
