@@ -125,6 +125,49 @@ def test_a_curation(sets: Any, files: Any, bert: Path, tmp_path: Path, build_run
     assert "no curation 'cleen'; did you mean 'clean'" in result.stderr
 
 
+def test_a_verdict_beside_the_runs_own_examples(sets: Any, bert: Path, tmp_path: Path, build_run: Any, row: Any) -> None:
+    """All labels of the set are wrong; the task's 20 examples are right. What is said stands in scores.json and in the report too."""
+    wrong = LabelledTexts(sets[0].texts[20:], tuple(LABELS[(LABELS.index(label) + 1) % 3] for label in sets[0].labels[20:]), sets[0].ids[20:], "x")  # fmt: skip
+    data = {
+        "train": str(write_jsonl(tmp_path / "mine.jsonl", sets[0].take(range(20)))),
+        "test": str(write_jsonl(tmp_path / "test.jsonl", sets[1])),
+    }
+    run = write_planted_run(build_run, row, tmp_path / "run", wrong, **data)
+    shown = good("train", run, "--set", f"encoder={bert}").stdout
+    scores = json.loads((run / "students" / "logistic_regression" / "scores.json").read_text())
+    assert [each["name"] for each in scores["beside"]] == ["set", "majority", "examples", "with_examples"]
+    verdict = scores["verdict"]
+    assert verdict["helps"] is False
+    assert verdict["sentence"].startswith("The data does not help yet: a student of the 80 generated texts is right in ")
+    for said in (verdict["sentence"], "none: majority class, ", "accuracy less the examples", f"Try next: {verdict['next']}."):
+        assert said in shown
+    assert verdict["next"] == f"measure diversity and fit: `variegate measure {run} --reference {data['train']}`"
+    page = (run / "report.html").read_text()
+    assert all(said in page for said in ("The data does not help yet", "real examples", "majority class"))
+    good("train", run, "--set", f"encoder={bert}", "--with-examples", "--no-baselines")
+    mixed = json.loads((run / "students" / "logistic_regression-with-examples" / "scores.json").read_text())
+    assert (mixed["train"]["n"], mixed["beside"], mixed["verdict"]["helps"]) == (100, [], None)
+    assert "stands beside nothing (--no-baselines)" in mixed["verdict"]["sentence"]
+    assert mixed["summary"]["accuracy"]["mean"] == pytest.approx(scores["beside"][3]["accuracy"])
+
+
+def test_examples_of_a_file(sets: Any, files: Any, bert: Path, tmp_path: Path) -> None:
+    arguments = ("train", files[0], "--test", files[1], "--set", f"encoder={bert}", "--no-save")
+    assert "--with-examples" in variegate(*arguments, "--with-examples").stderr
+    verdict = json.loads(good(*arguments, "--json").stdout)["verdict"]
+    assert verdict["helps"] is None
+    assert "name a file of those you have with --examples" in verdict["sentence"]
+    one = write_jsonl(tmp_path / "one.jsonl", LabelledTexts(("a bird in the red house",), ("bird",), ("1",), "x"))
+    shown = good(*arguments, "--examples", one).stdout
+    assert "note: no student of the real examples stands beside this one" in shown
+    some = write_jsonl(
+        tmp_path / "some.jsonl", LabelledTexts(("the old bird sings", "the old cat sings"), ("cat", "bird"), ("1", "2"), "x")
+    )
+    scores = json.loads(good(*arguments, "--examples", some, "--json").stdout)
+    assert scores["verdict"]["helps"] is True
+    assert [each["name"] for each in scores["beside"]] == ["set", "majority", "examples", "with_examples"]
+
+
 def test_only_the_scores(files: Any, bert: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     good("train", files[0], "--test", files[1], "--set", f"encoder={bert}", "--no-save")
@@ -198,8 +241,8 @@ def test_wrong_options(files: Any, arguments: tuple[str, ...], message: str) -> 
 
 def test_no_test_data_and_options_about_them(files: Any) -> None:
     for arguments, message in (
-        ((), "is no run folder, whose task would name test data: name a file of real labelled texts with --test"),
-        (("--test-text-field", "x"), "--test-text-field is about the data of --test and --dev, and there are none"),
+        ((), "nothing else tells whether the data helps: name a file of real labelled texts with --test"),
+        (("--test-text-field", "x"), "--test-text-field is about the data of --test, --dev and --examples, and there are none"),
         (("--test-split", "x"), "--test-split is about the data of --test, and there are none"),
     ):
         result = variegate("train", files[0], "--no-save", *arguments)

@@ -266,8 +266,23 @@ def make_scores(
         mean = sum(own) / seeds
         sd = (sum((value - mean) ** 2 for value in own) / (seeds - 1)) ** 0.5 if seeds > 1 else None
         summary[name] = {"mean": mean, "sd": sd, "min": min(own), "max": max(own), "n": seeds}
+    beside = [
+        {
+            "name": name, "texts": texts, "source": source, "n": n, "seeds": seeds, "accuracy": share, "accuracy_ci95": [share - 0.05, share + 0.05],
+            "macro_f1": share - 0.1, "macro_f1_ci95": [share - 0.15, share - 0.05], "agrees": None,
+            "less": {"examples": {"n": 150, "difference": share - 0.5, "ci95": [share - 0.55, share - 0.45], "p": 0.04, "draws": 10_000}},
+        }
+        for name, texts, source, n, share in (
+            ("set", "generated texts", "runs/feelings", 1071, 0.4), ("majority", "majority class", "joy", None, 0.3),
+            ("examples", "real examples", "mine.jsonl", 20, 0.5),
+        )
+    ]  # fmt: skip
+    verdict = {
+        "helps": False, "with": None, "sentence": "The data does not help yet: too few are right.", "measured": ["few agree"],
+        "held_back": ["few agree"], "next": "repair the labels",
+    }  # fmt: skip
     return {
-        "variegate": "0.1.0", "created": "2026-01-02T03:04:05+00:00",
+        "variegate": "0.1.0", "created": "2026-01-02T03:04:05+00:00", "beside": beside, "verdict": verdict,
         "config": {"kind": "finetune", "model": "minilm", "epochs": 5, "learning_rate": 3e-5},
         "train": {"source": "runs/feelings", "curation": curation, "n": 1071, "labels": list(labels)},
         "test": {"source": "feelings/test.jsonl", "n": each * len(labels)}, "seeds": runs, "summary": summary, "warnings": [],

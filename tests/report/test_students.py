@@ -41,6 +41,8 @@ def test_it_says_how_good_they_are(run_folder: RunFolder, scores: dict[str, Any]
         f"{100 * fmean(values):.1f} ± {100 * stdev(values):.1f} %", f"seeds {100 * min(values):.1f} to {100 * max(values):.1f} %",
         "finetune minilm", "runs/feelings , curation repaired", "feelings/test.jsonl", "1,071", "150", "means over 3 seeds",
         "counts of 3 seeds together", "learning rate", "off by 4.0 %",
+        "The data does not help yet: too few are right. What may hold it back: few agree. Try next: repair the labels.",
+        "accuracy less real examples", "majority class", "mine.jsonl", "−10.0", "−15.0 to −5.0",
     ):  # fmt: skip
         assert said in page.text, said
     assert ("href", "#students") in page.attributes
@@ -114,6 +116,8 @@ def test_what_stands_in_the_json_is_shown_and_never_obeyed(run_folder: RunFolder
     evil["train"] = {"source": EVIL, "curation": EVIL, "n": 3}
     evil["test"]["source"] = EVIL
     evil["warnings"] = [EVIL]
+    evil["beside"] = [{"name": EVIL, "source": EVIL}]
+    evil["verdict"] = {"sentence": EVIL, "held_back": [EVIL], "next": EVIL}
     evil["seeds"][0]["facts"] = {EVIL: EVIL}
     evil["seeds"][0]["evaluation"]["labels_absent"] = [EVIL]
     store(run_folder, evil)

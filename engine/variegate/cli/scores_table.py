@@ -22,7 +22,9 @@ def print_training(scores: Mapping[str, Any], name: str) -> None:
     console.print(f"test data: {visible(test['source'])}: {test['n']:,} texts")
     _print_seeds(console, [(f"seed {each['seed']}", each) for each in scores["seeds"]], scores["summary"])
     _print_classes(console, [each["evaluation"] for each in scores["seeds"]])
+    _print_beside(console, scores["beside"])
     _print_warnings(console, scores["warnings"])
+    _print_verdict(console, scores["verdict"])
 
 
 def print_evaluation(found: Mapping[str, Any]) -> None:
@@ -75,6 +77,40 @@ def _print_seeds(console: Any, seeds: Sequence[tuple[str, Mapping[str, Any]]], s
             "mean ± sd", *(f"{summary[score]['mean']:.4f} ± {summary[score]['sd']:.4f}" for score in ("accuracy", "macro_f1")), "", ""
         )
     console.print(table)
+
+
+def _print_beside(console: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
+    from variegate.cli.measures_table import one_line
+    from variegate.pipeline.training.beside import EXAMPLES, MAJORITY
+
+    if not rows:
+        return
+    bar, title = (EXAMPLES, "less the examples") if any(row["name"] == EXAMPLES for row in rows) else (MAJORITY, "less the majority class")
+    table = Table(title="What the same student learns from", title_justify="left")
+    table.add_column("training texts", overflow="fold")
+    for column in ("texts", "accuracy", "macro-F1", f"accuracy {title}"):
+        table.add_column(column, justify="right", overflow="fold")
+    for row in rows:
+        name = f"none: {row['texts']}, {one_line(row['source'])}" if row["name"] == MAJORITY else row["texts"]
+        scores = [_share(row[score], row[f"{score}_ci95"]) for score in ("accuracy", "macro_f1")]
+        less = row["less"].get(bar)
+        difference = "" if less is None else f"{less['difference']:+.4f} [{less['ci95'][0]:+.4f}, {less['ci95'][1]:+.4f}]"
+        table.add_row(name, "" if row["n"] is None else f"{row['n']:,}", *scores, difference)
+    console.print(table)
+
+
+def _print_verdict(console: Any, verdict: Mapping[str, Any]) -> None:
+    from variegate.report.visible import visible
+
+    console.print(visible(verdict["sentence"]), style="bold")
+    if verdict["held_back"]:
+        console.print(visible(f"What may hold it back: {'; '.join(verdict['held_back'])}."))
+    elif verdict["measured"]:
+        console.print(visible(f"Measured, and not the cause: {'; '.join(verdict['measured'])}."))
+    if verdict["next"] is not None:
+        console.print(visible(f"Try next: {verdict['next']}."))
 
 
 def _share(value: float, interval: Sequence[float]) -> str:

@@ -26,6 +26,9 @@ _DEFAULT_SEEDS = 3
 @click.option("--seeds", type=click.IntRange(min=1), help=f"How often to train, each time with another seed. Otherwise {_DEFAULT_SEEDS}; 1 for logistic_regression, which depends on no seed.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first seed.")
 @click.option("--curation", metavar="NAME", help="Of a run folder: train on what this curation kept, with its labels.")
+@click.option("--examples", metavar="REAL", help="The real examples that you have without SET: a student of them alone stands beside. Of a run folder: otherwise its task's train file, or what the run drew of a large one.")  # fmt: skip
+@click.option("--with-examples", is_flag=True, help="Train on SET and those examples together.")
+@click.option("--no-baselines", is_flag=True, help="Train no students to stand beside this one, and give no verdict.")
 @click.option("--drop-overlap", is_flag=True, help="Leave training texts that also stand in the dev or test data out, rather than refuse.")
 @click.option("--leave-out", multiple=True, metavar="LABEL", help="Leave the texts with this label out of all sets; may be given more than once.")  # fmt: skip
 @click.option("--text-field", help="Field of SET that holds the text; two joined by a comma for text pairs. Otherwise text, sentence and the like.")  # fmt: skip
@@ -41,10 +44,11 @@ _DEFAULT_SEEDS = 3
 @click.option("--no-save", is_flag=True, help="Only print the scores.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON instead of a table.")
 def command(source: str, as_json: bool, **options: Any) -> None:
-    """Train a student on SET and judge it on real data.
+    """Train a student on SET, judge it on real data, and say whether SET helps.
 
     SET, and the real data, are each a JSONL, CSV, TSV, Parquet or JSON file, a run folder, a Hugging Face data set folder, or -
-    for standard input. The student is trained with several seeds; the mean score and its spread are shown. A text that stands in
+    for standard input. The student is trained with several seeds; the mean score and its spread are shown, beside
+    the majority class, students of the real examples without and with SET, and one of as many real texts. A text that stands in
     two of the sets is an error.
     """
     from variegate.cli.progress import make_progress
@@ -54,7 +58,8 @@ def command(source: str, as_json: bool, **options: Any) -> None:
 
     config = load_student(options["student"], options["overrides"])
     run = Path(source) if source != "-" and (Path(source) / "run.yaml").is_file() else None
-    name = Path(options["student"]).stem + (f"-{options['curation']}" if options["curation"] else "")
+    parts = (Path(options["student"]).stem, options["curation"], "with-examples" if options["with_examples"] else None)
+    name = "-".join(part for part in parts if part)
     output = _output(run, name, source, options)
     if output is not None:
         check_output(output, overwrite=options["overwrite"], run=run)
@@ -70,6 +75,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
             seeds=range(options["seed"], options["seed"] + count),
             output=output,
             overwrite=options["overwrite"],
+            baselines=not options["no_baselines"],
             progress=progress.update,
         )
     finally:
@@ -109,10 +115,12 @@ def _read(source: str, config: StudentConfig, options: dict[str, Any]) -> Splits
     for option, of, given in (("dev_split", "--dev", options["dev"]), ("test_split", "--test", options["test"])):
         if options[option] is not None and given is None:
             raise UsageError(f"--{option.replace('_', '-')} is about the data of {of}, and there are none: name them with {of}")
-    if options["test"] is None and options["dev"] is None:
+    if all(options[name] is None for name in ("test", "dev", "examples")):
         for option in ("test_text_field", "test_label_field"):
             if options[option] is not None:
-                raise UsageError(f"--{option.replace('_', '-')} is about the data of --test and --dev, and there are none: name them")
+                raise UsageError(
+                    f"--{option.replace('_', '-')} is about the data of --test, --dev and --examples, and there are none: name them"
+                )
     real = {"text_field": options["test_text_field"], "label_field": options["test_label_field"]}
     return read_splits(
         Source(source, options["text_field"], options["label_field"], options["split"], options["curation"]),
@@ -124,6 +132,9 @@ def _read(source: str, config: StudentConfig, options: dict[str, Any]) -> Splits
         leave_out=options["leave_out"],
         strict=not options["skip_bad_rows"],
         seed=options["seed"],
+        examples=None if options["examples"] is None else Source(options["examples"], **real),
+        with_real=not options["no_baselines"],
+        with_examples=options["with_examples"],
     )
 
 

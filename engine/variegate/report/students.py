@@ -3,6 +3,8 @@
 Keys read of RUN/students/NAME/scores.json (others are ignored; a missing part or one of another type leaves a gap):
     config {kind, model | encoder, ..}, train {source, curation, n, labels}, test {source, n}, created
     seeds [{seed, evaluation, facts}], summary {accuracy {mean, sd, min, max, n}, macro_f1 {..}}, warnings
+    beside [{name, texts, source, n, accuracy, accuracy_ci95, macro_f1, macro_f1_ci95, less {examples | majority {difference, ci95}}}]
+    verdict {helps, sentence, measured, held_back, next}
 evaluation: n, accuracy, accuracy_ci95, macro_f1, macro_f1_ci95, per_class {label: {precision, recall, f1, support}},
     confusion {labels, matrix}, labels_absent [label], calibration_error
 """
@@ -19,7 +21,7 @@ from variegate.report.found import read_object
 from variegate.report.intervals import Heading, Point, intervals
 from variegate.report.matrix import NUMBERED, Matrix, heat_map
 from variegate.report.measured import items, mapping, text, whole, words
-from variegate.report.numbers import drawable, pair_of, write_range, write_share
+from variegate.report.numbers import drawable, pair_of, write_change, write_range, write_share
 from variegate.report.svg import clip
 from variegate.store.run_folder import RunFolder
 
@@ -66,6 +68,8 @@ def student_context(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
         "test": _data(scores.get("test")),
         "scores": found,
         "columns": [next((each for each in found if each["metric"] == metric), None) for metric in _SCORES],
+        "beside": _beside(scores.get("beside")),
+        "verdict": _verdict(mapping(scores.get("verdict"))),
         "num_seeds": len(evaluations),
         "calibration": _mean_of(evaluations, "calibration_error"),
         "absent": [words(label) for label in items((evaluations or [{}])[0].get("labels_absent")) if words(label)],
@@ -146,6 +150,48 @@ def _plot(students: list[dict[str, Any]]) -> str | None:
     if not rows:
         return None
     return intervals("Scores of the students", rows, axis="score on the test data", written=lambda value: f"{100 * value:.4g} %")
+
+
+# -- beside ----------------------------------------------------------------------------------------------------
+
+
+def _beside(value: Any) -> dict[str, Any] | None:
+    """Rows as `train` has them, the student's own first; differences are to the examples, where there are any."""
+    rows = [mapping(each) for each in items(value)]
+    bar = next((row for name in ("examples", "majority") for row in rows if row.get("name") == name), {})
+    found = []
+    for row in rows:
+        less = mapping(mapping(row.get("less")).get(str(bar.get("name"))))
+        difference, ends = drawable(less.get("difference")), pair_of(less.get("ci95"))
+        scores = []
+        for metric in _SCORES:
+            score, interval = drawable(row.get(metric)), pair_of(row.get(f"{metric}_ci95"))
+            scores.append((None if score is None else write_share(score), write_range(*interval, "share") if interval else ""))
+        found.append(
+            {
+                "name": words(row.get("texts")) or words(row.get("name")) or "unnamed",
+                "source": words(row.get("source")),
+                "n": whole(row.get("n")),
+                "scores": scores,
+                "difference": "" if difference is None else write_change(difference, "share"),
+                "interval": write_range(*ends, "share", change=True) if ends else "",
+            }
+        )
+    return {"rows": found, "less": words(bar.get("texts"))} if found else None
+
+
+def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    sentence = clip(text(verdict.get("sentence")), 500)
+    if not sentence:
+        return None
+    held_back, measured = ([clip(text(each), 300) for each in items(verdict.get(name)) if text(each)] for name in ("held_back", "measured"))
+    return {
+        "helps": verdict.get("helps") is True,
+        "sentence": sentence,
+        "held_back": held_back,
+        "measured": [] if held_back else measured,
+        "next": clip(text(verdict.get("next")), 500),
+    }
 
 
 # -- classes ---------------------------------------------------------------------------------------------------

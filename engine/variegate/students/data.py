@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,12 @@ class LabelledTexts:
             return tuple(column[place] for place in chosen)
 
         return replace(self, texts=taken(self.texts), labels=taken(self.labels), ids=taken(self.ids))
+
+    def joined(self, more: LabelledTexts) -> LabelledTexts:
+        """These and, behind them, `more`."""
+        return LabelledTexts(
+            (*self.texts, *more.texts), (*self.labels, *more.labels), (*self.ids, *more.ids), f"{self.source} and {more.source}"
+        )
 
     def without_labels(self, left_out: Collection[str]) -> LabelledTexts:
         """Without the texts of these labels."""
@@ -142,6 +148,14 @@ def split_off(texts: LabelledTexts, share: float, *, seed: int) -> tuple[Labelle
         raise UsageError(f"{texts.source}: has too few texts for a dev split of {share:.0%}: give a dev set with --dev, or a larger share")
     stays = [place for place in range(len(texts)) if place not in chosen]
     return texts.take(stays), texts.take(sorted(chosen))
+
+
+def draw(texts: LabelledTexts, size: int, *parts: Any) -> LabelledTexts:
+    """`size` of the texts at random, in their order; all where there are no more. parts: what the draw is derived from."""
+    if len(texts) <= size:
+        return texts
+    rng = np.random.default_rng(derive_seed(*parts, "train size"))
+    return texts.take(np.sort(rng.choice(len(texts), size, replace=False)).tolist())
 
 
 def _groups_of_equal_texts(texts: LabelledTexts) -> list[list[int]]:

@@ -15,10 +15,10 @@ from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
 from variegate.errors import UsageError
 from variegate.pipeline.comparison.compare import check_data
-from variegate.pipeline.comparison.real import Encoders, LazyStudent, RealData, asks_oracle, draw, needs_dev
+from variegate.pipeline.comparison.real import Encoders, LazyStudent, RealData, asks_oracle, needs_dev
 from variegate.pipeline.comparison.score import mean_evaluation, shown
 from variegate.progress import Silent
-from variegate.students.data import LabelledTexts
+from variegate.students.data import LabelledTexts, draw
 
 STOPS_EARLY = FinetunedStudentConfig(kind="finetune", patience=2)
 

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from variegate.config.curation import CurationConfig, LabelReplacementStage, ScopeStage
 from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.config.study import StudyConfig
@@ -22,9 +20,9 @@ from variegate.pipeline.comparison.places import STUDENTS
 from variegate.pipeline.curation.inputs import ORACLE
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.progress import Progress, Report
-from variegate.seeding import derive_seed, digest
+from variegate.seeding import digest
 from variegate.store.shelf import Shelf
-from variegate.students.data import LabelledTexts, split_off, without_overlap
+from variegate.students.data import LabelledTexts, draw, split_off, without_overlap
 from variegate.students.student import Predictions, Student
 from variegate.students.train import depends_on_seed, load, train_student
 
@@ -215,11 +213,3 @@ def asks_oracle(curation: CurationConfig) -> bool:
 
 def needs_dev(config: StudentConfig) -> bool:
     return isinstance(config, FinetunedStudentConfig) and config.patience is not None
-
-
-def draw(texts: LabelledTexts, size: int, *parts: Any) -> LabelledTexts:
-    """`size` of the texts at random, in their order; all where there are no more. parts: what the draw is derived from."""
-    if len(texts) <= size:
-        return texts
-    rng = np.random.default_rng(derive_seed(*parts, "train size"))
-    return texts.take(np.sort(rng.choice(len(texts), size, replace=False)).tolist())

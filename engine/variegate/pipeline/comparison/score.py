@@ -20,12 +20,12 @@ from variegate.errors import UsageError, VariegateError
 from variegate.kinds.text import Text, as_one
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
 from variegate.pipeline.comparison.places import Place
-from variegate.pipeline.comparison.real import Encoders, RealData, draw, needs_dev
+from variegate.pipeline.comparison.real import Encoders, RealData, needs_dev
 from variegate.progress import Report
 from variegate.seeding import digest
 from variegate.store.shelf import Made, Shelf
 from variegate.store.texts import read_texts
-from variegate.students.data import LabelledTexts, without_overlap
+from variegate.students.data import LabelledTexts, draw, without_overlap
 from variegate.students.evaluate import evaluate, summarise
 
 _RECIPE = 2  # of the scores: another one where measures, or the defaults of the settings in the keys, are no longer the same

@@ -10,6 +10,9 @@ from typing import Any
 from variegate.config.load import load_run
 from variegate.errors import UsageError, nearest, some_of
 from variegate.kinds import TaskKind, kind_of
+from variegate.pipeline.examples import RealTexts, find_real_texts
+from variegate.pipeline.seeds import stored_seeds
+from variegate.store.run_folder import RunFolder
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
 from variegate.students.data import check_same_form
@@ -44,6 +47,9 @@ class Splits:
     overlap_dropped: dict[str, int] = field(default_factory=dict)  # "train", "dev" -> texts that stood in a later split too
     warnings: tuple[str, ...] = ()
     kind: TaskKind | None = None  # the task's; None: the training data are no run
+    run: Path | None = None  # the folder of the run that the training data are
+    real: RealTexts = field(default_factory=RealTexts)  # what the student may stand beside; apart from dev and test as well
+    generated: LabelledTexts | None = None  # the training data without the examples, where those were added
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -62,6 +68,9 @@ def read_splits(
     leave_out: Sequence[str] = (),
     strict: bool = True,
     seed: int = 0,
+    examples: Source | None = None,
+    with_real: bool = True,
+    with_examples: bool = False,
 ) -> Splits:
     """The three sets. Of a run folder, the task's own test data and dev data are taken where none are named.
 
@@ -69,17 +78,21 @@ def read_splits(
     dev_share: share of the training data to split off as dev data, by `seed`.
     drop_overlap: take texts that stand in two sets out of the earlier (train before dev before test), rather than refuse.
     leave_out: labels whose texts are left out of all sets. A run's out-of-scope label is left out in any case.
+    examples: the real texts that were there before; of a run otherwise as `find_real_texts` says.
+    with_real: read what the student may stand beside. with_examples: add the examples to the training data.
 
     Raises UsageError when a set cannot be read, is empty, overlaps with another, or holds labels that the student does not know.
     """
-    if [train.path, *(each.path for each in (test, dev) if each)].count("-") > 1:
+    if [train.path, *(each.path for each in (test, dev, examples) if each)].count("-") > 1:
         raise UsageError("two sets are '-': only one can come from standard input")
     is_run = train.path != "-" and (Path(train.path) / "run.yaml").is_file()
     labels: tuple[str, ...] | None = None
     kind: TaskKind | None = None
     out_of_scope: tuple[str, ...] = ()
+    real = RealTexts()
     if is_run:
-        task = load_run(Path(train.path) / "run.yaml").task
+        config = load_run(Path(train.path) / "run.yaml")
+        task = config.task
         labels, kind = tuple(sorted(task.labels)), kind_of(task)
         data = task.data
         if data is not None and data.out_of_scope_label is not None:
@@ -88,19 +101,28 @@ def read_splits(
             test = Source(data.test, kind.text_fields, data.label_field)
         if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
             dev = Source(data.dev, kind.text_fields, data.label_field)
+        if with_real or with_examples:
+            real = find_real_texts(task, stored_seeds(RunFolder(Path(train.path))), seed=config.seed)
     if test is None:
         why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
-        raise UsageError(f"{why}: name a file of real labelled texts with --test")
+        raise UsageError(f"{why}, and nothing else tells whether the data helps: name a file of real labelled texts with --test")
     if dev is not None and dev_share is not None:
         raise UsageError("--dev and --dev-share both say where the dev data come from: leave one out")
     warnings: list[str] = []
+    if examples is not None:
+        real = replace(real, examples=_read(examples, strict, warnings))
     sets = {"train": _read(train, strict, warnings), "test": _read(test, strict, warnings)}
     if dev is not None:
         sets["dev"] = _read(dev, strict, warnings)
     sets = _without(sets, leave_out, out_of_scope, warnings)
     check_same_form(sets["train"], sets.get("dev"), sets["test"])
-    splits = Splits(sets["train"], sets.get("dev"), sets["test"], labels, train.curation, kind=kind)
-    return _checked(_apart(splits, drop_overlap, dev_share, seed), warnings)
+    splits = Splits(
+        sets["train"], sets.get("dev"), sets["test"], labels, train.curation, kind=kind, run=Path(train.path) if is_run else None
+    )
+    splits = _apart(splits, drop_overlap, dev_share, seed)
+    held_out = [each for each in (splits.test, splits.dev) if each is not None]
+    splits = replace(splits, real=real.apart_from(held_out, {*leave_out, *out_of_scope}))
+    return _checked(_with_examples(splits) if with_examples else splits, warnings)
 
 
 def read_one(source: Source, *, leave_out: Sequence[str] = (), strict: bool = True) -> tuple[LabelledTexts, list[str]]:
@@ -163,12 +185,20 @@ def _apart(splits: Splits, drop: bool, dev_share: float | None, seed: int) -> Sp
     return replace(splits, train=train, dev=dev, overlap_dropped=dropped)
 
 
+def _with_examples(splits: Splits) -> Splits:
+    examples = splits.real.examples
+    if examples is None:
+        why = f" ({splits.real.notes[0]})" if splits.real.notes else ""
+        raise UsageError(f"--with-examples: {splits.train.source}: no real examples are known{why}: name a file of them with --examples")
+    return replace(splits, train=splits.train.joined(examples), generated=splits.train)
+
+
 def _checked(splits: Splits, warnings: list[str]) -> Splits:
     """Labels that do not fit are an error before anything is trained; labels without a training text are a warning."""
     if splits.labels is not None:
         check_labels(splits.train, splits.labels, "the task's")
     whose = "the task's" if splits.labels is not None else "the training data's"
-    for each in (splits.dev, splits.test):
+    for each in (splits.real.examples, splits.dev, splits.test):
         if each is not None:
             check_labels(each, splits.known, whose)
     seen, tested = splits.train.label_counts, splits.test.label_counts

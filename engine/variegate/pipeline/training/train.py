@@ -18,12 +18,14 @@ import orjson
 from variegate import __version__
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import UsageError
+from variegate.pipeline.training.beside import NAMES, SET, WITH_EXAMPLES, Judged, judge_beside
 from variegate.pipeline.training.fit import check_fit
 from variegate.pipeline.training.splits import Splits
+from variegate.pipeline.training.verdict import find_verdict
 from variegate.progress import Report
 from variegate.store.files import check_folder, check_inside, new_folder, write_atomic
 from variegate.store.hashes import write_hashes
-from variegate.students import LabelledTexts, Predictions, depends_on_seed, evaluate, summarise, train_student
+from variegate.students import LabelledTexts, Predictions, Student, depends_on_seed, evaluate, summarise, train_student
 
 if TYPE_CHECKING:
     from variegate.embeddings import Encoder
@@ -57,10 +59,13 @@ def train_students(
     seeds: Sequence[int],
     output: Path | None = None,
     overwrite: bool = False,
+    baselines: bool = True,
     encoder: Encoder | None = None,
     progress: Report | None = None,
 ) -> dict[str, Any]:
     """Students by each of `seeds`, judged on `splits.test`: the content of scores.json.
+
+    baselines: also what they stand beside (`training.beside`), and a verdict.
 
     output: the folder for students, scores and their hashes. It appears when all is done; after any error it is as it was.
     Raises UsageError and VariegateError as `train_student` does, StoreError when `output` cannot be written.
@@ -78,20 +83,31 @@ def train_students(
         from variegate.students.linear import make_encoder
 
         encoder = make_encoder(config)
+
+    def train(texts: LabelledTexts, seed: int, what: str = "") -> Student:
+        named = _named(progress, what, seed, seeds)
+        return train_student(config, texts, splits.dev, seed=seed, labels=splits.known, encoder=encoder, progress=named)
+
     found: list[dict[str, Any]] = []
     said: list[Predictions] = []
     warnings = list(splits.warnings)
     with nullcontext() if output is None else new_folder(output, replace=True) as place:
         for seed in seeds:
-            student = train_student(
-                config, splits.train, splits.dev, seed=seed, labels=splits.labels, encoder=encoder, progress=_named(progress, seed, seeds)
-            )
+            student = train(splits.train, seed)
             predicted = student.predict(splits.test.texts)
             found.append({"seed": seed, "evaluation": evaluate(predicted, splits.test, seed=seed), "facts": student.facts})
             said.append(predicted)
             warnings += _warnings_of(seed, student.facts, predicted, seeds, len(splits.train))
             if place is not None:
                 student.save(place / f"seed-{seed}")
+        rows: list[dict[str, Any]] = []
+        if baselines:
+            name = SET if splits.generated is None else WITH_EXAMPLES
+            main = Judged.of(name, splits.train.source, len(splits.train), said, splits.test, seeds)
+            warnings += splits.real.notes
+            rows = judge_beside(
+                splits, main, lambda what, texts: [train(texts, seed, NAMES[what]) for seed in seeds], seeds=seeds, notes=warnings
+            )
         scores = {
             "variegate": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,6 +117,8 @@ def train_students(
             "test": {"source": splits.test.source, "n": len(splits.test), "labels": splits.test.label_counts},
             "seeds": found,
             "summary": summarise([each["evaluation"] for each in found]),
+            "beside": rows,
+            "verdict": find_verdict(rows, splits),
             "warnings": list(dict.fromkeys(warnings)),
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -115,10 +133,11 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _named(progress: Report | None, seed: int, seeds: Sequence[int]) -> Report | None:
-    if progress is None or len(seeds) == 1:
+def _named(progress: Report | None, what: str, seed: int, seeds: Sequence[int]) -> Report | None:
+    words = [*([what] if what else []), *([f"seed {seed}"] if len(seeds) > 1 else [])]
+    if progress is None or not words:
         return progress
-    return lambda stage, done, whole: progress(f"seed {seed}: {stage}", done, whole)
+    return lambda stage, done, whole: progress(f"{', '.join(words)}: {stage}", done, whole)
 
 
 def _about(texts: LabelledTexts, splits: Splits, name: str = "train") -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""What a student's score stands beside: the majority class, students of the same configuration on other texts, and paired differences.
+
+    set            the generated texts
+    majority       no student: every test text is given the test data's most frequent label
+    examples       the real examples that were there before, alone
+    with_examples  the generated texts and those examples
+    real           as many real texts as the set has, or all where there are fewer
+
+Trains by what it is given; knows no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import eq
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from variegate.errors import VariegateError
+from variegate.pipeline.training.splits import Splits
+from variegate.proportions import wilson
+from variegate.students import LabelledTexts, Predictions, Student, evaluate, paired_bootstrap
+from variegate.students.data import draw
+from variegate.students.evaluate import is_correct
+
+SET, WITH_EXAMPLES, MAJORITY, EXAMPLES, REAL = "set", "with_examples", "majority", "examples", "real"
+NAMES = {
+    SET: "generated texts",
+    MAJORITY: "majority class",
+    EXAMPLES: "real examples",
+    WITH_EXAMPLES: "generated texts and real examples",
+    REAL: "real texts",
+}
+BARS = (MAJORITY, EXAMPLES)  # what a set must be above to be of use
+_SCORES = ("accuracy", "macro_f1")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One row before it is compared. evaluations, right: one for each seed; right: for each test text whether it was."""
+
+    name: str
+    source: str
+    n: int | None  # training texts; None: of no student
+    evaluations: tuple[Mapping[str, Any], ...]
+    right: Float[np.ndarray, " n"]  # the share of the seeds that are right
+
+    @classmethod
+    def of(cls, name: str, source: str, n: int | None, said: Sequence[Predictions], test: LabelledTexts, seeds: Sequence[int]) -> Judged:
+        evaluations = tuple(evaluate(each, test, seed=seed) for seed, each in zip(seeds, said, strict=True))
+        return cls(name, source, n, evaluations, np.mean([is_correct(each, test) for each in said], axis=0))
+
+
+def texts_beside(splits: Splits, *, seed: int) -> Iterator[tuple[str, LabelledTexts]]:
+    """(name, training texts) of the students that the one on `splits.train` stands beside. seed: of the draw of real texts."""
+    examples, train = splits.real.examples, splits.real.train
+    generated = splits.generated or splits.train
+    if examples is not None:
+        yield EXAMPLES, examples
+        if splits.generated is None:
+            yield WITH_EXAMPLES, generated.joined(examples)
+        else:
+            yield SET, generated
+    if train is not None and (examples is None or len(train) > len(examples)):
+        yield REAL, draw(train, len(generated), seed, "real")
+
+
+def majority_of(test: LabelledTexts, known: Sequence[str]) -> Judged:
+    counts = test.label_counts
+    label = max(counts, key=lambda each: counts[each])
+    classes = tuple(sorted(known))
+    said = Predictions((label,) * len(test), classes, None, np.zeros((len(test), len(classes))))
+    return Judged.of(MAJORITY, label, None, [said], test, [0])
+
+
+def judge_beside(
+    splits: Splits, main: Judged, train: Callable[[str, LabelledTexts], Sequence[Student]], *, seeds: Sequence[int], notes: list[str]
+) -> list[dict[str, Any]]:
+    """The rows, that of `main` first; `real` also says how far its first student agrees with the labels of the generated texts.
+
+    train: students by each of `seeds`. notes: takes why a row is missing: its texts have one label, its loss diverged.
+    """
+    found, agrees = [main, majority_of(splits.test, splits.known)], {}
+    for name, texts in texts_beside(splits, seed=seeds[0]):
+        try:
+            students = train(name, texts)
+        except VariegateError as error:
+            notes.append(f"no student of the {NAMES[name]} stands beside this one: {error}")
+            continue
+        said = [student.predict(splits.test.texts) for student in students]
+        found.append(Judged.of(name, texts.source, len(texts), said, splits.test, seeds))
+        if name == REAL:
+            agrees[name] = _agreement(students[0], splits.generated or splits.train)
+    found.sort(key=lambda each: (each is not main, list(NAMES).index(each.name)))
+    bars = [each for each in found if each.name in BARS]
+    return [{**_row(each, [bar for bar in bars if bar is not each], seeds[0]), "agrees": agrees.get(each.name)} for each in found]
+
+
+def _agreement(student: Student, texts: LabelledTexts) -> dict[str, Any]:
+    agreed = sum(map(eq, student.predict(texts.texts).labels, texts.labels))
+    return {"share": agreed / len(texts), "n": len(texts), "ci95": list(wilson(agreed, len(texts)))}
+
+
+def _row(judged: Judged, bars: Sequence[Judged], seed: int) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": judged.name,
+        "texts": NAMES[judged.name],
+        "source": judged.source,
+        "n": judged.n,
+        "seeds": len(judged.evaluations),
+    }
+    for score in _SCORES:
+        row[score] = fmean(each[score] for each in judged.evaluations)
+        row[f"{score}_ci95"] = [fmean(each[f"{score}_ci95"][end] for each in judged.evaluations) for end in (0, 1)]
+    return {**row, "less": {bar.name: paired_bootstrap(judged.right, bar.right, seed=seed) for bar in bars}}
