@@ -80,6 +80,14 @@ def _print_references(console: Any, study: Mapping[str, Any]) -> None:
         equal = real.get("at_equal_n")
         beside = f"; on {equal['n']:,} of them {_share(equal['accuracy'])}" if equal else ""
         console.print(f"The same student trained on all {real['n']:,} real texts: accuracy {_share(real['accuracy'])}{beside}.")
+    bars = study["bars"]
+    if bars:
+        names = {
+            name: f"the same student on the {bar['n']:,} real examples" if "n_test" in bar else "the majority class"
+            for name, bar in bars.items()
+        }
+        found = ", ".join(f"{names[name]} {_share(bar['accuracy'])}" for name, bar in bars.items())
+        console.print(f"Accuracy without generated texts: {found}.")
     if oracle is not None:
         console.print(
             f"Oracle ({study['oracle']['config']['kind']}, {oracle['n_train']:,} real texts): accuracy {_share(oracle['accuracy'])}."

@@ -18,7 +18,7 @@ from variegate.strategies.pool import Example
 from variegate.students.data import LabelledTexts, without_overlap
 
 FEW = 100  # texts; a train file of no more is what the user has, and one of more is a data set that a run takes examples from
-_DRAWN = 18  # examples, where a run was given none: as many as few_shot takes by default
+DRAWN = 18  # examples, where a run was given none: as many as few_shot takes by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ def _form(texts: LabelledTexts) -> str:
     return "text pairs" if texts.pairs else "single texts"
 
 
-def find_real_texts(task: TaskConfig, given: Sequence[Example], *, seed: int) -> RealTexts:
-    """What a run of the task had at its start. given: the examples that it drew. seed: of the run.
+def find_real_texts(task: TaskConfig, given: Sequence[Example], *, seed: int, count: int = DRAWN) -> RealTexts:
+    """What a run of the task had at its start. given: the examples that it drew. seed: of the run. count: to draw where none are given.
 
     The examples are all of data.train where that holds at most FEW texts; of a larger file those that the run drew, and where it
-    drew none, as many as a few-shot run draws. What cannot be read is a note.
+    drew none, `count`: as many as a few-shot run draws. What cannot be read is a note.
     """
     if not has_split(task, "train"):
         return RealTexts(_labelled(task, given))
@@ -67,14 +67,14 @@ def find_real_texts(task: TaskConfig, given: Sequence[Example], *, seed: int) ->
         train = read_split(task, "train", where_missing="no student of real texts stands beside this one")
         if len(train) <= FEW:
             return RealTexts(train)
-        return RealTexts(_labelled(task, given or _drawn(task, seed)), train)
+        return RealTexts(_labelled(task, given or _drawn(task, seed, count)), train)
     except UsageError as error:
         return RealTexts(_labelled(task, given), None, (str(error),))
 
 
-def _drawn(task: TaskConfig, seed: int) -> list[Example]:
+def _drawn(task: TaskConfig, seed: int, count: int) -> list[Example]:
     assert task.data is not None  # noqa: S101  # they are drawn from data.train
-    return draw_seeds(task.model_copy(update={"data": task.data.model_copy(update={"overlap": "leave_out"})}), _DRAWN, seed)
+    return draw_seeds(task.model_copy(update={"data": task.data.model_copy(update={"overlap": "leave_out"})}), count, seed)
 
 
 def _labelled(task: TaskConfig, examples: Sequence[Example]) -> LabelledTexts | None:

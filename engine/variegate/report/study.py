@@ -1,7 +1,8 @@
 """A study as one HTML page: every combination of options with its scores, what each option changed, and what it cost.
 
 Keys read (others are ignored; a missing part or one of another type leaves a gap), as `variegate compare` writes them:
-    variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test}, real {evaluation.., n, at_equal_n {..}}
+    variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test}, real {evaluation.., n, at_equal_n {..}},
+            bars {majority {evaluation.., label}, examples {evaluation.., n}}
     cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, label_accuracy, diversity {}, similarity {},
             student {}, cost {}, status, error}]
     summary [{axes, n, replicates, failed, measures {name: {mean, sd, low, high, n}}}], effects [{axis, from, to, measure, difference, low, high, n, p}]
@@ -28,6 +29,7 @@ from variegate.report.svg import clip
 from variegate.report.trade_off import CROWDED, NUM_KINDS, Group, Level, shape, trade_off
 from variegate.store.files import write_atomic
 
+_MAJORITY = "majority"  # so far below the rest that a plot leaves it out
 _LONGEST = 500
 _GROUPS_IN_PLOT = 200
 
@@ -160,7 +162,7 @@ def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axe
         said = f"{group['words']}: accuracy {write_share(y.mean)}, {diversity.title} {write_value(x.mean, 'score')}"
         kind = options.index(option) if option in options else 0
         drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _both(x.low, x.high), _share_ends(y), kind, place in front))
-    levels = [Level(f"{each['short']} {each['accuracy']}", each["share"]) for each in _references(study)]
+    levels = [Level(f"{each['short']} {each['accuracy']}", each["share"]) for each in _references(study) if each["short"] != _MAJORITY]
     plot = trade_off(
         "Student accuracy against diversity",
         drawn,
@@ -200,12 +202,15 @@ def _share_ends(mean: Mean) -> tuple[float, float] | None:
 def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the accuracies are to be compared with: the oracle, and the same student trained on real texts."""
     real, oracle = mapping(study.get("real")), mapping(mapping(study.get("oracle")).get("test"))
-    equal = mapping(real.get("at_equal_n"))
+    equal, bars = mapping(real.get("at_equal_n")), mapping(study.get("bars"))
+    examples = mapping(bars.get("examples"))
     found = []
     for name, short, evaluation, n in (
         ("oracle", "oracle", oracle, oracle.get("n_train")),
         ("trained on all real texts", "real", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
         ("trained on as many real texts", "real", equal, equal.get("n")),
+        ("trained on the real examples alone", "examples", examples, examples.get("n")),
+        ("majority class", _MAJORITY, mapping(bars.get("majority")), None),
     ):
         share, texts = drawable(evaluation.get("accuracy")), whole(n)
         if share is not None:

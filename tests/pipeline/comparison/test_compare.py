@@ -114,6 +114,10 @@ def test_a_study_holds_all_that_was_asked(finished: tuple[StudyConfig, dict[str,
     ]
     assert found["oracle"]["test"]["accuracy"] == 1.0
     assert (found["real"]["n"], found["real"]["n_test"], found["real"]["at_equal_n"]["n"]) == (90, 60, 24)
+    assert found["bars"]["examples"] == {
+        name: value for name, value in found["real"].items() if name != "at_equal_n"
+    }  # so few are all there are
+    assert (found["bars"]["majority"]["accuracy"], found["bars"]["majority"]["label"]) == (1 / 3, "animals")
     cost = cell_of(found, "0.3", "lr")["cost"]
     assert cost["generated_tokens"] == 24 * 8
     assert cost["prompt_tokens"] == 24 * 14  # a prompt has 14 words

@@ -187,6 +187,17 @@ def test_ties_by_another_diversity(summary: Summary) -> None:
     assert best_of(summary, BudgetConfig(seconds=10, generated_tokens=3000), "chamfer")[0] == 1
 
 
+def test_nothing_below_what_was_there_before_is_a_recipe(summary: Summary) -> None:
+    majority, examples = {"accuracy": 0.3, "label": "joy"}, {"accuracy": 0.9, "n": 20}
+    assert best_of(summary, BudgetConfig(), bars={"majority": majority, "examples": examples})[0] == 0  # as good is not below
+    place, reason = best_of(summary, BudgetConfig(generated_tokens=4999), bars={"majority": majority, "examples": examples})
+    assert (place, reason) == (
+        None, "nothing helps yet: the highest mean student accuracy is 0.850 (x slow), that of the 20 real examples alone 0.900"
+    )  # fmt: skip
+    both = {"majority": {**majority, "accuracy": 0.95}, "examples": {**examples, "accuracy": 0.99}}
+    assert "of the majority class, 'joy', 0.950 and of the 20 real examples alone 0.990" in best_of(summary, BudgetConfig(), bars=both)[1]
+
+
 def test_reasons_in_words(summary: Summary) -> None:
     _, reason = best_of(summary, BudgetConfig(seconds=10, generated_tokens=3000))
     assert reason == (

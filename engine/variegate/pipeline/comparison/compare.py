@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,8 +149,9 @@ class _Study:
             "student": None if study.student is None else study.student.model_dump(mode="json"),
             "oracle": self._oracle(),
             "real": self.scorer.real_student(size) if size else None,
+            "bars": (bars := self.scorer.bars(max(place.run.strategy.num_seeds for place in self.places))),
             "cells": cells,
-            **self._results(cells),
+            **self._results(cells, bars),
         }
         found["warnings"] = self.warnings
         found["seconds"] = round(time.monotonic() - began, 1)
@@ -237,12 +239,12 @@ class _Study:
         test = self.scorer.oracle_test()
         return {"config": self.study.oracle.model_dump(mode="json"), "test": None if test is None else shown(test)}
 
-    def _results(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    def _results(self, cells: list[dict[str, Any]], bars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         axes, diversity, summary = self.study.options(), self.study.diversity, summarise_cells(cells)
         regression, why = regression_of(cells, "top_5", diversity)
         cross, why_cross = regression_of(cells, "cross_similarity", diversity)
         self.warnings += dict.fromkeys([*why, *why_cross])
-        place, reason = best_of(summary, self.study.budget, diversity)
+        place, reason = best_of(summary, self.study.budget, diversity, bars)
         if place is None:
             self.warnings.append(f"no best recipe: {reason}")
         return {

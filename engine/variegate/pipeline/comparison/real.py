@@ -18,11 +18,12 @@ from variegate.errors import StoreError, UsageError
 from variegate.kinds.text import Text
 from variegate.pipeline.comparison.places import STUDENTS
 from variegate.pipeline.curation.inputs import ORACLE
+from variegate.pipeline.examples import DRAWN, find_real_texts
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.progress import Progress, Report
 from variegate.seeding import digest
 from variegate.store.shelf import Shelf
-from variegate.students.data import LabelledTexts, draw, split_off, without_overlap
+from variegate.students.data import LabelledTexts, split_off, without_overlap
 from variegate.students.student import Predictions, Student
 from variegate.students.train import depends_on_seed, load, train_student
 
@@ -135,6 +136,11 @@ class RealData:
         """Of the real texts and labels."""
         return digest([None if each is None else [each.texts, each.labels] for each in (self.train, self.dev, self.test)], length=32)
 
+    def examples(self, count: int) -> LabelledTexts | None:
+        """What the user had before. count: of the runs' seeds. None without data.train."""
+        found = find_real_texts(self.task, (), seed=self.study.run.seed, count=count or DRAWN)
+        return found.apart_from([each for each in (self.test, self.dev) if each is not None]).examples
+
     # -- students ----------------------------------------------------------------------------------------------
 
     def with_dev(self, config: StudentConfig, texts: LabelledTexts, *, seed: int) -> tuple[LabelledTexts, LabelledTexts | None]:
@@ -161,10 +167,8 @@ class RealData:
             progress=lambda stage, done, whole: self._report(f"{what}: {stage}", done, whole),
         )
 
-    def on_real(self, config: StudentConfig, *, seed: int = 0, size: int | None = None) -> LazyStudent:
-        """A student of the real train split without what stands in the test split. size: of as many of its texts, drawn at random."""
-        assert self.train is not None  # noqa: S101  # callers look first
-        texts = self.train if size is None else draw(self.train, size, self.study.run.seed, "real")
+    def on_real(self, config: StudentConfig, texts: LabelledTexts, *, seed: int = 0) -> LazyStudent:
+        """A student of real texts."""
         what = "student of the real texts"
         return self._lazy(config, texts, seed, lambda: self.train_on(config, texts, seed=seed, what=what))
 

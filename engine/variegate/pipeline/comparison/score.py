@@ -21,6 +21,7 @@ from variegate.kinds.text import Text, as_one
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
 from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, needs_dev
+from variegate.pipeline.training.beside import EXAMPLES, MAJORITY, majority_of
 from variegate.progress import Report
 from variegate.seeding import digest
 from variegate.store.shelf import Made, Shelf
@@ -176,26 +177,41 @@ class Scorer:
 
     def real_student(self, size: int) -> dict[str, Any] | None:
         """The student trained on all real texts, and on as many of them as a cell has; None without student, train or test."""
-        if self.study.student is None or self.real.train is None or self.real.test is None:
+        train = self.real.train
+        if self.study.student is None or train is None or self.real.test is None:
             return None
-        whole = self._stored("real", lambda: self._real_scores(None))
-        found = {**shown(whole), "n": len(self.real.train), "n_test": whole["n"]}
-        if size < len(self.real.train):
-            part = self._stored(f"real-{size}", lambda: self._real_scores(size))
+        whole = self._stored("real", lambda: self._real_scores(train))
+        found = {**shown(whole), "n": len(train), "n_test": whole["n"]}
+        if size < len(train):
+            part = self._stored(f"real-{size}", lambda: self._real_scores(draw(train, size, self.study.run.seed, "real")))
             found["at_equal_n"] = {**shown(part), "n": size, "n_test": part["n"]}
         return found
 
-    def _real_scores(self, size: int | None) -> dict[str, Any]:
+    def bars(self, count: int) -> dict[str, dict[str, Any]]:
+        """What a recipe must not be below: the test data's majority class, and the student of the examples alone, where there are any.
+
+        count: of the runs' seeds. Empty without student or test data.
+        """
+        test = self.real.test
+        if self.study.student is None or test is None:
+            return {}
+        majority = majority_of(test, self.real.labels)
+        found = {MAJORITY: {**shown(dict(majority.evaluations[0])), "label": majority.source}}
+        examples = self.real.examples(count)
+        if examples is not None and len(examples.label_counts) > 1:
+            scores = self._stored(f"examples-{digest([examples.texts, examples.labels])}", lambda: self._real_scores(examples))
+            found[EXAMPLES] = {**shown(scores), "n": len(examples), "n_test": scores["n"]}
+        return found
+
+    def _real_scores(self, texts: LabelledTexts) -> dict[str, Any]:
         assert self.study.student is not None  # noqa: S101
-        assert self.real.train is not None  # noqa: S101
         assert self.real.test is not None  # noqa: S101
         test, evaluations = self.real.test, []
         for number in range(self.study.student_seeds):
-            student = self.real.on_real(self.study.student, seed=self.study.run.seed + 1000 * number, size=size)
+            student = self.real.on_real(self.study.student, texts, seed=self.study.run.seed + 1000 * number)
             evaluations.append(
                 {**evaluate(student.predict(test.texts), test, seed=self.study.run.seed), "warnings": student.facts["warnings"]}
             )
-        texts = self.real.train if size is None else draw(self.real.train, size, self.study.run.seed, "real")
         return {**mean_evaluation(evaluations), "diversity": _diversity(texts, self._encode(texts.texts))}
 
     def _stored(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

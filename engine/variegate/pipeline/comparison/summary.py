@@ -158,8 +158,15 @@ def regression_of(cells: Sequence[Cell], similarity: str, diversity: str = DIVER
 # -- the best recipe -------------------------------------------------------------------------------------------
 
 
-def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig, diversity: str = DIVERSITY) -> tuple[int | None, str]:
+def best_of(
+    summary: Sequence[Mapping[str, Any]],
+    budget: BudgetConfig,
+    diversity: str = DIVERSITY,
+    bars: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[int | None, str]:
     """(place in `summary` of the best mean student accuracy whose mean cost fits the budget, the reason in a sentence).
+
+    bars: see `Scorer.bars`; a combination below one of them is worse than what was there before, and is no recipe.
 
     Ties go to the larger diversity, then to the cheaper. None, and why, where there is none.
     """
@@ -182,6 +189,10 @@ def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig, diversit
         return _mean(each, OUTCOME), _mean(each, diversity), -_mean(each, "generated_tokens")
 
     order = sorted(fitting, key=rank, reverse=True)
+    mean, options = _mean(summary[order[0]], OUTCOME), named(summary[order[0]]["axes"])
+    above = " and of ".join(_bar_in_words(bar) for bar in (bars or {}).values() if bar["accuracy"] > mean)
+    if above:
+        return None, f"nothing helps yet: the highest mean student accuracy is {mean:.3f} ({options}), that of {above}"
     best = summary[order[0]]["measures"][OUTCOME]
     interval = f" (95 % interval {best['low']:.3f} to {best['high']:.3f})" if best["low"] is not None else ""
     reason = f"the highest mean student accuracy, {best['mean']:.3f}{interval}, of {len(fitting)} combinations"
@@ -190,6 +201,11 @@ def best_of(summary: Sequence[Mapping[str, Any]], budget: BudgetConfig, diversit
         second = summary[order[1]]
         reason += f"; next is {named(second['axes'])} with {second['measures'][OUTCOME]['mean']:.3f}"
     return order[0], reason
+
+
+def _bar_in_words(bar: Mapping[str, Any]) -> str:
+    what = f"the majority class, {bar['label']!r}," if "label" in bar else f"the {bar['n']:,} real examples alone"
+    return f"{what} {bar['accuracy']:.3f}"
 
 
 def _mean(each: Mapping[str, Any], name: str) -> float:
