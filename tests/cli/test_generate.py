@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from variegate.cli.generate import read_run
 from variegate.cli.main import main
 from variegate.store.run_folder import RunFolder
 
@@ -182,3 +183,29 @@ def test_stopped_it_exits_with_130_says_how_to_go_on_and_goes_on(run_file: Path,
     result = CliRunner().invoke(main, ["generate", str(run_file), *fast, "-n", "2"])
     assert result.exit_code in (0, 3)
     assert "Reused" in result.stdout or "starting" not in result.stderr
+
+
+def test_a_run_whose_first_answers_are_all_dropped_stops_and_says_what_to_set(run_file: Path) -> None:
+    """nano-llama was never trained on questions: it ends them at once."""
+    result = generate(run_file, "-n", "10", "--set", "task.text_type=question")
+    assert result.exit_code == 1
+    assert "Error: nothing is kept of the first 20 texts: 20 empty (" in result.stderr
+    assert "--set model=smollm2-135m" in result.stderr
+    assert (run_file.parent / "out/rounds/000000").is_dir()  # for `variegate show --dropped`
+    assert not (run_file.parent / "out/records.jsonl").exists()
+
+
+def test_the_model_that_is_recommended_can_be_set(run_file: Path) -> None:
+    (run_file.parent / "named.yaml").write_text(RUN.replace(RUN.splitlines()[1], "model: nano-llama"))
+    assert read_run(run_file.parent / "named.yaml", ("model=smollm2-135m",), None, None, None).model.name == "smollm2-135m"
+
+
+def test_preview_shows_the_texts_that_the_run_begins_with_and_stores_nothing(run_file: Path) -> None:
+    before = sorted(run_file.parent.iterdir())
+    shown = CliRunner().invoke(main, ["preview", str(run_file), "-n", "3", "--set", f"output={run_file.parent / 'out'}"])
+    assert shown.exit_code == 0, shown.output
+    assert sorted(run_file.parent.iterdir()) == before
+    assert "3 kept, " in shown.stdout
+    assert generate(run_file).exit_code == 0
+    texts = {record.fields["text"] for record in RunFolder(run_file.parent / "out").records()}
+    assert len([line for line in shown.stdout.splitlines() if line.strip() in texts]) == 3

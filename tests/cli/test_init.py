@@ -147,10 +147,16 @@ def test_what_is_wrong_is_told_and_nothing_written(tmp_path: Path, content: str,
     assert not (tmp_path / "out").exists()
 
 
-def test_the_embedded_model_is_the_default(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packaged", [True, False])
+def test_the_default_is_a_real_model_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packaged: bool) -> None:
+    monkeypatch.setattr("variegate.prepared.catalogue.Packaged.source", lambda _: tmp_path / "a.gguf" if packaged else None)
+    monkeypatch.setattr("variegate.prepared.convert.is_whole", lambda _: False)
     (tmp_path / "a.csv").write_text("text,label\nt,x\nu,y\n")
-    assert init(tmp_path / "a.csv", "-o", tmp_path).exit_code == 0
-    assert load_run(tmp_path / "a.run.yaml").model.name == "nano-llama"
+    result = init(tmp_path / "a.csv", "-o", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert f"variegate preview {tmp_path / 'a.run.yaml'}" in result.stderr
+    assert load_run(tmp_path / "a.run.yaml").model.name == ("smollm2-135m" if packaged else "nano-llama")
+    assert ("nano-llama is a toy" in (tmp_path / "a.run.yaml").read_text()) is not packaged
 
 
 def test_a_read_only_place(tmp_path: Path, model: Path, tiny_disk: Path) -> None:

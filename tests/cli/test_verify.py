@@ -23,7 +23,7 @@ def test_a_sound_run(run_folder: RunFolder) -> None:
     result = verify(run_folder.path)
     assert (result.exit_code, result.stderr) == (0, "")
     assert all(line.startswith("ok ") for line in result.stdout.splitlines())
-    assert "33 requested = 24 kept + 9 dropped" in result.stdout
+    assert "37 requested = 24 kept + 13 dropped" in result.stdout
 
 
 def test_a_damaged_run(run_folder: RunFolder) -> None:

@@ -49,7 +49,7 @@ def pixels(path: Path) -> tuple[int, int, int]:
 def test_it_renders(run_folder: RunFolder, tmp_path: Path) -> None:
     page = write_report(run_folder)
     dom = browse(page, tmp_path / "profile", "--dump-dom")
-    for shown in ("33 requested = 24 kept + 9 dropped", "I am so full of joy today, number 0", "</svg>", "␣so"):
+    for shown in ("37 requested = 24 kept + 13 dropped", "I am so full of joy today, number 0", "</svg>", "␣so"):
         assert shown in dom
 
 

@@ -138,7 +138,7 @@ def test_the_card_says_what_the_set_is(run_folder: RunFolder, tmp_path: Path) ->
     assert front["dataset_info"]["splits"] == [{"name": "train", "num_examples": 24}]
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "data/train.parquet"}]
     for said in (
-        "labels are unverified", "33 requested = 24 kept + 9 dropped", "temperature 0.7", "logit suppression over the whole run",
+        "labels are unverified", "37 requested = 24 kept + 13 dropped", "temperature 0.7", "logit suppression over the whole run",
         "few-shot", "Chung", "licence: Apache-2.0", "licence: CC-BY 4.0", "The writer feels joy.",
     ):  # fmt: skip
         assert said in body

@@ -123,7 +123,7 @@ def test_sums_of_a_round(tmp_path: Path, build_run: Callable[..., RunFolder], ro
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda manifest: manifest["ledger"].update(requested=99), "requested differ from the rows' (99 instead of 33)"),
+        (lambda manifest: manifest["ledger"].update(requested=99), "requested differ from the rows' (99 instead of 37)"),
         (lambda manifest: manifest["ledger"]["labels"].pop("joy"), "labels differ"),
         (lambda manifest: manifest.pop("ledger"), "holds no ledger"),
     ],

@@ -159,7 +159,7 @@ def write_run(
 
 
 def small_rounds() -> list[list[Row]]:
-    """Three labels, two rounds, every reason of the ledger once: 24 kept of 24 + 9 requested."""
+    """Three labels, two rounds, every reason of the ledger once: 24 kept of 24 + 13 requested."""
     first = [make_row(label, slot) for label in LABELS for slot in range(5)]
     dropped = [make_row("joy", 100 + index, outcome=reason) for index, reason in enumerate(REASONS)]
     second = [make_row(label, slot, round=1) for label in LABELS for slot in range(5, 8)]

@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 _RESUME_MODES = ("auto", "never", "always")
 
 
+run_file_argument = click.argument("run_file", metavar="RUN.yaml", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="The run's seed (seed).")
+
+
 def run_options(function: Any) -> Any:
-    """The options that every command on a run file takes."""
+    """What the commands that make or plan a run take."""
     for option in (
-        click.option(
-            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"
-        ),
+        set_option,
         click.option("-n", "--per-label", type=click.IntRange(min=1), help="Records wanted of each label (target.per_label)."),
         click.option("-o", "--output", metavar="FOLDER", help="The run folder (output)."),
-        click.option("--seed", type=click.IntRange(min=0), help="The run's seed (seed)."),
+        seed_option,
     ):
         function = option(function)
-    return click.argument("run_file", metavar="RUN.yaml", type=click.Path(path_type=Path))(function)
+    return run_file_argument(function)
 
 
 def read_run(run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None) -> RunConfig:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--written", metavar="FIELD", help="Of pairs: the one that the model writes, while the other is given; the second when absent."
 )
 @click.option("--text-type", help="What one text is, as a noun: `movie review`; of pairs the one that is written. `text`, or its field's name, when absent.")  # fmt: skip
-@click.option("--model", default="nano-llama", show_default=True, help="A bundled model, a model folder, a model file or a hub id.")
+@click.option("--model", help="A bundled model, a model folder, a model file or a hub id; smollm2-135m when absent, or nano-llama where that is not installed.")  # fmt: skip
 @click.option("--output", "-o", "folder", type=click.Path(path_type=Path), default=Path(), help="The folder to write to; here when absent.")
 def command(
     examples: Path,
@@ -33,7 +33,7 @@ def command(
     label_field: str,
     written: str | None,
     text_type: str | None,
-    model: str,
+    model: str | None,
     folder: Path,
 ) -> None:
     """Write NAME.task.yaml and NAME.run.yaml for the labelled EXAMPLES (.csv or .jsonl).
@@ -51,6 +51,7 @@ def command(
     form = _form(examples, kind, text_field, label_field, written, text_type)
     read = read_examples(examples, form.text_fields, label_field)
     name = _checked_name(name or default_name(examples))
+    model = model or _default_model()
     load_model(model)  # refuse an unknown model before anything is written
     if Path(model).exists():
         model = str(Path(model).resolve())  # the run file may stand elsewhere
@@ -82,7 +83,18 @@ def command(
     click.echo(f"{len(read.rows)} examples, {len(read.label_counts)} labels. Next:", err=True)
     click.echo(f"  1. improve the descriptions in {task_path}", err=True)
     click.echo(f"  2. variegate plan {run_path}", err=True)
-    click.echo(f"  3. variegate generate {run_path}", err=True)
+    click.echo(f"  3. variegate preview {run_path}", err=True)
+    click.echo(f"  4. variegate generate {run_path}", err=True)
+
+
+def _default_model() -> str:
+    """The smallest real model that is there without a network; else the embedded toy."""
+    from variegate.config.resources import models_folder
+    from variegate.prepared.catalogue import PACKAGED
+    from variegate.prepared.convert import is_whole
+
+    chat = PACKAGED["smollm2-135m"]
+    return chat.name if chat.source() is not None or is_whole(models_folder() / chat.name) else "nano-llama"
 
 
 def _form(examples: Path, kind: str, text_field: str | None, label_field: str, written: str | None, text_type: str | None) -> Form:

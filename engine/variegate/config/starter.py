@@ -109,6 +109,7 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
         f"task: {scalar(task_file)}",
         "",
         "# A bundled model's name, a model folder, a model file (YAML) or a hub id.",
+        *(_OF_NANO if model == "nano-llama" else ()),
         f"model: {scalar(model)}",
         "",
         "# How prompts are made. few_shot shows real examples to the model; zero_shot only the descriptions.",
@@ -134,6 +135,12 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
         f"output: {scalar(f'runs/{name}')}  # the run folder, relative to where you call variegate",
     ]
     return "\n".join(lines) + "\n"
+
+
+_OF_NANO = (
+    "# nano-llama is a toy: it knows only the kinds of text that it was trained on (requests to a voice assistant, messages to a",
+    "# bank) and ends any other at once. `variegate models` lists real ones; smollm2-135m is the smallest.",
+)
 
 
 def _schema_line(schema: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from variegate.config import RunConfig
 from variegate.inference.backend import EngineInfo
 from variegate.inference.session import EngineSession
+from variegate.pipeline.driver.nothing import stop_if_nothing
 from variegate.pipeline.driver.shards import cut
 from variegate.pipeline.driver.stream import Stream, facts_of
 from variegate.progress import Progress
@@ -32,7 +33,7 @@ class Run:
         self._answers: RowLookup | None = None
 
     def advance(self) -> bool:
-        """Do one round. False when nothing is left to ask for."""
+        """Do one round. False when nothing is left to ask for. Raises NothingKeptError where the first answers were all dropped."""
         number = self.stream.round
         requests = self.stream.ask()
         if not requests:
@@ -40,20 +41,19 @@ class Run:
             self.folder.shelf.set_aside(self.folder.shelf.names(PARTS))
             return False
         entry = self.folder.shelf.get(round_name(number), round_key(request.key for request in requests))
-        if entry is not None:
-            self._replay(requests, entry.rows(), entry.facts)
-        else:
-            self._commit(requests)
+        rows = self._replay(requests, entry.rows(), entry.facts) if entry is not None else self._commit(requests)
+        stop_if_nothing(self.config, self.stream.ledger, rows)
         return True
 
-    def _replay(self, requests: Sequence[Request], stored: list[dict[str, Any]], facts: Mapping[str, Any]) -> None:
+    def _replay(self, requests: Sequence[Request], stored: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[Row]:
         """Take a committed round into the state; write it anew where its items are judged otherwise now."""
         rows = self.stream.settle(requests, [stored_completion(row) for row in stored])
         if [row.to_json() for row in rows] != stored:
             self._write(rows, {**{name: facts[name] for name in _COSTS}, "reused": len(rows)})
         self._tell()
+        return rows
 
-    def _commit(self, requests: list[Request]) -> None:
+    def _commit(self, requests: list[Request]) -> list[Row]:
         """Take what was answered before, generate the rest, and make the round appear on disk at once."""
         number = self.stream.round
         known, seconds = self._spooled(number, {request.key for request in requests})
@@ -78,6 +78,7 @@ class Run:
         self._write(rows, {"reused": len(known) - len(made), "num_generated_tokens": tokens, "seconds": round(seconds, 4)})
         self.folder.shelf.drop(self._parts(number))
         self._tell()
+        return rows
 
     def _parts(self, number: int) -> list[str]:
         return [name for name in self.folder.shelf.names(PARTS) if name.startswith(_prefix(number))]

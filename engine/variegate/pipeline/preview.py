@@ -1,0 +1,60 @@
+"""The first few answers of a run, read and judged as the run would: they are its own requests. Nothing is stored."""
+
+from __future__ import annotations
+
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from variegate.config import RunConfig
+from variegate.inference.backend import check_model_path
+from variegate.inference.session import EngineSession, Start
+from variegate.pipeline.driver.nothing import nothing_kept
+from variegate.pipeline.driver.stream import Stream
+from variegate.pipeline.generate import make_table
+from variegate.pipeline.givens import planned_givens
+from variegate.pipeline.seeds import planned_seeds
+from variegate.progress import Progress, Silent
+from variegate.records import KEPT, Request
+from variegate.seeding import digest
+from variegate.store.rows import Row
+from variegate.store.run_folder import RunFolder
+
+MOST_ASKED = 4  # answers for each text that is wanted
+
+
+def preview(config: RunConfig, number: int, *, progress: Progress | None = None, start: Start | None = None) -> list[Row]:
+    """Answers in the order in which they were asked for, labels in turn, until `number` texts are kept or `MOST_ASKED` times as
+    many were asked for.
+
+    start: makes the engine, which is then the caller's to close. Raises NothingKeptError where no text is kept, and as
+    `generate` does.
+    """
+    progress = progress or Silent()
+    check_model_path(config.model)
+    folder = RunFolder(Path(config.output))
+    rows: list[Row] = []
+    with EngineSession(config.model, progress=progress, start=start) as session:
+        seeds, givens = planned_seeds(folder, config), planned_givens(folder, config)
+        stream = Stream(config, digest(session.identity, length=32), make_table(config), seeds, givens)
+        kept = 0
+        while kept < number and len(rows) < MOST_ASKED * number:
+            requests = _in_turn(stream.ask())[: number - kept]
+            if not requests:
+                break
+            with session.lease() as backend:
+                progress.update("writing", kept, number, asked=len(requests))
+                if stream.table is not None:
+                    backend.set_rows(stream.rows())
+                rows += stream.settle(requests, backend.generate(requests, logprobs=config.logprobs, on_progress=progress.advance))
+            kept = stream.ledger.totals()[KEPT]
+    if not kept:
+        raise nothing_kept(config, len(rows), rows, stream.ledger.totals())
+    return rows
+
+
+def _in_turn(requests: list[Request]) -> list[Request]:
+    """The first of each name, then the second of each, and so on."""
+    by_name: dict[str, list[Request]] = {}
+    for request in requests:
+        by_name.setdefault(request.target.name, []).append(request)
+    return [request for request in chain.from_iterable(zip_longest(*by_name.values())) if request is not None]
