@@ -159,3 +159,11 @@ def test_what_the_run_folder_says(
     verdict = train(bert, encoder, splits)["verdict"]
     assert verdict["held_back"] == ([] if says is None else [says])
     assert verdict["next"].startswith(next_step)
+
+
+def test_texts_unlike_real_ones_come_before_their_labels(bert: Path, encoder: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "measures.json").write_text(json.dumps({"pooled": {"pair": [{"metric": "coverage", "value": 0.1}]}}))
+    splits = Splits(wrong(GENERATED), None, TEST, LABELS, real=RealTexts(EXAMPLES, REAL), run=tmp_path)
+    verdict = train(bert, encoder, splits)["verdict"]
+    assert len(verdict["held_back"]) == 2
+    assert verdict["next"].startswith("have the texts resemble real ones")

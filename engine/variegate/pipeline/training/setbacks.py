@@ -35,11 +35,14 @@ class Finding:
 
 
 def find_setbacks(splits: Splits, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Everything that was measured of the set; what holds it back has a `next`."""
+    """Everything that was measured of the set; what holds it back has a `next`, the most telling first.
+
+    Fit comes first: of texts unlike real ones, what a student of real texts says of the labels means little.
+    """
     real = next((row for row in rows if row["agrees"] is not None), None)
     folder = splits.run and (splits.run if splits.curation is None else splits.run / CURATIONS / splits.curation)
     measured = {} if folder is None else _read(folder / MEASURES)
-    return [*_labels(splits, real), *_copies(splits, measured), *_diversity(measured), *_fit(measured)]
+    return [*_fit(measured), *_labels(splits, real), *_copies(splits, measured), *_diversity(measured)]
 
 
 def _labels(splits: Splits, real: Mapping[str, Any] | None) -> Iterator[Finding]:
@@ -97,7 +100,8 @@ def _fit(measured: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "fit",
             f"{share:.1%} of the reference texts have a generated one near them",
-            "have the texts resemble real ones: show the model examples (strategy few_shot), or say in the task file how such texts are written"
+            "have the texts resemble real ones: lower decoding.temperature, show the model examples (strategy few_shot), or say in the task file"
+            " how such texts are written"
             if share < _UNCOVERED
             else "",
         )
