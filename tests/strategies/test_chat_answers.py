@@ -1,7 +1,8 @@
 """Real answers of a small chat model (SmolLM2-135M-Instruct), each beside what a careful person takes of it.
 
-The people's side was written before the rules were run on them; those of other tasks are held out: no rule was made by looking at them. No answer
-that copies a real example is among them.
+The labels were written by reading each raw answer before the rules were run on it, by whoever wrote the rules. Those of other tasks are
+held out: no rule was made from them, though other answers to the same tasks were looked at. Of the others, 57 were held out at first
+(84 % read as labelled) and then tuned on. No answer that copies a real example is among them.
 """
 
 from __future__ import annotations
