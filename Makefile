@@ -1,4 +1,4 @@
-# make setup | demo | test | test-fast | check | fix | bench | bench-gpu | study | clean | help
+# make setup | demo | demo-real | test | test-fast | check | fix | bench | bench-gpu | study | clean | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,7 +23,7 @@ export VARIEGATE_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup demo test test-fast check fix docs bench bench-gpu nano study clean
+.PHONY: help setup demo demo-real test test-fast check fix docs bench bench-gpu nano study clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -52,6 +52,10 @@ $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-g
 
 demo: $(READY)   ## generate a small data set with the embedded model, and say where it is
 	$(BIN)/variegate demo
+
+demo-real: $(READY)  ## the same with a real chat model of 135 M parameters, and a verdict: does the data help? (about 5 minutes)
+	$(BIN)/variegate generate demo-real
+	$(BIN)/variegate train runs/demo-real
 
 test: $(READY)   ## run all tests
 	$(BIN)/python -m pytest $(SHARED)
