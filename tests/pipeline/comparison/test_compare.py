@@ -115,7 +115,7 @@ def test_a_study_holds_all_that_was_asked(finished: tuple[StudyConfig, dict[str,
     assert found["oracle"]["test"]["accuracy"] == 1.0
     assert (found["real"]["n"], found["real"]["n_test"], found["real"]["at_equal_n"]["n"]) == (90, 60, 24)
     assert found["bars"]["examples"] == {
-        name: value for name, value in found["real"].items() if name != "at_equal_n"
+        name: value for name, value in found["real"].items() if name not in ("at_equal_n", "diversity")
     }  # so few are all there are
     assert (found["bars"]["majority"]["accuracy"], found["bars"]["majority"]["label"]) == (1 / 3, "animals")
     cost = cell_of(found, "0.3", "lr")["cost"]

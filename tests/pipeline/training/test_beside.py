@@ -15,9 +15,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "students"))
 from planted import LABELS, planted, split, write_bert
 
-from variegate.config.student import LinearStudentConfig
+from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
 from variegate.pipeline.examples import RealTexts
+from variegate.pipeline.training.beside import repeated
 from variegate.pipeline.training.splits import Splits
 from variegate.pipeline.training.train import train_students
 from variegate.proportions import wilson
@@ -159,6 +160,17 @@ def test_what_the_run_folder_says(
     verdict = train(bert, encoder, splits)["verdict"]
     assert verdict["held_back"] == ([] if says is None else [says])
     assert verdict["next"].startswith(next_step)
+
+
+def test_a_fine_tuned_student_takes_as_many_steps_on_few_texts(bert: Path) -> None:
+    config = FinetunedStudentConfig(kind="finetune", model=str(bert), epochs=8, learning_rate=2e-3, batch_size=16, max_tokens=32)
+    few, linear = EXAMPLES.take(range(18)), LinearStudentConfig(kind="linear_svc", encoder=str(bert))
+    assert repeated(few, 90, config).texts == few.texts * 5
+    assert repeated(few, 17, config) == repeated(few, 90, linear) == few
+    scores = train_students(config, Splits(wrong(GENERATED), None, TEST, LABELS, real=RealTexts(few)), seeds=(0,))
+    rows = {each["name"]: each for each in scores["beside"]}
+    assert (rows["examples"]["n"], scores["seeds"][0]["facts"]["steps"]) == (18, 48)
+    assert rows["examples"]["accuracy"] > 0.6  # 0.33 after two steps an epoch
 
 
 def test_texts_unlike_real_ones_come_before_their_labels(bert: Path, encoder: Encoder, tmp_path: Path) -> None:

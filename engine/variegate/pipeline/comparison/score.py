@@ -21,7 +21,7 @@ from variegate.kinds.text import Text, as_one
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
 from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, needs_dev
-from variegate.pipeline.training.beside import EXAMPLES, MAJORITY, majority_of
+from variegate.pipeline.training.beside import EXAMPLES, MAJORITY, majority_of, repeated
 from variegate.progress import Report
 from variegate.seeding import digest
 from variegate.store.shelf import Made, Shelf
@@ -187,20 +187,26 @@ class Scorer:
             found["at_equal_n"] = {**shown(part), "n": size, "n_test": part["n"]}
         return found
 
-    def bars(self, count: int) -> dict[str, dict[str, Any]]:
+    def bars(self, count: int, size: int, notes: list[str]) -> dict[str, dict[str, Any]]:
         """What a recipe must not be below: the test data's majority class, and the student of the examples alone, where there are any.
 
-        count: of the runs' seeds. Empty without student or test data.
+        count: of the runs' seeds. size: texts of a cell. notes: takes why there is no such student. Empty without student or test data.
         """
-        test = self.real.test
-        if self.study.student is None or test is None:
+        config, test = self.study.student, self.real.test
+        if config is None or test is None:
             return {}
         majority = majority_of(test, self.real.labels)
         found = {MAJORITY: {**shown(dict(majority.evaluations[0])), "label": majority.source}}
         examples = self.real.examples(count)
-        if examples is not None and len(examples.label_counts) > 1:
-            scores = self._stored(f"examples-{digest([examples.texts, examples.labels])}", lambda: self._real_scores(examples))
-            found[EXAMPLES] = {**shown(scores), "n": len(examples), "n_test": scores["n"]}
+        if examples is not None:
+            texts = repeated(examples, size, config)
+            try:
+                scores = self._stored(f"examples-{digest([texts.texts, texts.labels])}", lambda: self._real_scores(texts))
+            except VariegateError as error:
+                notes.append(f"no student of the real examples stands beside the cells: {error}")
+            else:
+                found[EXAMPLES] = {**shown(scores), "n": len(examples), "n_test": scores["n"]}
+                del found[EXAMPLES]["diversity"]  # of the repeated texts
         return found
 
     def _real_scores(self, texts: LabelledTexts) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from variegate.config.student import FinetunedStudentConfig, StudentConfig
 from variegate.errors import VariegateError
 from variegate.pipeline.training.splits import Splits
 from variegate.proportions import wilson
@@ -67,6 +68,13 @@ def texts_beside(splits: Splits, *, seed: int) -> Iterator[tuple[str, LabelledTe
             yield SET, generated
     if train is not None and (examples is None or len(train) > len(examples)):
         yield REAL, draw(train, len(generated), seed, "real")
+
+
+def repeated(texts: LabelledTexts, size: int, config: StudentConfig) -> LabelledTexts:
+    """For a fine-tuned student the texts so often that it takes about as many steps as one of `size` texts: else fewer steps, not
+    poorer texts, would put it behind. For a linear one, which is trained to the end, the texts themselves."""
+    times = max(size // len(texts), 1) if isinstance(config, FinetunedStudentConfig) else 1
+    return texts.take([*range(len(texts))] * times)
 
 
 def majority_of(test: LabelledTexts, known: Sequence[str]) -> Judged:

@@ -18,7 +18,7 @@ import orjson
 from variegate import __version__
 from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import UsageError
-from variegate.pipeline.training.beside import NAMES, SET, WITH_EXAMPLES, Judged, judge_beside
+from variegate.pipeline.training.beside import NAMES, SET, WITH_EXAMPLES, Judged, judge_beside, repeated
 from variegate.pipeline.training.fit import check_fit
 from variegate.pipeline.training.splits import Splits
 from variegate.pipeline.training.verdict import find_verdict
@@ -88,6 +88,9 @@ def train_students(
         named = _named(progress, what, seed, seeds)
         return train_student(config, texts, splits.dev, seed=seed, labels=splits.known, encoder=encoder, progress=named)
 
+    def beside(name: str, texts: LabelledTexts) -> list[Student]:
+        return [train(repeated(texts, len(splits.train), config), seed, NAMES[name]) for seed in seeds]
+
     found: list[dict[str, Any]] = []
     said: list[Predictions] = []
     warnings = list(splits.warnings)
@@ -105,9 +108,7 @@ def train_students(
             name = SET if splits.generated is None else WITH_EXAMPLES
             main = Judged.of(name, splits.train.source, len(splits.train), said, splits.test, seeds)
             warnings += splits.real.notes
-            rows = judge_beside(
-                splits, main, lambda what, texts: [train(texts, seed, NAMES[what]) for seed in seeds], seeds=seeds, notes=warnings
-            )
+            rows = judge_beside(splits, main, beside, seeds=seeds, notes=warnings)
         scores = {
             "variegate": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
