@@ -299,7 +299,8 @@ def test_foreign_code_runs_only_when_told_and_never_asks(tmp_path: Path, monkeyp
     shutil.copytree(asset("nano-llama"), folder)
     ran = tmp_path / "ran"
     (folder / "foreign.py").write_text(
-        f"open({str(ran)!r}, 'w').close()\nfrom transformers import LlamaConfig as Config, PreTrainedTokenizerFast as Own\n"
+        f"open({str(ran)!r}, 'w').close()\nimport transformers\n"
+        "class Config(transformers.LlamaConfig): pass\nclass Own(transformers.PreTrainedTokenizerFast): pass\n"
     )
     settings = json.loads((folder / file).read_text())
     settings["auto_map"] = {"AutoConfig": "foreign.Config"} if file == "config.json" else {"AutoTokenizer": ["foreign.Own", "foreign.Own"]}

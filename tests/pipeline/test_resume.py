@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -180,11 +181,43 @@ def test_a_moved_folder_is_the_same_run(config_of: Run, run: Run, tmp_path: Path
     assert (backend.calls, summary.changes) == ([], [])
 
 
-def test_a_damaged_run_file_is_refused(config_of: Run, run: Run, tmp_path: Path) -> None:
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r" / "run.yaml").write_text("a: [")
-    with pytest.raises(UsageError, match="damaged"):
-        run(config_of(tmp_path / "r"))
+def test_a_damaged_run_file_is_written_anew_and_the_rounds_stay(config_of: Run, run: Run, tmp_path: Path) -> None:
+    config = config_of(tmp_path / "r")
+    run(config)
+    whole = (tmp_path / "r" / "run.yaml").read_text()
+    for damaged in (b"a: [", b"\xff\xfe\x00", whole.encode()[:40] + b"\n\t:"):
+        (tmp_path / "r" / "run.yaml").write_bytes(damaged)
+        with pytest.raises(UsageError, match="damaged: leave --resume out"):
+            run(config, resume="always")
+        _, backend = run(config)
+        assert backend.calls == []
+        assert (tmp_path / "r" / "run.yaml").read_text() == whole
+
+
+def test_a_lost_format_file_is_written_anew(config_of: Run, run: Run, tmp_path: Path) -> None:
+    config = config_of(tmp_path / "r")
+    run(config)
+    (tmp_path / "r" / "format.json").unlink()
+    _, backend = run(config)
+    assert backend.calls == []
+    assert (tmp_path / "r" / "format.json").is_file()
+
+
+def test_what_stands_among_the_rounds_and_is_none_is_set_aside(config_of: Run, run: Run, tmp_path: Path) -> None:
+    config, rounds = config_of(tmp_path / "r"), tmp_path / "r" / "rounds"
+    run(config)
+    records = (tmp_path / "r" / "records.jsonl").read_bytes()
+    shutil.copytree(rounds / "000000", rounds / "000000 copy")
+    (rounds / "notes.txt").write_text("mine")
+    _, backend = run(config)
+    assert backend.calls == []
+    assert sorted(path.name for path in rounds.iterdir() if path.is_dir()) == [
+        f"{place:06d}" for place in range(len(list(rounds.glob("0*"))))
+    ]
+    shutil.rmtree(rounds)
+    rounds.write_text("no folder")
+    run(config)
+    assert (tmp_path / "r" / "records.jsonl").read_bytes() == records
 
 
 def test_the_resolved_configuration_reads_back(config_of: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_list_says_what_is_there(tiny: Packaged) -> None:
     assert states()["nano-llama"] == "bundled"
     done = CliRunner().invoke(main, ["models", "prepare", "smollm2-135m"])
     assert done.exit_code == 0, done.output
-    assert "--model smollm2-135m" in done.output
+    assert "--set model=smollm2-135m" in done.output
     assert states()["smollm2-135m"] == "prepared"
     with (models_folder() / "smollm2-135m" / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import TOTALS
 from variegate.errors import StoreError
 from variegate.report.measures import measures_context, read_measures, write_measures_report
 from variegate.report.page import render_template
@@ -232,7 +233,7 @@ def test_a_damaged_or_foreign_file_leaves_a_note(run_folder: RunFolder, read_pag
     text = read_page(render(run_folder)).text
     assert said in text
     assert "variegate measure" in text
-    assert "33 requested = 24 kept + 9 dropped" in text
+    assert TOTALS in text
 
 
 def test_a_folder_in_its_place_leaves_a_note(run_folder: RunFolder, read_page: ReadPage) -> None:

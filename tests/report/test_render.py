@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import TOTALS
 from variegate.errors import StoreError
 from variegate.report.render import render, write_report
 from variegate.store.rows import Row
@@ -23,7 +24,7 @@ ReadPage = Callable[[str], Any]
 def test_it_says_what_the_run_did(run_folder: RunFolder, read_page: ReadPage) -> None:
     text = read_page(render(run_folder)).text
     for said in (
-        "feelings", "3 labels of the text type emotional tweet , written by nano-llama", "37 requested = 24 kept + 13 dropped",
+        "feelings", "3 labels of the text type emotional tweet , written by nano-llama", TOTALS,
         "temperature 0.7", "logit suppression over the whole run", "few-shot", "CPU (2 cores)", "vllm 0.32.0", "4,322", "tokens/s",
         "prompt_too_long".replace("_", " "), "raise decoding.max_tokens", "I am so full of joy today, number 0", "i am so",
         "␣so", "-7.50", "a" * 64, "torch 2.13.0", "longest",
@@ -76,7 +77,7 @@ def test_a_complete_run_has_no_banner(tmp_path: Path, build_run: Build, row: Mak
 def test_an_unfinished_run_says_so_and_shows_its_rounds(unfinished_run_folder: RunFolder, read_page: ReadPage) -> None:
     text = read_page(render(unfinished_run_folder)).text
     assert "This run has not ended. The report shows the 2 rounds" in text
-    assert "37 requested = 24 kept + 13 dropped" in text
+    assert TOTALS in text
     assert "The table is written when the run ends." in text
 
 

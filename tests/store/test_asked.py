@@ -261,7 +261,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="choose another folder"):
+    with pytest.raises(UsageError, match="is a file, and a folder is to be written there"):
         Model().vote(tmp_path / "file")
 
 

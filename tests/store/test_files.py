@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from variegate.errors import StoreError
+from variegate.errors import StoreError, UsageError
 from variegate.store import files
 from variegate.store.files import commit_folder, make_folder, new_folder, sha256_of, write_atomic
 
@@ -86,11 +86,12 @@ def test_a_path_below_a_file(tmp_path: Path) -> None:
     for attempt in (
         lambda: write_atomic(tmp_path / "file" / "x", b""),
         lambda: commit_folder(tmp_path / "file" / "x", {}),
-        lambda: make_folder(tmp_path / "file" / "x"),
-        lambda: make_folder(tmp_path / "file"),
     ):
         with pytest.raises(StoreError, match="choose another folder"):
             attempt()
+    for place in (tmp_path / "file", tmp_path / "file" / "x" / "y"):
+        with pytest.raises(UsageError, match="file: is a file, and a folder is to be written there: choose another name"):
+            make_folder(place)
 
 
 def test_a_folder_appears_whole_and_is_never_overwritten(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import run_script, start_python
+from tests.support.rows import ASKED
 from variegate.errors import StoreError, UsageError
 from variegate.store.rows import Row
 from variegate.store.run_folder import MEASURES, RunFolder
@@ -28,11 +29,11 @@ def test_rounds_come_back_in_order(tmp_path: Path, row: Make) -> None:
 
 
 def test_records_are_the_kept_rows(run_folder: RunFolder) -> None:
-    assert len(list(run_folder.rows())) == 37
+    assert len(list(run_folder.rows())) == ASKED
     records = list(run_folder.records())
     assert len(records) == 24
     assert len((run_folder.path / "records.jsonl").read_bytes().splitlines()) == 24
-    assert len((run_folder.path / "dropped.jsonl").read_bytes().splitlines()) == 13
+    assert len((run_folder.path / "dropped.jsonl").read_bytes().splitlines()) == ASKED - 24
     assert {record.id for record in records} == {
         each["key"] for each in run_folder.rows() for item in each["items"] if item["outcome"] == "kept"
     }
@@ -65,14 +66,14 @@ def test_what_a_killed_process_left_is_cleared(run_folder: RunFolder) -> None:
     assert len(run_folder.rounds()) == 2
     run_folder.shelf.clear_unfinished()
     assert list(run_folder.path.rglob(".*.tmp")) == []
-    assert len(list(run_folder.rows())) == 37
+    assert len(list(run_folder.rows())) == ASKED
 
 
 def test_a_round_committed_twice_sets_the_first_aside(run_folder: RunFolder, row: Make) -> None:
     before = (run_folder.path / "rounds" / "000001" / "rows.jsonl").read_bytes()
     run_folder.commit_round(1, [row()], {"round": 1})
     assert [path.read_bytes() for path in (run_folder.path / "set-aside").rglob("rows.jsonl")] == [before]
-    assert len(list(run_folder.rows())) == 29
+    assert len(list(run_folder.rows())) == ASKED - 8
 
 
 def test_disk_full_keeps_the_finished_rounds(tiny_disk: Path, row: Make) -> None:
@@ -136,10 +137,10 @@ def test_answers_of_rounds_set_aside_are_found_again(run_folder: RunFolder) -> N
     run_folder.set_rounds_aside(1)
     assert run_folder.rounds() == ["rounds/000000"]
     assert set(run_folder.answers().take(keys)) == answered
-    assert run_folder.ids_aside() == {row["key"] for row in run_folder.answers().take(keys[28:]).values()}
+    assert run_folder.ids_aside() == {row["key"] for row in run_folder.answers().take(keys[-9:]).values()}
     run_folder.set_rounds_aside(0, reuse=False)
     assert run_folder.rounds() == []
-    assert set(run_folder.answers().take(keys)) == set(keys[28:])  # those that are not to be reused are not offered
+    assert set(run_folder.answers().take(keys)) == set(keys[-9:])  # those that are not to be reused are not offered
 
 
 def test_rounds_are_set_aside_from_the_last_on_whenever_it_is_killed(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_no_manifest_while_the_run_has_not_ended(unfinished_run_folder: RunFolde
     assert unfinished_run_folder.read_manifest() is None
     manifest = run_folder.read_manifest()
     assert manifest is not None
-    assert manifest["ledger"]["requested"] == 37
+    assert manifest["ledger"]["requested"] == ASKED
 
 
 def test_a_run_that_goes_on_retires_its_manifest(run_folder: RunFolder, row: Callable[..., Row]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import ASKED
 from variegate.store.hashes import write_hashes
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder, round_key
@@ -123,7 +124,7 @@ def test_sums_of_a_round(tmp_path: Path, build_run: Callable[..., RunFolder], ro
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda manifest: manifest["ledger"].update(requested=99), "requested differ from the rows' (99 instead of 37)"),
+        (lambda manifest: manifest["ledger"].update(requested=99), f"requested differ from the rows' (99 instead of {ASKED})"),
         (lambda manifest: manifest["ledger"]["labels"].pop("joy"), "labels differ"),
         (lambda manifest: manifest.pop("ledger"), "holds no ledger"),
     ],

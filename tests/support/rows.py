@@ -25,6 +25,10 @@ LABELS = ("joy", "anger", "fear")
 
 FAULTS = (PROMPT_TOO_LONG, ENGINE_ERROR)
 
+# Of `small_rounds`.
+ASKED = 24 + len(REASONS)
+TOTALS = f"{ASKED} requested = 24 kept + {len(REASONS)} dropped"
+
 
 def make_row(label: str = "joy", slot: int = 0, *, text: str | None = None, outcome: str = KEPT, round: int = 0) -> Row:
     """A row of one item, as the pipeline makes it; of a fault, a row of none. text: what was read, or refused."""
@@ -159,7 +163,7 @@ def write_run(
 
 
 def small_rounds() -> list[list[Row]]:
-    """Three labels, two rounds, every reason of the ledger once: 24 kept of 24 + 13 requested."""
+    """Three labels, two rounds, every reason of the ledger once: 24 kept of ASKED requested."""
     first = [make_row(label, slot) for label in LABELS for slot in range(5)]
     dropped = [make_row("joy", 100 + index, outcome=reason) for index, reason in enumerate(REASONS)]
     second = [make_row(label, slot, round=1) for label in LABELS for slot in range(5, 8)]

@@ -52,7 +52,8 @@ def prepare(model: str, output: Path | None, again: bool) -> None:
         if output is not None:
             raise click.UsageError("-o is for a file of your own: a bundled model has its place in the cache (VARIEGATE_MODELS moves it)")
         folder = prepare_packaged(packaged, say, again=again)
-    click.echo(f"{folder}\nUse it with --model {model if packaged else folder}, or `model: {model if packaged else folder}` in a run file.")
+    named = model if packaged else folder
+    click.echo(f"{folder}\nUse it: `model: {named}` in a run file, or --set model={named}")
 
 
 def _names() -> list[str]:

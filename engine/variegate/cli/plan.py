@@ -43,7 +43,9 @@ def command(
         )
         click.echo(f"Model {config.model.name} ({config.model.path}) on {config.model.engine.backend}; {config.strategy.words()}.")
         click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
-        if plan.share_under_feedback:
+        if plan.feeds_back and not plan.share_under_feedback:
+            click.echo("Feedback: none acts, since all is asked for in one block: raise the target, or set rounds.first lower.")
+        elif plan.feeds_back:
             click.echo(
                 f"Feedback: {plan.blocks} blocks a label, each made under what came before; {plan.share_under_feedback:.0%} of the records are."
             )

@@ -21,7 +21,7 @@ from jaxtyping import Int
 from variegate.errors import UsageError
 from variegate.folding import fold
 
-_ZERO_WIDTH_SPACE = "\u200b"  # a format character, but one that separates
+_ZERO_WIDTH_SPACE = "\u200b"  # a format character that separates words, though `fold` leaves it out
 
 
 class _Characters(dict[int, int | None]):
@@ -34,7 +34,7 @@ class _Characters(dict[int, int | None]):
             self[code] = code
         elif char in "'’":
             self[code] = ord("'")
-        elif category == "Cf" and char != _ZERO_WIDTH_SPACE:  # soft hyphens and joiners are not seen by a reader
+        elif category == "Cf":  # soft hyphens and joiners are not seen by a reader
             self[code] = None
         else:
             self[code] = ord(" ")
@@ -46,7 +46,7 @@ _CHARACTERS = _Characters()
 
 def split_words(text: str, *, folded: bool = False) -> list[str]:
     """The words of one text, in order. folded: `text` has been through `fold` already."""
-    words = (text if folded else fold(text)).translate(_CHARACTERS).split()
+    words = (text if folded else fold(text.replace(_ZERO_WIDTH_SPACE, " "))).translate(_CHARACTERS).split()
     if any("'" in word for word in words):
         words = [stripped for word in words if (stripped := word.strip("'"))]
     return words
@@ -129,7 +129,7 @@ def words_of(texts: Sequence[str] | Words, name: str = "texts") -> Words:
     ids, lengths, characters, kinds = array("q"), array("q"), array("q"), array("q")
     for text in texts:
         folded = fold(text)
-        words = split_words(folded, folded=True)
+        words = split_words(text) if _ZERO_WIDTH_SPACE in text else split_words(folded, folded=True)
         ids.extend([vocabulary.setdefault(word, len(vocabulary)) for word in words])
         lengths.append(len(words))
         characters.append(len(text))

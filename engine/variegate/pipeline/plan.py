@@ -37,6 +37,7 @@ class Plan:
     next_round: int  # requests that the first round lacks which is not whole
     max_requests: int  # requests the run may make at most
     blocks: int  # of each label, if nothing is dropped: what is asked under one state of the suppression table, pool and chats
+    feeds_back: bool  # whether later texts are made under earlier ones at all
     share_under_feedback: float  # of the records: those of a label's first block know nothing of earlier texts
     prompt_tokens_mean: float  # of what the encoder reads, in an encoder-decoder
     prompt_tokens_max: int
@@ -88,6 +89,7 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
         next_round=len(requests),
         max_requests=sum(stream.talk.max_requests.values()),
         blocks=blocks,
+        feeds_back=stream.talk.blocks.first is not None,
         share_under_feedback=share,
         prompt_tokens_mean=sum(lengths) / len(lengths) if lengths else 0.0,
         prompt_tokens_max=max(lengths, default=0),

@@ -55,8 +55,10 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     if path.is_file():
         try:
             stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise UsageError(f"{path}: damaged ({error}): use --resume never to start over, or another folder") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            if mode == "always":
+                raise UsageError(f"{path}: damaged: leave --resume out, and it is written anew; rounds that fit stay") from error
+            folder.tell(f"{path}: was damaged: it is written anew; rounds that fit stay")
     changes = [line for line in changed_fields(stored, new) if not line.startswith("output:")] if isinstance(stored, dict) else []
     if mode == "always" and stored is None:
         raise UsageError(f"{folder.path}: --resume always, but there is no run here: leave --resume out to start one")
@@ -69,6 +71,7 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     check_format(folder.path, ("run.yaml", "rounds"))
     state_format(folder.path)
     folder.shelf.clear_unfinished()
+    folder.set_strays_aside()
     if mode == "never":
         folder.set_rounds_aside(0, reuse=False)
         changes = []

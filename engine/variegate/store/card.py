@@ -36,7 +36,6 @@ def dataset_card(folder: RunFolder, kind: TaskKind, columns: Mapping[str, str], 
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train.parquet"}]}],
         "dataset_info": {
             "features": [_feature(name, type, labels_of(settings)) for name, type in columns.items()],
-            "splits": [{"name": "train", "num_examples": number}],
         },
     }
     return (

@@ -193,8 +193,11 @@ def commit_folder(folder: Path, files: Mapping[str, bytes | Iterable[bytes]], *,
 
 def make_folder(path: Path) -> None:
     """Make a folder to add to, unless it is there; a link to a folder is one. Raises UsageError, StoreError."""
-    if path.is_symlink() and not path.is_dir():
-        check_folder(path)
+    for place in (path, *path.parents):  # the first that is there says whether there can be a folder
+        if os.path.lexists(place):
+            if not place.is_dir():
+                check_folder(place)
+            break
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):

@@ -37,6 +37,8 @@ def check_format(folder: Path, marks: Iterable[str]) -> None:
                 f"{path}: cannot be read ({error}): it states the folder's format. Restore it, or choose another folder"
             ) from error
         found = stated.get("format") if isinstance(stated, dict) else None
+    elif any((folder / "rounds").glob("*/entry.json")):
+        return  # it was lost: rounds of format 1 had no such file, and every entry is checked by its own hashes
     elif any((folder / name).exists() for name in marks):
         found = 1
     else:

@@ -27,7 +27,7 @@ from variegate.store.files import check_file, check_inside, explained, make_fold
 from variegate.store.formats import check_format
 from variegate.store.row_lookup import RowLookup
 from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
-from variegate.store.shelf import Shelf
+from variegate.store.shelf import Shelf, warn
 
 ROUNDS, PARTS, SEEDS, GIVENS = "rounds", "parts", "seeds", "givens"
 RESULTS = RECORDS, DROPPED = "records.jsonl", "dropped.jsonl"
@@ -67,6 +67,7 @@ class RunFolder:
     def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         self.path = path
         self.shelf = Shelf(path) if on_damage is None else Shelf(path, on_damage=on_damage)
+        self.tell = on_damage or warn
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
@@ -175,6 +176,17 @@ class RunFolder:
 
         self.shelf.rows_by_key([ROUNDS], keep=keep)
         return found - {record.id for record in self.records()}
+
+    def set_strays_aside(self) -> None:
+        """Name and set aside what stands among the rounds and is none (a file manager's copy), and name rounds that are missing."""
+        names = self.shelf.names(ROUNDS)
+        numbers = {name: int(last) for name in names if (last := name.rpartition("/")[2]).isdecimal()}
+        for name in names:
+            if name not in numbers or name != round_name(numbers[name]):
+                self.shelf.set_damaged_aside(name, StoreError(f"{self.path / name}: is no round's name"))
+        missing = sorted(set(range(max(numbers.values(), default=-1) + 1)) - set(numbers.values()))
+        if missing:
+            self.tell(f"{self.path / round_name(missing[0])}: is missing, and later rounds are there: it is made again")
 
     def set_rounds_aside(self, first: int, *, reuse: bool = True) -> None:
         """Set the rounds from number `first` on aside. reuse: False where their rows, and those of parts, may not be used again."""

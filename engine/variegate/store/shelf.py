@@ -36,14 +36,14 @@ NOT_REUSED = "-not-reused"
 DAMAGED = "-damaged"
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     warnings.warn(message, stacklevel=2)
 
 
 class Shelf:
     """Entries below the folder `path`. on_damage: told in words of each damaged entry that is met."""
 
-    def __init__(self, path: Path, *, on_damage: Callable[[str], None] = _warn) -> None:
+    def __init__(self, path: Path, *, on_damage: Callable[[str], None] = warn) -> None:
         self.path, self._on_damage = path, on_damage
         self._lookups: weakref.WeakSet[RowLookup] = weakref.WeakSet()
         self._aside: dict[str, Path] = {}  # ending -> the folder that this shelf sets aside to

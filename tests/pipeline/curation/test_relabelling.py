@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.progress import Heard
 from variegate.config.curation import CurationConfig
+from variegate.config.resources import asset
 from variegate.errors import BackendError, Interrupted
 from variegate.pipeline.curation.curate import curate
 from variegate.store.verdicts import CurationFolder
@@ -218,7 +220,7 @@ def test_without_a_start_the_engine_has_a_process_of_its_own(run: Any, go: Calla
     assert observations(run, "there") == observations(run, "here")
     assert [(done, asked) for what, done, whole, asked, _ in heard.updates if what == "relabelling" and whole == 24][-1] == (24, 0)
     broken = {"name": "broken", "path": str(run.folder.path / "model")}
-    (run.folder.path / "model").mkdir()
-    (run.folder.path / "model" / "config.json").write_text("{}")
+    shutil.copytree(asset("nano-llama"), run.folder.path / "model")
+    (run.folder.path / "model" / "config.json").write_text("{}")  # of no kind
     with pytest.raises(BackendError):
         curate(run.folder, CurationConfig.model_validate({"stages": [{**STAGE, "model": broken}]}), "c", encoder=encoder)

@@ -107,10 +107,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_killed_at_every_file_operation_votes_and_verdicts_end_the_same(tmp_path: Path) -> None:
-    """kill -9 at each, on a new folder, one that was asked otherwise, and a damaged one; see crash_script.py."""
+    """kill -9 at each, on a new folder, one that was asked otherwise, one with a text fewer, a damaged one, and a judge's; see crash_script.py."""
     found = run_script(Path(__file__).with_name("crash_script.py"), tmp_path)
     assert {name: kills["different"] for name, kills in found.items()} == {name: [] for name in found}
-    assert len(found) == 4
+    assert len(found) == 5
     assert all(kills["killed"] >= 15 for kills in found.values())
 
 
