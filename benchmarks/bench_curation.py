@@ -76,7 +76,7 @@ def read_task(case: Case) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple
     if task.data is None or task.data.train is None or task.data.test is None:
         raise UsageError(f"{case.task}: needs data.train and data.test")
     read = {
-        split: read_examples(Path(path), task.data.text_field, task.data.label_field).rows
+        split: read_examples(Path(path), (task.data.text_field,), task.data.label_field).rows
         for split in ("train", "dev", "test")
         if (path := getattr(task.data, split)) is not None
     }
