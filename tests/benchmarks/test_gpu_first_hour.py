@@ -67,6 +67,7 @@ def test_the_small_twin_of_every_part_runs(tmp_path: Path) -> None:
     assert all(f"== {name}: done" in (tmp_path / "found.log").read_text() for name in names)
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_leaves_what_it_had_and_the_others_run(tmp_path: Path) -> None:
     """A package that breaks on import."""
     broken = tmp_path / "site"
@@ -79,6 +80,7 @@ def test_a_part_that_fails_leaves_what_it_had_and_the_others_run(tmp_path: Path)
     assert parts["pairwise"]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_package_that_is_missing_is_named_and_is_no_failure(tmp_path: Path) -> None:
     hidden = tmp_path / "site"
     hidden.mkdir()
@@ -88,6 +90,7 @@ def test_a_package_that_is_missing_is_named_and_is_no_failure(tmp_path: Path) ->
     assert parts["smoke"]["results"]["pairwise"]["found"]
 
 
+@pytest.mark.slow
 def test_a_part_whose_own_modules_are_missing_is_unmeasured_and_names_them(tmp_path: Path) -> None:
     hidden = tmp_path / "site"
     hidden.mkdir()
@@ -98,6 +101,7 @@ def test_a_part_whose_own_modules_are_missing_is_unmeasured_and_names_them(tmp_p
     assert parts["t5_attention"]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_part_out_of_time_is_stopped_and_what_it_had_is_kept(tmp_path: Path) -> None:
     code, parts = first_hour(tmp_path, "--only", "smoke_engines", "pairwise", "--budget", "5")
     assert code == 1

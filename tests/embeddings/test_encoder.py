@@ -375,6 +375,7 @@ def start_child(model: Path, cache: Path, start: int = 0, step: int = 1) -> subp
     return start_python(CHILD.format(model=str(model), cache=str(cache), start=start, step=step), ready="ready")
 
 
+@pytest.mark.slow
 def test_two_processes_then_a_kill_then_the_rest(bert: Path, tmp_path: Path) -> None:
     """One child encodes on its own, one beside us on other texts and some of ours; the first is killed in the middle."""
     children = [start_child(bert, tmp_path), start_child(bert, tmp_path, start=1, step=2)]

@@ -72,6 +72,7 @@ def test_interrupted_at_every_round_in_turn(config_of: Run, run: Run, variant: d
     assert results(tmp_path / "r") == results(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant_name", ["history", "zero_shot"])
 def test_killed_at_every_file_operation(tmp_path: Path, variant_name: str) -> None:
     """kill -9 before each file operation of a run; see crash_script.py."""

@@ -410,6 +410,7 @@ def test_the_configuration_reads_back() -> None:
     assert CurationConfig.model_validate(yaml.safe_load(to_yaml(config))) == config
 
 
+@pytest.mark.slow
 def test_killed_at_any_file_operation_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """Where it has set something aside before, too; and what is left half done is never taken for whole."""
     found = run_script(Path(__file__).with_name("crash_script.py"), tmp_path)
