@@ -30,6 +30,13 @@ def first_hour(tmp_path: Path, *arguments: str, **environment: str) -> tuple[int
     return done.returncode, whole["parts"]
 
 
+def broken(tmp_path: Path, module: str, code: str) -> str:
+    """A folder for PYTHONPATH, in which this module does nothing but `code`."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / f"{module}.py").write_text(f"{code}\n")
+    return str(tmp_path / "site")
+
+
 def planned() -> list[list[str]]:
     *lines, last = run("--dry-run").stdout.splitlines()
     assert last.split()[0] == "all"
@@ -70,10 +77,8 @@ def test_the_small_twin_of_every_part_runs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_part_that_fails_leaves_what_it_had_and_the_others_run(tmp_path: Path) -> None:
     """A package that breaks on import."""
-    broken = tmp_path / "site"
-    broken.mkdir()
-    (broken / "tokenizers.py").write_text("raise RuntimeError('this build is broken')\n")
-    code, parts = first_hour(tmp_path, "--only", "embedding", "pairwise", PYTHONPATH=str(broken))
+    site = broken(tmp_path, "tokenizers", "raise RuntimeError('this build is broken')")
+    code, parts = first_hour(tmp_path, "--only", "embedding", "pairwise", PYTHONPATH=site)
     assert code == 1
     assert parts["embedding"]["state"] == "failed"
     assert "this build is broken" in "\n".join(parts["embedding"]["output_tail"])
@@ -82,20 +87,16 @@ def test_a_part_that_fails_leaves_what_it_had_and_the_others_run(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_package_that_is_missing_is_named_and_is_no_failure(tmp_path: Path) -> None:
-    hidden = tmp_path / "site"
-    hidden.mkdir()
-    (hidden / "faiss.py").write_text("raise ImportError('No module named faiss, hidden')\n")
-    _, parts = first_hour(tmp_path, "--only", "smoke", PYTHONPATH=str(hidden))
+    site = broken(tmp_path, "faiss", "raise ImportError('No module named faiss, hidden')")
+    _, parts = first_hour(tmp_path, "--only", "smoke", PYTHONPATH=site)
     assert "hidden" in parts["smoke"]["results"]["faiss"]["found"]["unmeasured"]
     assert parts["smoke"]["results"]["pairwise"]["found"]
 
 
 @pytest.mark.slow
 def test_a_part_whose_own_modules_are_missing_is_unmeasured_and_names_them(tmp_path: Path) -> None:
-    hidden = tmp_path / "site"
-    hidden.mkdir()
-    (hidden / "datasketch.py").write_text("raise ModuleNotFoundError(\"No module named 'datasketch'\")\n")
-    code, parts = first_hour(tmp_path, "--only", "near_copies", "t5_attention", PYTHONPATH=str(hidden))
+    site = broken(tmp_path, "datasketch", "raise ModuleNotFoundError(\"No module named 'datasketch'\")")
+    code, parts = first_hour(tmp_path, "--only", "near_copies", "t5_attention", PYTHONPATH=site)
     assert code == 0
     assert (parts["near_copies"]["state"], parts["near_copies"]["missing"]) == ("unmeasured", "datasketch")
     assert parts["t5_attention"]["state"] == "done"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from variegate.config.curation import CurationConfig
 from variegate.config.explain import explain
 from variegate.config.model import ModelConfig
-from variegate.config.resources import asset, bundled, data_root, models_folder
+from variegate.config.resources import asset, bundled, data_root, is_hub_id, models_folder
 from variegate.config.run import AnyTask, RunConfig
 from variegate.config.student import StudentConfig
 from variegate.errors import ConfigError, UsageError, nearest
@@ -130,8 +130,7 @@ def _model_value(name: str, base: Path) -> tuple[dict[str, Any], str]:
     for folder in (base / Path(name).expanduser(), Path(name).expanduser()):
         if folder.is_dir():
             return {"name": _name_of(folder.resolve()), "path": str(folder.resolve())}, f"model {name!r}"
-    looks_like_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith((".yaml", ".yml"))
-    if looks_like_hub_id and not (base / name).exists():
+    if is_hub_id(name) and not name.endswith((".yaml", ".yml")) and not (base / name).exists():
         return {"name": name.replace("/", "--"), "path": name}, f"model {name!r}"
     if "/" in name and not name.endswith((".yaml", ".yml")):
         raise ConfigError(

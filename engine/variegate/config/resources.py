@@ -38,20 +38,29 @@ def data_root() -> Path | None:
     return Path(named) if named else None
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether it reads as `owner/name`, and not as a path."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def cached_from_hub(name: str, file: str, revision: str | None) -> Path | None:
+    """A file of a hub repository in this machine's cache."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    found = try_to_load_from_cache(name, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def has_chat_template(place: str, revision: str | None = None) -> bool | None:
     """Whether the tokenizer in a folder, or of a hub id, has a chat template; None for a hub id that is not on this machine."""
     folder = Path(place).expanduser()
     if not folder.is_dir():
-        if place.count("/") != 1 or place.startswith((".", "/", "~")):
+        found = cached_from_hub(place, "tokenizer_config.json", revision) if is_hub_id(place) else None
+        if found is None:
             return None
-        try:
-            from huggingface_hub import try_to_load_from_cache
-        except ImportError:
-            return None
-        found = try_to_load_from_cache(place, "tokenizer_config.json", revision=revision)
-        if not isinstance(found, str):
-            return None
-        folder = Path(found).parent
+        folder = found.parent
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return True
     try:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from variegate.config import ModelConfig
+from variegate.config.resources import is_hub_id
 from variegate.errors import UsageError
 from variegate.inference.hub import check_hub_id
 from variegate.inference.suppression.sparse import SparseRow
@@ -131,10 +132,9 @@ def check_model_path(model: ModelConfig, say: Callable[[str], None] = to_stderr)
     package is prepared at its first use; say: told so, line by line."""
     path = Path(model.path)
     at_first_use(path, say)
-    looks_like_hub_id = model.path.count("/") == 1 and not model.path.startswith((".", "/", "~"))
     if path.is_dir():
         check_folder(path, f"model {model.name!r}", weights=model.engine.load_format != "dummy")
-    elif looks_like_hub_id:
+    elif is_hub_id(model.path):
         check_hub_id(model.name, model.path, model.revision)
     else:
         raise UsageError(f"model {model.name!r}: no folder {path}: put the weights there, or set model.path to where they are")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from variegate.config.resources import cached_from_hub
 from variegate.errors import UsageError
 
 _SECONDS = 3.0  # for a connection
@@ -15,10 +16,8 @@ _SECONDS = 3.0  # for a connection
 
 def hub_snapshot(name: str, revision: str | None) -> Path | None:
     """The folder of a hub model in the local cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    found = cached_from_hub(name, "config.json", revision)
+    return None if found is None else found.parent
 
 
 def check_hub_id(model: str, name: str, revision: str | None) -> None:

@@ -160,34 +160,29 @@ def leakage_folded(texts: Sequence[str], reference: Sequence[str]) -> MetricValu
 def leakage_contained(texts: Sequence[str], reference: Sequence[str]) -> MetricValue:
     """The share of texts that contain a reference text: a run of shared words that covers four fifths of it, five words at least
     (`containment`). per_record: 1 where one does, else 0. Linear in the texts, whatever the number of references."""
-    check_texts(texts)
-    check_texts(reference, "reference")
-    known = KnownTexts(reference)
-    each = np.array([known.find(text) is not None for text in texts], dtype=np.float64)
-    return MetricValue(
-        "leakage_contained",
-        float(each.mean()),
-        n=len(texts),
-        m=len(reference),
-        implementation="word_runs",
-        precision="float64",
-        num_duplicates=len(texts) - len({fold(text) for text in texts}),
-        details={"num_leaked": int(each.sum())},
-        per_record=each,
-    )
+    return _leakage("leakage_contained", texts, reference, fold, contained=True)
 
 
-def _leakage(metric: str, texts: Sequence[str], reference: Sequence[str], form: Callable[[str], str]) -> MetricValue:
+def _leakage(
+    metric: str, texts: Sequence[str], reference: Sequence[str], form: Callable[[str], str], *, contained: bool = False
+) -> MetricValue:
+    """form: texts are duplicates, and unless `contained` leaked, where it is equal."""
     check_texts(texts)
     check_texts(reference, "reference")
-    known, forms = {form(text) for text in reference}, [form(text) for text in texts]
-    each = np.array([text in known for text in forms], dtype=np.float64)
+    forms = [form(text) for text in texts]
+    if contained:
+        runs = KnownTexts(reference)
+        leaked = [runs.find(text) is not None for text in texts]
+    else:
+        known = {form(text) for text in reference}
+        leaked = [text in known for text in forms]
+    each = np.array(leaked, dtype=np.float64)
     return MetricValue(
         metric,
         float(each.mean()),
         n=len(texts),
         m=len(reference),
-        implementation="hash_set",
+        implementation="word_runs" if contained else "hash_set",
         precision="float64",
         num_duplicates=len(forms) - len(set(forms)),
         details={"num_leaked": int(each.sum())},

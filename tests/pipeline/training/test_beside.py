@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "students"))
-from planted import LABELS, planted, split, write_bert
+from planted import LABELS, planted, split
 
 from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
@@ -27,21 +25,8 @@ from variegate.students.evaluate import is_correct
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
-
-
-@pytest.fixture(scope="module")
-def encoder(bert: Path) -> Encoder:
-    return Encoder(bert, cache=None)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def encoder(small_encoder: Encoder) -> Encoder:
+    return small_encoder
 
 
 GENERATED, EXAMPLES, REAL, TEST = split(planted(330), 90, 20, 120, 100)

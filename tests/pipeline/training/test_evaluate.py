@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "students"))
-from planted import planted, split, write_bert
+from planted import planted, split
 
 from variegate.config.student import LinearStudentConfig
 from variegate.embeddings import Encoder
@@ -25,24 +24,6 @@ from variegate.pipeline.training.train import SCORES, train_students
 from variegate.store.hashes import write_hashes
 from variegate.store.verify import verify_training
 from variegate.students import LabelledTexts, load, paired_bootstrap
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
-
-
-@pytest.fixture(scope="module")
-def small_encoder(bert: Path) -> Encoder:
-    return Encoder(bert, cache=None)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "students"))
-from planted import planted, split, write_bert
+from planted import planted, split
 
 from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
 from variegate.embeddings import Encoder
@@ -21,24 +19,6 @@ from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.pipeline.training.splits import Splits
 from variegate.pipeline.training.train import PREDICTIONS, SCORES, check_output, train_students
 from variegate.students import evaluate, load, train_student
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
-
-
-@pytest.fixture(scope="module")
-def small_encoder(bert: Path) -> Encoder:
-    return Encoder(bert, cache=None)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
