@@ -116,6 +116,18 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Something that is not the engine's: train a student and see what it gets wrong. Data: its result is found by its hash.
+
+    It is done while the engine rests, once: killed on the way it is begun again, and done it stands on the shelf.
+    """
+
+    name: str  # where its result stands: told apart from the run's other works, the same whenever the run is played again
+    task: str  # who does it: a name of `pipeline.works`
+    args: Mapping[str, Any]  # JSON-able; with what the doer says that it depends on, all that its result follows from
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What came back for the request of the same `key`."""
 

@@ -49,6 +49,8 @@ def command(
             click.echo(
                 f"Feedback: {plan.blocks} blocks a label, each made under what came before; {plan.share_under_feedback:.0%} of the records are."
             )
+        if plan.next_work:
+            click.echo(f"Next: the work {plan.next_work}, and what is asked after it depends on what it finds.")
         limit = f" of {plan.max_model_len}" if plan.max_model_len else ""
         click.echo(
             f"Next round: {plan.next_round} requests; prompts of {plan.prompt_tokens_mean:.0f} tokens on average, {plan.prompt_tokens_max} at most{limit}; up to {plan.new_tokens_max} new tokens each."

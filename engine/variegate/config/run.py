@@ -161,6 +161,21 @@ class RunConfig(Closed):
         return self
 
     @model_validator(mode="after")
+    def _works_need_data(self) -> RunConfig:
+        if self.strategy.judging is not None:
+            if not (self.task.data and self.task.data.train):
+                raise ValueError(
+                    f"strategy {self.strategy.kind} looks for the errors of a student in real examples, and the task has no data.train: name a"
+                    " file there"
+                )
+            if len(self.task.labels) == 1:
+                raise ValueError(
+                    f"strategy {self.strategy.kind} trains a student, and the task has one label, {next(iter(self.task.labels))!r}: a classifier"
+                    " needs two at least"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _faithful_beat(self) -> RunConfig:
         """Faithful suppression learns from one call at a time: that is part of the paper's behaviour."""
         suppression = self.decoding.suppression

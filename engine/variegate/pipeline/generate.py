@@ -17,9 +17,12 @@ from variegate.inference.tokenization import load_tokenizer, load_vocab_size
 from variegate.pipeline.driver.run import Run
 from variegate.pipeline.driver.stream import Stream, make_sampling
 from variegate.pipeline.givens import givens_of
+from variegate.pipeline.gold import gold_of
 from variegate.pipeline.manifest import make_manifest, top_suppressed
 from variegate.pipeline.resume import ResumeMode, prepare
 from variegate.pipeline.seeds import seeds_of
+from variegate.pipeline.works import Desk
+from variegate.pipeline.works.bench import Bench
 from variegate.progress import Progress, Silent
 from variegate.seeding import digest
 from variegate.store.run_folder import RunFolder
@@ -86,19 +89,22 @@ def generate(
     progress = progress or Silent()
     began = time.monotonic()
     check_model_path(config.model)
-    own = session or EngineSession(config.model, progress=progress, start=start)
+    own = session or EngineSession(config.model, progress=progress, start=start, process="worker" if config.strategy.works else "here")
     started = own.start_seconds
     folder = RunFolder(Path(config.output), on_damage=progress.note)
     with folder.lock():
         changes = prepare(folder, config, resume)
+        gold = gold_of(folder, config)
         stream = Stream(
             config,
             digest(own.identity, length=32),
             make_table(config),
             seeds_of(folder, config),
             givens_of(folder, config),
+            gold.validation,
         )
-        run = Run(config, folder, stream, own, progress)
+        bench = Bench(folder, Desk(config, stream.kind, gold, progress), own.rest) if config.strategy.works else None
+        run = Run(config, folder, stream, own, progress, bench)
         try:
             while run.advance():
                 pass
@@ -113,12 +119,13 @@ def generate(
                     engine=run.engine,
                     seconds={"engine_start": round(own.start_seconds - started, 2), "total": round(time.monotonic() - began, 2)},
                     suppression=top_suppressed(stream, decode),
+                    works=run.works,
                 )
             )
         except KeyboardInterrupt as error:
             kept = stream.ledger.to_json()["kept"]
             raise Interrupted(
-                f"stopped: {stream.round} rounds with {kept} records are in {folder.path}; the shard in progress was left out. "
+                f"stopped: {stream.round} rounds with {kept} records are in {folder.path}; the shard or work in progress was left out. "
                 "Run the same command again to go on."
             ) from error
         finally:

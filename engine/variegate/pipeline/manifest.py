@@ -60,8 +60,9 @@ def make_manifest(
     engine: EngineInfo | None,
     seconds: dict[str, float],
     suppression: dict[str, Any] | None,
+    works: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """engine is None when every row was reused; the earlier manifest's entry then stands."""
+    """engine is None when every row was reused; the earlier manifest's entry then stands. works: as `driver.Run.works` has them."""
     facts = folder.round_facts()
     generating = sum(each["seconds"] for each in facts)
     fresh_tokens = sum(each["num_generated_tokens"] for each in facts)
@@ -107,4 +108,5 @@ def make_manifest(
         "files": folder.write_results(),
         "rounds": folder.round_hashes(),
         "suppression": suppression,
+        **({"works": list(works)} if works else {}),
     }

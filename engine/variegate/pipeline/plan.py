@@ -19,9 +19,12 @@ from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.generate import make_table
 from variegate.pipeline.givens import planned_givens
+from variegate.pipeline.gold import Gold, planned_gold
 from variegate.pipeline.seeds import planned_seeds
+from variegate.pipeline.works import Desk
+from variegate.pipeline.works.bench import Bench
 from variegate.progress import Progress, Silent
-from variegate.records import Request
+from variegate.records import Request, Work
 from variegate.seeding import digest
 from variegate.store.formats import check_format
 from variegate.store.rows import KEPT, stored_completion, stored_items
@@ -35,6 +38,7 @@ class Plan:
     kept: int  # records that are on disk and stay
     reusable: int  # rows on disk that need no generation; exact up to the first round that has to be made
     next_round: int  # requests that the first round lacks which is not whole
+    next_work: str  # the work that comes before any round; "" for none
     max_requests: int  # requests the run may make at most
     blocks: int  # of each label, if nothing is dropped: what is asked under one state of the suppression table, pool and chats
     feeds_back: bool  # whether later texts are made under earlier ones at all
@@ -59,11 +63,10 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
     folder = RunFolder(Path(config.output))
     check_format(folder.path, ("run.yaml", "rounds"))
     session = EngineSession(config.model, progress=progress, warm_up=True)
-    stream = Stream(
-        config, digest(session.identity, length=32), make_table(config), planned_seeds(folder, config), planned_givens(folder, config)
-    )
+    stream, gold = plan_stream(config, folder, session)
+    bench = Bench(folder, Desk(config, stream.kind, gold, progress or Silent()), session.rest)
     encoder = PromptEncoder(config.model)
-    kept, reusable, requests = _replay(stream, folder)
+    kept, reusable, requests, work = _replay(stream, folder, bench)
     lengths = [len(encoder.encode(request.messages)) for request in requests]
     limit = _max_model_len(config, encoder)
     prompt_limit = limit if encoder.encoder_decoder else None
@@ -87,6 +90,7 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
         kept=kept,
         reusable=reusable,
         next_round=len(requests),
+        next_work=work,
         max_requests=sum(stream.talk.max_requests.values()),
         blocks=blocks,
         feeds_back=stream.talk.blocks.first is not None,
@@ -116,20 +120,33 @@ def _feedback(stream: Stream) -> tuple[int, float]:
     return max(blocks.at(number - 1).index + 1 for number in wanted), 1 - without / sum(wanted)
 
 
-def _replay(stream: Stream, folder: RunFolder) -> tuple[int, int, list[Request]]:
+def plan_stream(config: RunConfig, folder: RunFolder, session: EngineSession) -> tuple[Stream, Gold]:
+    """The stream that a run would begin with, and the real examples that its works are judged by; nothing is written."""
+    gold = planned_gold(folder, config)
+    seeds, givens = planned_seeds(folder, config), planned_givens(folder, config)
+    return Stream(config, digest(session.identity, length=32), make_table(config), seeds, givens, gold.validation), gold
+
+
+def _replay(stream: Stream, folder: RunFolder, bench: Bench) -> tuple[int, int, list[Request], str]:
     """Take what is on disk into the stream as far as it holds; (records that stay, rows that can be reused, what the first round
-    that is not whole lacks)."""
+    that is not whole lacks, or the work that comes first)."""
     answers = folder.answers()
     kept = reusable = 0
     while requests := stream.ask():
+        if isinstance(requests, Work):
+            done = bench.find(requests)
+            if done is None:
+                return kept, reusable, [], requests.name
+            stream.talk.heard(requests, done.rows())
+            continue
         known = answers.take(request.key for request in requests)
         reusable += len(known)
         if len(known) < len(requests):
             kept += sum(item.outcome == KEPT for row in known.values() for item in stored_items(row))
-            return kept, reusable, [request for request in requests if request.key not in known]
+            return kept, reusable, [request for request in requests if request.key not in known], ""
         rows = stream.settle(requests, [stored_completion(known[request.key]) for request in requests])
         kept += sum(item.outcome == KEPT for row in rows for item in row.items)
-    return kept, reusable, []
+    return kept, reusable, [], ""
 
 
 def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:

@@ -9,13 +9,9 @@ from variegate.config import RunConfig
 from variegate.inference.backend import check_model_path
 from variegate.inference.session import EngineSession, Start
 from variegate.pipeline.driver.nothing import nothing_kept
-from variegate.pipeline.driver.stream import Stream
-from variegate.pipeline.generate import make_table
-from variegate.pipeline.givens import planned_givens
-from variegate.pipeline.seeds import planned_seeds
+from variegate.pipeline.plan import plan_stream
 from variegate.progress import Progress, Silent
-from variegate.records import KEPT, Request
-from variegate.seeding import digest
+from variegate.records import KEPT, Request, Work
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder
 
@@ -24,7 +20,7 @@ MOST_ASKED = 4  # answers for each text that is wanted
 
 def preview(config: RunConfig, number: int, *, progress: Progress | None = None, start: Start | None = None) -> list[Row]:
     """Answers in the order in which they were asked for, labels in turn, until `number` texts are kept or `MOST_ASKED` times as
-    many were asked for.
+    many were asked for; before that, what the strategy asks for itself.
 
     start: makes the engine, which is then the caller's to close. Raises NothingKeptError where no text is kept, and as
     `generate` does.
@@ -34,11 +30,13 @@ def preview(config: RunConfig, number: int, *, progress: Progress | None = None,
     folder = RunFolder(Path(config.output))
     rows: list[Row] = []
     with EngineSession(config.model, progress=progress, start=start) as session:
-        seeds, givens = planned_seeds(folder, config), planned_givens(folder, config)
-        stream = Stream(config, digest(session.identity, length=32), make_table(config), seeds, givens)
-        kept = 0
-        while kept < number and len(rows) < MOST_ASKED * number:
-            requests = _in_turn(stream.ask())[: number - kept]
+        stream, _ = plan_stream(config, folder, session)
+        kept = noted = 0
+        while kept < number and len(rows) < MOST_ASKED * number + noted:
+            asked = stream.ask()
+            requests = [] if isinstance(asked, Work) else _in_turn(asked)
+            notes = [request for request in requests if request.note]
+            requests = notes or requests[: number - kept]
             if not requests:
                 break
             with session.lease() as backend:
@@ -46,7 +44,7 @@ def preview(config: RunConfig, number: int, *, progress: Progress | None = None,
                 if stream.table is not None:
                     backend.set_rows(stream.rows())
                 rows += stream.settle(requests, backend.generate(requests, logprobs=config.logprobs, on_progress=progress.advance))
-            kept = stream.ledger.totals()[KEPT]
+            kept, noted = stream.ledger.totals()[KEPT], stream.ledger.note_requests
     if not kept:
         raise nothing_kept(config, len(rows), rows, stream.ledger.totals())
     return rows

@@ -74,6 +74,7 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     folder.set_strays_aside()
     if mode == "never":
         folder.set_rounds_aside(0, reuse=False)
+        folder.set_works_aside(reuse=False)
         changes = []
     if stored is None or changes or mode == "never":
         folder.retire_manifest()

@@ -1,7 +1,7 @@
 """One run's folder: locking, committing rounds, reading them back, and the files written when a run ends.
 
     run.yaml, format.json         what the folder is a run of
-    seeds/, givens/, rounds/000000/, ...   entries of the shelf; parts/ holds the shards of a round in progress
+    seeds/, givens/, gold/, works/NAME/, rounds/000000/, ...   entries of the shelf; parts/ holds the shards of a round in progress
     records.jsonl, dropped.jsonl, manifest.json, report.html
 
 Knows files and rows; knows nothing of how a round is made.
@@ -29,7 +29,7 @@ from variegate.store.row_lookup import RowLookup
 from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
 from variegate.store.shelf import Shelf, warn
 
-ROUNDS, PARTS, SEEDS, GIVENS = "rounds", "parts", "seeds", "givens"
+ROUNDS, PARTS, SEEDS, GIVENS, GOLD, WORKS = "rounds", "parts", "seeds", "givens", "gold", "works"
 RESULTS = RECORDS, DROPPED = "records.jsonl", "dropped.jsonl"
 MEASURES = "measures.json"
 # What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
@@ -45,6 +45,8 @@ OWN = (
         PARTS,
         SEEDS,
         GIVENS,
+        GOLD,
+        WORKS,
         "set-aside",
     ),
     *("format.json", "about.json", "inspected.jsonl", "curations", "students"),
@@ -192,6 +194,20 @@ class RunFolder:
         """Set the rounds from number `first` on aside. reuse: False where their rows, and those of parts, may not be used again."""
         names = [name for name in self.shelf.names(ROUNDS) if int(name.rpartition("/")[2]) >= first]
         names += () if reuse else self.shelf.names(PARTS)
+        if names:
+            self.retire_manifest()
+            self.shelf.set_aside(names, reuse=reuse)
+
+    # -- works -------------------------------------------------------------------------------------------------
+
+    def works(self) -> list[Entry]:
+        """What is done of them, by name; nothing is moved. Raises StoreError for the first that is damaged."""
+        return [entry for name in self.shelf.names(WORKS) if (entry := self.shelf.read(name)) is not None]
+
+    def set_works_aside(self, but: Iterable[str] = (), *, reuse: bool = True) -> None:
+        """Set the works aside that are not named in `but`: they are no part of this run."""
+        own = {f"{WORKS}/{name}" for name in but}
+        names = [name for name in self.shelf.names(WORKS) if name not in own]
         if names:
             self.retire_manifest()
             self.shelf.set_aside(names, reuse=reuse)

@@ -19,7 +19,7 @@ from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
 from variegate.store.hashes import damage_in
 from variegate.store.ledger import Ledger, in_words
-from variegate.store.run_folder import GIVENS, PARTS, RESULTS, ROUNDS, SEEDS, RunFolder
+from variegate.store.run_folder import GIVENS, GOLD, PARTS, RESULTS, ROUNDS, SEEDS, WORKS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
 
@@ -58,7 +58,7 @@ def verify(folder: RunFolder) -> Verification:
         manifest = None
     known = _attempt(lambda: labels_of(read_settings(folder)), "run.yaml readable", checks)
     seen = _Seen()
-    for prefix in (ROUNDS, SEEDS, GIVENS, PARTS):
+    for prefix in (ROUNDS, SEEDS, GIVENS, GOLD, WORKS, PARTS):
         for problem in folder.shelf.check(prefix):
             seen.rounds.add(problem)
     names = folder.shelf.names(ROUNDS)

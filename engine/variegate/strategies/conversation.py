@@ -15,7 +15,7 @@ from variegate.config import TaskConfig
 from variegate.config.run import RoundsConfig
 from variegate.config.strategies.base import StrategyConfig
 from variegate.kinds import TaskKind
-from variegate.records import Completion, Item, Piece, Request, Sampling, Target
+from variegate.records import Completion, Item, Piece, Request, Sampling, Target, Work
 from variegate.seeding import derive_rng
 from variegate.strategies.blocks import Block, Blocks, first_block
 from variegate.strategies.pool import Example
@@ -90,8 +90,9 @@ class Conversation:
 
     # -- what the driver calls ---------------------------------------------------------------------------------
 
-    def next(self, ledger: Counts) -> Sequence[Request]:
-        """The next requests; none when it has what it wants or may ask no more, and then as often as it is asked.
+    def next(self, ledger: Counts) -> Sequence[Request] | Work:
+        """The next requests; none when it has what it wants or may ask no more, and then as often as it is asked. Or a piece of
+        work, where its config says that it `works`; its result is then `heard` before it is asked again.
 
         A function of the state and the ledger: asked twice, it says the same. Equal prompts stand next to each other.
         """
@@ -103,6 +104,10 @@ class Conversation:
 
     def took(self, items: Sequence[Item]) -> None:
         """All items of the requests that `next` asked, judged, in request order: the barrier."""
+
+    def heard(self, work: Work, rows: Sequence[Mapping[str, Any]]) -> str:
+        """What came of a work that `next` asked for. Returns what people should know of it, in a line; "" for nothing."""
+        raise NotImplementedError(f"{type(self).__name__}.heard: a strategy that asks for works says what it makes of them")
 
     @classmethod
     def stop(cls, *, chat: bool) -> tuple[str, ...]:

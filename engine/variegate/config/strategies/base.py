@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -11,12 +12,26 @@ from variegate.closed import Closed
 from variegate.errors import nearest
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Real examples that a run's works are judged by while it goes on.
+
+    validation: examples whose texts may stand in prompts. select: others, by which the run decides and its students stop.
+    None: all of the task's train data, for both.
+    """
+
+    validation: int | None
+    select: int | None
+
+
 class StrategyConfig(Closed):
     """Derived classes state `name` (the tag in a run file), `serves` and, in `template_names`, the templates they fill in."""
 
     name: ClassVar[str]
     serves: ClassVar[tuple[str, ...]] = ("classification",)
     """Kinds of tasks."""
+    works: ClassVar[bool] = False
+    """Whether it asks for works beside requests. The engine then lives in a process of its own and rests meanwhile."""
 
     kind: str
     templates: dict[str, str] = Field(default_factory=dict)
@@ -26,6 +41,11 @@ class StrategyConfig(Closed):
     def num_seeds(self) -> int:
         """Real training examples that a run draws before it begins."""
         return 0
+
+    @property
+    def judging(self) -> Judging | None:
+        """The real examples that its works are judged by; None for none."""
+        return None
 
     def template_names(self) -> tuple[str, ...]:
         """The templates that these settings make use of: only they may be overridden."""

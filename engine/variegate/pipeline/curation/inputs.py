@@ -23,8 +23,8 @@ from variegate.errors import UsageError, nearest
 from variegate.kinds import kind_of
 from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
+from variegate.pipeline.gold import stored_examples
 from variegate.pipeline.real_splits import has_split, read_split
-from variegate.pipeline.seeds import stored_seeds
 from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Report
 from variegate.records import Record
@@ -304,14 +304,14 @@ class Inputs:
 
     def parent_texts(self, items: Items) -> dict[str, Text]:
         """Id -> text of the parents of `items` that are known: records of the run, and real examples of its pool."""
-        seeds = stored_seeds(self.folder) if self._names_seeds(items) else []
+        real = stored_examples(self.folder) if self._names_real_examples(items) else []
         known = dict(zip((record.id for record in self.records), self.texts, strict=True))
-        known |= {each.id: text_of(self.kind.texts(each.fields)) for each in seeds}
+        known |= {each.id: text_of(self.kind.texts(each.fields)) for each in real}
         return {id: known[id] for parents in items.parents for id in parents if id in known}
 
     @staticmethod
-    def _names_seeds(items: Items) -> bool:
-        return any(id.startswith("seed:") for parents in items.parents for id in parents)
+    def _names_real_examples(items: Items) -> bool:
+        return any(":" in id for parents in items.parents for id in parents)
 
     def seed_vectors(self, items: Items) -> tuple[Float[np.ndarray, "n d"], dict[str, int]]:
         """What each item grew from, and how many items each kind of seed serves.

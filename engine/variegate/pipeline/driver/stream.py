@@ -16,7 +16,7 @@ from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.suppression.table import SuppressionTable
 from variegate.kinds import kind_of
 from variegate.pipeline.driver.keys import sealed
-from variegate.records import KEPT, NOTE, SURPLUS, Completion, Item, Piece, Request, Sampling
+from variegate.records import KEPT, NOTE, SURPLUS, Completion, Item, Piece, Request, Sampling, Work
 from variegate.seeding import digest
 from variegate.store.ledger import Ledger
 from variegate.store.rows import Row
@@ -29,7 +29,7 @@ RUN_GROUP = "run"
 
 class Stream:
     """engine: identity of what answers, hashed. table: None where the run does not suppress. seeds: real examples, as drawn.
-    givens: what records can be given that the model does not write."""
+    givens: what records can be given that the model does not write. shown: more real examples whose texts may stand in prompts."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Stream:
         table: SuppressionTable | None,
         seeds: Sequence[Example] = (),
         givens: Sequence[Mapping[str, Any]] = ({},),
+        shown: Sequence[Example] = (),
     ) -> None:
         self.config, self.table = config, table
         self.kind = kind_of(config.task)
@@ -60,7 +61,7 @@ class Stream:
         )
         self.ledger = Ledger()
         self.round = 0
-        examples = tuple(self.kind.equal(each.fields) for each in seeds) if config.duplicates.against_train else ()
+        examples = tuple(self.kind.equal(each.fields) for each in (*seeds, *shown)) if config.duplicates.against_train else ()
         self._duplicates = DuplicateFilter(exact=config.duplicates.exact, near=config.duplicates.near, examples=examples)
         self._run = digest({"seed": config.seed, "engine": engine}, length=32)
         self._frozen: dict[str, tuple[int, SparseRow]] = {}  # name -> (block, the table's row where it began)
@@ -74,9 +75,10 @@ class Stream:
 
     # -- asking ------------------------------------------------------------------------------------------------
 
-    def ask(self) -> list[Request]:
-        """The requests of the next round, sealed; none when the run is done."""
-        return sealed(self._run, (self._placed(request) for request in self.talk.next(self.ledger)))
+    def ask(self) -> list[Request] | Work:
+        """The requests of the next round, sealed; none when the run is done. Or the work that comes before it."""
+        asked = self.talk.next(self.ledger)
+        return asked if isinstance(asked, Work) else sealed(self._run, map(self._placed, asked))
 
     def _placed(self, request: Request) -> Request:
         group = self._group(request)
@@ -143,7 +145,7 @@ class Stream:
 
 
 def fed_back(request: Request) -> bool:
-    """Whether it was made under what the run wrote before: a bias, or a generated text in its prompt."""
+    """Whether it was made under what the run wrote before: a bias, a generated text in its prompt, or a real one that a work chose."""
     return bool(request.bias) or any(not parent.startswith("seed:") for parent in request.parents)
 
 

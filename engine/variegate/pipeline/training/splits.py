@@ -11,7 +11,7 @@ from variegate.config.load import load_run
 from variegate.errors import UsageError, nearest, some_of
 from variegate.kinds import TaskKind, kind_of
 from variegate.pipeline.examples import RealTexts, find_real_texts
-from variegate.pipeline.seeds import stored_seeds
+from variegate.pipeline.gold import stored_examples
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import TextSet, read_texts
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
@@ -102,7 +102,7 @@ def read_splits(
         if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
             dev = Source(data.dev, kind.text_fields, data.label_field)
         if with_real or with_examples:
-            real = find_real_texts(task, stored_seeds(RunFolder(Path(train.path))), seed=config.seed)
+            real = find_real_texts(task, stored_examples(RunFolder(Path(train.path))), seed=config.seed)
     if test is None:
         why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
         raise UsageError(f"{why}, and nothing else tells whether the data helps: name a file of real labelled texts with --test")
