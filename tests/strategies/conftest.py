@@ -12,7 +12,7 @@ from variegate.config.run import RoundsConfig
 from variegate.config.strategies import STRATEGY_CONFIGS
 from variegate.kinds import kind_of
 from variegate.kinds.classification import ClassificationTask
-from variegate.records import KEPT, Item, Request, Sampling
+from variegate.records import KEPT, NOTE, Item, Request, Sampling, Work
 from variegate.store.ledger import Ledger
 from variegate.strategies import begin
 from variegate.strategies.conversation import Brief, Conversation
@@ -46,16 +46,31 @@ def make_brief(kind: str, *, task: dict[str, Any] | None = None, rounds: dict[st
     )
 
 
-class Played:
-    """A conversation with its ledger. outcome: of the request of a label and slot; by default all are kept."""
+def no_errors(_: Work) -> list[dict[str, Any]]:
+    """What a work of S3 finds of a student that is always right."""
+    return [{"id": f"{split}:0", "split": split, "right": 1.0} for split in ("validation", "select")]
 
-    def __init__(self, talk: Conversation, outcome: Callable[[str, int], str] = lambda *_: KEPT) -> None:
-        self.talk, self.ledger, self._outcome = talk, Ledger(), outcome
+
+class Played:
+    """A conversation with its ledger. outcome: of the request of a label and slot; by default all are kept. find: the rows of a work."""
+
+    def __init__(
+        self,
+        talk: Conversation,
+        outcome: Callable[[str, int], str] = lambda *_: KEPT,
+        find: Callable[[Work], list[dict[str, Any]]] = no_errors,
+    ) -> None:
+        self.talk, self.ledger, self._outcome, self._find = talk, Ledger(), outcome, find
         self.rounds: list[list[Request]] = []
+        self.works: list[Work] = []
+        self.said: list[str] = []
 
     def step(self) -> list[Request]:
-        """One block: asked, answered with a text that names label and slot, taken."""
-        asked = list(self.talk.next(self.ledger))
+        """One block: asked, answered with a text that names label and slot, taken; works before it are done."""
+        while isinstance(asked := self.talk.next(self.ledger), Work):
+            self.works.append(asked)
+            self.said.append(self.talk.heard(asked, self._find(asked)))
+        asked = list(asked)
         if asked:
             self.rounds.append(asked)
             self.talk.took([self._answer(request) for request in asked])
@@ -69,8 +84,11 @@ class Played:
     def _answer(self, request: Request) -> Item:
         name = request.target.name
         outcome = self._outcome(name, request.slot)
+        if request.note:
+            self.ledger.count(name, [NOTE], note=True)
+            return Item(f"note:{name}:{request.slot}", request.target, {"text": f"reason of {name}"}, NOTE, request.facts)
         self.ledger.count(name, [outcome])
-        text = f"{name} text {request.slot}"
+        text = f"{name} text {request.slot}{request.facts.get('error', '')}"
         return Item(f"{name}:{request.slot}", request.target, {"text": text, "label": name}, outcome, request.facts)
 
 

@@ -191,6 +191,9 @@ def _place_in(values: list[Any], key: str, assignment: str) -> int:
     raise UsageError(f"--set {assignment!r}: {key!r} {why} In the list: 0 to {len(values) - 1}{' or ' if known else ''}{', '.join(known)}")
 
 
+_STUDENT = ["strategy", "student"]  # where a strategy has one
+
+
 def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     """A run file with its task and model resolved, after `overrides`. Raises ConfigError or UsageError."""
     return build_run(read_yaml(path), path.parent, overrides, where=str(path), output=f"runs/{path.stem}")
@@ -199,10 +202,10 @@ def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
 def build_run(value: dict[str, Any], base: Path, overrides: Iterable[str], *, where: str, output: str) -> RunConfig:
     """A run as its file holds it, made whole. base: where its names and paths start from. output: where it says none."""
     parts = {"task": load_part_task, "model": load_part_model}
-    deferred: list[str] = []  # overrides below a task or model that is given by name wait until it is read
+    deferred: list[str] = []  # overrides below a task, model or student that is given by name wait until it is read
     for assignment in overrides:
-        head, _, _ = assignment.partition("=")
-        if head.split(".")[0] in parts and "." in head:
+        keys = assignment.partition("=")[0].split(".")
+        if (keys[0] in parts and len(keys) > 1) or (keys[:2] == _STUDENT and len(keys) > 2):
             deferred.append(assignment)
         else:
             value = apply_overrides(value, [assignment])
@@ -210,6 +213,9 @@ def build_run(value: dict[str, Any], base: Path, overrides: Iterable[str], *, wh
     for name, load_part in parts.items():
         if name in value:
             value[name] = load_part(value[name], base)
+    strategy = value.get("strategy")
+    if isinstance(strategy, dict) and isinstance(strategy.get("student"), str):
+        value["strategy"] = {**strategy, "student": read_yaml(find_config("student", strategy["student"], base))}
     value = apply_overrides(value, deferred)
     if deferred:  # paths on the command line are relative to the working directory; those resolved already are absolute
         for name, resolve in (("task", _resolve_task), ("model", _resolve_model)):

@@ -31,17 +31,19 @@ class Writer:
     def render(self, name: str, **values: object) -> str:
         return self.templates.render(name, text_type=self.task.text_type, context=self.task.context, **values)
 
-    def li_messages(self, target: Target, examples: Sequence[Example], history: History) -> tuple[Message, ...]:
+    def li_messages(
+        self, target: Target, examples: Sequence[Example], history: History, *, beside: Sequence[str] = ()
+    ) -> tuple[Message, ...]:
         """Li et al.'s conversation: context, examples, what to write, then what came before and the diversity prompt.
 
-        A chat model sees its own last texts as its turns, each answered by the request for another one.
+        beside: paragraphs behind what to write. A chat model sees its own last texts as its turns, each answered by the request for another one.
         """
         label = self.task.labels[target.labels[0]]
         opening = [self.render("li_generate", label=label, style=self.task.style, word_limit=self.task.word_limit)]
         if examples:
             shown = [{"label": self.task.labels[each.label], "text": self._shown(each.fields)} for each in examples]
             opening.insert(0, self.render("li_examples", examples=shown))
-        opening += self._given(target.given)
+        opening += [*beside, *self._given(target.given)]
         texts = [text for _, text in history]
         if not self.chat:
             parts = [self.render("li_context"), *opening]
@@ -66,6 +68,17 @@ class Writer:
         for label, given, text in asked:
             messages += [self._request(self._chung_block("chung_chat", label, given)), Message("assistant", text)]
         return (*messages, self._request(self._chung_block("chung_chat", target.labels[0], target.given)))
+
+    def like_messages(self, target: Target, fields: Mapping[str, Any]) -> tuple[Message, ...]:
+        """A record's text, and the request for another one like it. A chat model sees the text as its own turn."""
+        label, text = self.task.labels[target.labels[0]], str(fields[self.kind.written])
+        if not self.chat:
+            return (self.message("\n".join([*self._given(target.given), self.render("another", label=label, text=text)])),)
+        return (*self.li_messages(target, (), ()), Message("assistant", text), self._request(self.render("s3_like", label=label)))
+
+    def message(self, text: str) -> Message:
+        """All that is said to a model, in one piece."""
+        return Message("user", text)
 
     def _request(self, *parts: str) -> Message:
         """A turn of the user of a chat."""
