@@ -207,3 +207,12 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
     )  # fmt: skip
     inline = load_run(tmp_path / "run.yaml", ["model={name: m, path: ~/models/m}", "output=~/x"])
     assert (inline.model.path, inline.output) == (str(tmp_path / "models" / "m"), str(tmp_path / "x"))
+
+
+def test_a_strategys_student_may_be_given_by_name_and_set_within(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("task: trec6\nmodel: nano-llama\nstrategy: {kind: s3, student: linear_svc}\n")
+    student = load_run(path, ["strategy.student.C=3"]).strategy.model_dump()["student"]
+    assert (student["kind"], student["C"]) == ("linear_svc", 3)
+    with pytest.raises(ConfigError, match=r"student 'linear_svm': no such file.*did you mean 'linear_svc'"):
+        load_run(path, ["strategy.student=linear_svm"])
