@@ -61,7 +61,7 @@ def test_a_study_is_shown_as_tables_and_kept(study_file: Path, scripted: Any) ->
     assert result.exit_code == 0, result.output
     out = result.stdout
     for part in (
-        "Study small: means over replicates with 95 % intervals, on 24 texts each",
+        "Study small: means over replicates with 95 % intervals, on 24 texts each, as many as every cell has",
         "The same student trained on all 90 real texts: accuracy 100.0 %; on 24 of them",
         "Accuracy without generated texts: the majority class 33.3 %, the same student on the 90 real examples 100.0 %.",
         "Oracle (logistic_regression, 90 real texts): accuracy 100.0 %.",
@@ -91,6 +91,8 @@ def test_the_list_of_cells(study_file: Path, scripted: Any) -> None:
     assert "Study small: 2 cells, 1 runs to generate, 0 of them there" in result.stdout
     assert not (study_file.parent / "study").exists()
     listed = json.loads(compare(study_file, "--dry-run", "--json", "-o", study_file.parent / "elsewhere").stdout)
+    assert "Cells will be compared on at most 24 texts each, as many as every cell has." in result.stdout
+    assert (listed["train_size"]["n"], listed["warnings"]) == (24, [])
     assert len(listed["cells"]) == 8
     assert {cell["run"] for cell in listed["cells"]} == {"new"}
     assert listed["cells"][0]["folder"].startswith(str(study_file.parent / "elsewhere"))

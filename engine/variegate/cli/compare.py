@@ -44,13 +44,16 @@ def _list(study: Any, as_json: bool) -> None:
     from variegate.cli.compare_table import print_cells
     from variegate.pipeline.comparison.compare import check_data
     from variegate.pipeline.comparison.places import describe
+    from variegate.pipeline.comparison.sizes import expected_size
 
     rows = describe(study)
     check_data(study)
+    size, notes = expected_size(study.train_size, rows)
     if as_json:
-        click.echo(json.dumps({"name": study.name, "output": study.output, "cells": rows}, indent=2))
+        listed = {"name": study.name, "output": study.output, "cells": rows, "train_size": size, "warnings": notes}
+        click.echo(json.dumps(listed, indent=2))
     else:
-        print_cells(study.name, study.output, rows)
+        print_cells(study.name, study.output, rows, size, notes)
 
 
 def _compare(study: Any, as_json: bool) -> None:

@@ -33,8 +33,10 @@ def print_study(study: Mapping[str, Any]) -> None:
         console.print(f"note: {_visible(warning)}", style="yellow")
 
 
-def print_cells(name: str, output: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """What `--dry-run` shows."""
+def print_cells(
+    name: str, output: str, rows: Sequence[Mapping[str, Any]], size: Mapping[str, Any], notes: Sequence[str]
+) -> None:
+    """What `--dry-run` shows. size, notes: see `sizes.expected_size`."""
     from rich.table import Table
 
     console = _console()
@@ -42,21 +44,27 @@ def print_cells(name: str, output: str, rows: Sequence[Mapping[str, Any]]) -> No
     there = sum(state == "generated" for state in runs.values())
     table = Table(title=f"Study {name}: {len(rows)} cells, {len(runs)} runs to generate, {there} of them there, in {output}", title_justify="left")  # fmt: skip
     axes = list(rows[0]["axes"])
-    for column in (*axes, "replicate", "seed", "run", "curated", "scored"):
+    for column in (*axes, "replicate", "seed", "run", "curated", "scored", "texts, at most"):
         table.add_column(column, overflow="fold")
     for row in rows:
         curated = "" if row["curated"] is None else "there" if row["curated"] else "new"
         options = [row["axes"][axis] for axis in axes]
-        table.add_row(*options, str(row["replicate"]), str(row["seed"]), row["run"], curated, "there" if row["scored"] else "new")
+        scored = "there" if row["scored"] else "new"
+        table.add_row(*options, str(row["replicate"]), str(row["seed"]), row["run"], curated, scored, f"{row['texts']:,}")
     console.print(table)
     console.print("What is there is used again as far as its configuration, its texts and the real data are unchanged.")
+    most = "" if size["rule"] == "as asked" else "at most "
+    console.print(f"Cells will be compared on {most}{size['n']:,} texts each, {size['rule']}.")
+    for note in notes:
+        console.print(f"note: {_visible(note)}", style="yellow")
 
 
 def _print_summary(console: Any, study: Mapping[str, Any], axes: Sequence[str]) -> None:
     from rich.table import Table
 
-    size = study["train_size"]["n"]
-    table = Table(title=f"Study {study['name']}: means over replicates with 95 % intervals, on {size:,} texts each", title_justify="left")
+    size = study["train_size"]
+    title = f"Study {study['name']}: means over replicates with 95 % intervals, on {size['n']:,} texts each, {size['rule']}"
+    table = Table(title=title, title_justify="left")
     for axis in axes:
         table.add_column(axis, overflow="fold")
     shown = [(name, title) for name, title in _MEASURES if any(name in group["measures"] for group in study["summary"])]
@@ -89,8 +97,9 @@ def _print_references(console: Any, study: Mapping[str, Any]) -> None:
         found = ", ".join(f"{names[name]} {_share(bar['accuracy'])}" for name, bar in bars.items())
         console.print(f"Accuracy without generated texts: {found}.")
     if oracle is not None:
+        name = "Oracle" if study["oracle"]["doubt"] is None else "In place of an oracle"
         console.print(
-            f"Oracle ({study['oracle']['config']['kind']}, {oracle['n_train']:,} real texts): accuracy {_share(oracle['accuracy'])}."
+            f"{name} ({study['oracle']['config']['kind']}, {oracle['n_train']:,} real texts): accuracy {_share(oracle['accuracy'])}."
         )
 
 

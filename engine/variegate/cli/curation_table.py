@@ -65,10 +65,11 @@ def _print_accuracy(accuracy: Mapping[str, Any] | None) -> None:
         return
     shares = {name: accuracy[name]["accuracy"] for name in ("given", "given_kept", "final")}
     click.echo(
-        f"Labels that the oracle gives too: {shares['given']:.1%} of all as generated; of those kept {shares['given_kept']:.1%} before and"
+        f"Labels that {'the oracle' if accuracy['doubt'] is None else 'a student of few real texts'} gives too: {shares['given']:.1%} of all as generated; of those kept {shares['given_kept']:.1%} before and"
         f" {shares['final']:.1%} after."
     )
     if accuracy["oracle_test"] is not None:
-        click.echo(f"The oracle is right on {accuracy['oracle_test']['accuracy']:.1%} of the task's test data.")
+        who = "The oracle" if accuracy["doubt"] is None else "That student"
+        click.echo(f"{who} is right on {accuracy['oracle_test']['accuracy']:.1%} of the task's test data.")
     if accuracy["note"]:
         click.echo(f"note: {accuracy['note']}", err=True)

@@ -14,6 +14,8 @@ from typing import Any
 from variegate.errors import UsageError
 
 LEVEL = 0.95
+Range = tuple[float, float]
+EVERYWHERE: Range = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,11 @@ class PairedDifference:
         return asdict(self)
 
 
-def mean_of_replicates(values: Sequence[float], *, level: float = LEVEL) -> MeanOfReplicates:
-    """mean +- t_{(1 + level) / 2, n - 1} sd / sqrt(n). Raises UsageError for no value, or one that is not finite."""
+def mean_of_replicates(values: Sequence[float], *, level: float = LEVEL, within: Range = EVERYWHERE) -> MeanOfReplicates:
+    """mean +- t_{(1 + level) / 2, n - 1} sd / sqrt(n), cut to `within`: what the values can be (a share: 0 to 1).
+
+    Raises UsageError for no value, or one that is not finite.
+    """
     _check(values, "values")
     n = len(values)
     mean = math.fsum(values) / n
@@ -53,19 +58,23 @@ def mean_of_replicates(values: Sequence[float], *, level: float = LEVEL) -> Mean
         return MeanOfReplicates(mean, None, None, None, 1)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = _quantile((1 + level) / 2, n - 1) * sd / math.sqrt(n)
-    return MeanOfReplicates(mean, sd, mean - half, mean + half, n)
+    return MeanOfReplicates(mean, sd, max(mean - half, within[0]), min(mean + half, within[1]), n)
 
 
-def paired_difference(first: Sequence[float], second: Sequence[float], *, level: float = LEVEL) -> PairedDifference:
+def paired_difference(
+    first: Sequence[float], second: Sequence[float], *, level: float = LEVEL, within: Range = EVERYWHERE
+) -> PairedDifference:
     """Of values that belong together in pairs, with the interval and p of the paired t test.
 
+    within: what a value can be, as above: a difference of two shares is cut to -1 and 1.
     Differences that are all equal have an interval of width 0, and p = 1 where they are 0, else 0.
     Raises UsageError when the lengths differ, there is no pair, or a value is not finite.
     """
     if len(first) != len(second):
         raise UsageError(f"paired differences need equally many values: got {len(first)} and {len(second)}")
     _check([*first, *second], "pairs")
-    found = mean_of_replicates([b - a for a, b in zip(first, second, strict=True)], level=level)
+    width = within[1] - within[0]
+    found = mean_of_replicates([b - a for a, b in zip(first, second, strict=True)], level=level, within=(-width, width))
     if found.sd is None:
         return PairedDifference(found.mean, None, None, 1, None)
     if found.sd == 0:

@@ -102,8 +102,8 @@ def accuracy_section(value: Any) -> dict[str, Any] | None:
             points.append(Point(name, share, low, high, words=said + (f", n = {n:,}" if n is not None else "")))
     if not points:
         return None
-    note = clip(text(data.get("note")), _LONGEST)
+    notes = [clip(said, _LONGEST) for key in ("doubt", "note") if (said := text(data.get(key)))]
     plot = intervals(
         "Label accuracy", points, axis="labels that the oracle gives too", written=lambda value: f"{100 * value:.4g} %", words_width=270
     )
-    return {"plot": plot, "note": note[:1].upper() + note[1:], "named": [(point.name, point.words) for point in points]}
+    return {"plot": plot, "notes": [note[:1].upper() + note[1:] for note in notes], "named": [(point.name, point.words) for point in points]}

@@ -1,7 +1,7 @@
 """A study as one HTML page: every combination of options with its scores, what each option changed, and what it cost.
 
 Keys read (others are ignored; a missing part or one of another type leaves a gap), as `variegate compare` writes them:
-    variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test}, real {evaluation.., n, at_equal_n {..}},
+    variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test, doubt}, real {evaluation.., n, at_equal_n {..}},
             bars {majority {evaluation.., label}, examples {evaluation.., n}}
     cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, label_accuracy, diversity {}, similarity {},
             student {}, cost {}, status, error}]
@@ -161,7 +161,7 @@ def _trade_off(study: Mapping[str, Any], groups: list[dict[str, Any]], axes: Axe
         option = group["options"].get(axis, "")
         said = f"{group['words']}: accuracy {write_share(y.mean)}, {diversity.title} {write_value(x.mean, 'score')}"
         kind = options.index(option) if option in options else 0
-        drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _both(x.low, x.high), _share_ends(y), kind, place in front))
+        drawn.append(Group(str(group["number"]), said, x.mean, y.mean, _ends(x), _ends(y), kind, place in front))
     levels = [Level(f"{each['short']} {each['accuracy']}", each["share"]) for each in _references(study) if each["short"] != _MAJORITY]
     plot = trade_off(
         "Student accuracy against diversity",
@@ -190,13 +190,8 @@ def _coloured(axes: Axes) -> tuple[str, list[str]]:
     return next((each for each in short if each[0] == "curation"), short[0] if short else ("", []))
 
 
-def _both(low: float | None, high: float | None) -> tuple[float, float] | None:
-    return None if low is None or high is None else (low, high)
-
-
-def _share_ends(mean: Mean) -> tuple[float, float] | None:
-    """Of an interval of a share, within 0 and 1: the t distribution knows no such bounds."""
-    return None if mean.low is None or mean.high is None else (max(mean.low, 0.0), min(mean.high, 1.0))
+def _ends(mean: Mean) -> tuple[float, float] | None:
+    return None if mean.low is None or mean.high is None else (mean.low, mean.high)
 
 
 def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -204,9 +199,12 @@ def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     real, oracle = mapping(study.get("real")), mapping(mapping(study.get("oracle")).get("test"))
     equal, bars = mapping(real.get("at_equal_n")), mapping(study.get("bars"))
     examples = mapping(bars.get("examples"))
+    judge = ("oracle", "oracle")
+    if mapping(study.get("oracle")).get("doubt"):
+        judge = ("in place of an oracle, trained on few real texts", "real")
     found = []
     for name, short, evaluation, n in (
-        ("oracle", "oracle", oracle, oracle.get("n_train")),
+        (*judge, oracle, oracle.get("n_train")),
         ("trained on all real texts", "real", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
         ("trained on as many real texts", "real", equal, equal.get("n")),
         ("trained on the real examples alone", "examples", examples, examples.get("n")),

@@ -28,6 +28,8 @@ from variegate.pipeline.comparison.compare import compare
 from variegate.pipeline.comparison.places import describe
 from variegate.pipeline.curation.curate import curate
 from variegate.pipeline.generate import generate
+from variegate.report.page import render_template
+from variegate.report.study import study_context
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
 
@@ -112,7 +114,7 @@ def test_a_study_holds_all_that_was_asked(finished: tuple[StudyConfig, dict[str,
     assert [(group["axes"], group["replicates"]) for group in found["summary"]] == [
         ({"temperature": temperature, "curation": curation}, 2) for temperature in ("0.3", "2") for curation in ("none", "lr")
     ]
-    assert found["oracle"]["test"]["accuracy"] == 1.0
+    assert (found["oracle"]["test"]["accuracy"], found["oracle"]["doubt"]) == (1.0, None)
     assert (found["real"]["n"], found["real"]["n_test"], found["real"]["at_equal_n"]["n"]) == (90, 60, 24)
     assert found["bars"]["examples"] == {
         name: value for name, value in found["real"].items() if name not in ("at_equal_n", "diversity")
@@ -210,6 +212,20 @@ def test_arms_that_do_not_differ_are_said(run: Run, tmp_path: Path) -> None:
     assert any(warning.startswith("(suppression off) and (suppression label) share 100% of their texts") for warning in found["warnings"])
 
 
+def test_an_oracle_of_few_texts_is_not_called_one_without_a_warning(run: Run, tmp_path: Path) -> None:
+    data = chatter.write_data(tmp_path)
+    rows = Path(data["train"]).read_text().splitlines()
+    Path(data["train"]).write_text("".join(f"{row}\n" for row in rows[::5]))  # 18, six of each label
+    found = run(chatter.make_study(tmp_path, data, axes={"temperature": [0.3]}, replicates=1, curations={}))
+    doubt = found["oracle"]["doubt"]
+    right = found["oracle"]["test"]["accuracy"]
+    assert doubt.startswith(f"the oracle is no oracle: it learnt 3 labels from 18 real texts alone, and is right in {right:.1%} of the test")
+    assert doubt in found["warnings"]
+    page = render_template("study_page.html.j2", {"study": study_context(found)})
+    assert "in place of an oracle, trained on few real texts (18)" in page
+    assert "it learnt 3 labels from 18 real texts alone" in page
+
+
 # -- size ------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +235,8 @@ def test_every_cell_is_measured_at_the_smallest_cells_size(copied: Callable[...,
     found = run(study)
     assert {cell["n"] for cell in found["cells"]} == {12}
     assert [cell["available"] for cell in found["cells"]] == [24, 12]
-    assert found["train_size"] == {"n": 12, "rule": "the smallest cell's texts"}
+    cell = "temperature-0.3_r0+half"
+    assert found["train_size"] == {"n": 12, "rule": f"as many as {cell} has, the smallest cell", "cell": cell}
     assert any("compared on 12 texts, as many as temperature-0.3_r0+half has" in warning for warning in found["warnings"])
     scores = json.loads((Path(study.output) / "scores" / "cells" / "temperature-0.3_r0+none" / "entry.json").read_bytes())["facts"]
     assert sum(each["support"] for each in scores["student"]["per_class"].values()) == 60

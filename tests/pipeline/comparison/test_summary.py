@@ -56,8 +56,10 @@ def test_means_are_over_the_replicates_that_were_measured() -> None:
     assert (first["axes"], first["replicates"], first["failed"], first["n"]) == (a, 2, 0, 100)
     mean = first["measures"]["student_accuracy"]
     assert (mean["mean"], mean["n"]) == (pytest.approx(0.7), 2)
-    half = 12.7062 * np.std([0.6, 0.8], ddof=1) / np.sqrt(2)  # t(0.975, 1)
-    assert (mean["low"], mean["high"]) == (pytest.approx(0.7 - half, abs=1e-4), pytest.approx(0.7 + half, abs=1e-4))
+    assert (mean["low"], mean["high"]) == (0, 1)  # 0.7 -+ 1.27, cut to what a share can be
+    half = 12.7062 * np.std([0.3, 0.4], ddof=1) / np.sqrt(2)  # t(0.975, 1)
+    half_f1 = first["measures"]["student_macro_f1"]
+    assert (half_f1["low"], half_f1["high"]) == (0, pytest.approx(0.35 + half, abs=1e-4))
     assert (second["replicates"], second["failed"]) == (1, 1)
     assert second["measures"]["student_macro_f1"] == {"mean": 0.05, "sd": None, "low": None, "high": None, "n": 1}
     (gone,) = summarise_cells([make(a, status="failed")])
@@ -79,6 +81,16 @@ def test_effects_are_paired_over_cells_that_agree_in_all_else() -> None:
     assert one(effects, axis="s", measure="student_accuracy")["difference"] == pytest.approx(0.3)
     assert one(effects, axis="t", measure="student_macro_f1")["difference"] == pytest.approx(0.055)
     assert not [effect for effect in effects if effect["measure"] in ("generated_tokens", "generate_seconds")]
+
+
+def test_intervals_of_shares_and_of_their_differences_stay_where_those_can_be() -> None:
+    values = {"0": (0.99, 1.0, 0.9), "1": (0.0, 0.9, 1.0)}
+    cells = [make({"t": t}, replicate, accuracy=each, label=each, clique=0.1) for t in "01" for replicate, each in enumerate(values[t])]
+    for group in summarise_cells(cells):
+        for name in ("student_accuracy", "label_accuracy", "student_macro_f1", "remote_clique"):
+            assert 0 <= group["measures"][name]["low"] <= group["measures"][name]["high"] <= (2 if name == "remote_clique" else 1)
+    found = one(effects_of({"t": ["0", "1"]}, cells), measure="student_accuracy")
+    assert (found["low"], found["high"]) == (-1, pytest.approx(1.0))  # -0.33 -+ 1.41
 
 
 def test_curations_of_one_data_set_are_no_independent_pairs() -> None:
@@ -208,4 +220,4 @@ def test_reasons_in_words(summary: Summary) -> None:
         None, "no combination fits the budget of 10 generated tokens: the cheapest needs 1,000 generated tokens")  # fmt: skip
     assert best_of(summary[4:], BudgetConfig()) == (None, "no combination has a student accuracy to choose by")
     replicated = summarise_cells([make({"x": "a"}, each, accuracy=0.5 + 0.1 * each) for each in (0, 1)])
-    assert "0.550 (95 % interval -0.085 to 1.185), of 1 combinations" in best_of(replicated, BudgetConfig())[1]
+    assert "0.550 (95 % interval 0.000 to 1.000), of 1 combinations" in best_of(replicated, BudgetConfig())[1]

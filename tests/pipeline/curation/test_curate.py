@@ -81,6 +81,9 @@ def test_an_oracle_puts_every_label_right_and_touches_no_record(run: Any, go: Ca
     assert accuracy["given"]["n"] == 72
     assert accuracy["oracle_test"]["accuracy"] == 1
     assert "oracle" in accuracy["note"]
+    doubt = "the oracle is no oracle: it learnt 3 labels from 41 real texts alone, and is right in 100.0% of the test texts"
+    assert accuracy["doubt"].startswith(doubt)  # with it "oos"
+    assert accuracy["doubt"] in summary["warnings"]
     assert verify(run.folder).ok
     assert "curation c" in {check.name for check in verify(run.folder).checks if check.status == "ok"}
 

@@ -7,7 +7,6 @@ Knows the order of things; `make`, `score` and `summary` know how.
 from __future__ import annotations
 
 import shutil
-import statistics
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,7 +40,9 @@ from variegate.pipeline.comparison.places import (
 )
 from variegate.pipeline.comparison.real import Encoders, RealData, asks_oracle, needs_dev
 from variegate.pipeline.comparison.score import Sample, Scorer, read_sample, shown
+from variegate.pipeline.comparison.sizes import notes_on_size, size_of
 from variegate.pipeline.comparison.summary import best_of, conditional_effects_of, effects_of, front_of, regression_of, summarise_cells
+from variegate.pipeline.oracles import doubt_of
 from variegate.pipeline.real_splits import has_split
 from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Silent
@@ -131,7 +132,10 @@ class _Study:
         made = make_all(self.places, self.real, self.encoders, progress, start=self._start)
         self.scorer = Scorer(study, shelf, self.real, self.encoders, progress.update)
         samples = self._samples(made)
-        size = self._size(samples)
+        counts = {id: len(sample.texts) for id, sample in samples.items()}
+        size_facts = size_of(study.train_size, counts)
+        self.warnings += notes_on_size(size_facts, counts)
+        size = size_facts["n"] if samples else 0
         cells = []
         for number, place in enumerate(self.places):
             progress.update(f"scoring {place.id}", number, len(self.places))
@@ -144,7 +148,7 @@ class _Study:
             "task": study.run.task.name,
             "axes": study.options(),
             "replicates": study.replicates,
-            "train_size": {"n": size, "rule": "as asked" if study.train_size is not None else "the smallest cell's texts"},
+            "train_size": size_facts,
             "diversity_measure": study.diversity,
             "student": None if study.student is None else study.student.model_dump(mode="json"),
             "oracle": self._oracle(),
@@ -172,21 +176,6 @@ class _Study:
                 except Exception as error:  # noqa: BLE001 one cell's fault must not end the others
                     fail(made, place.id, *explain(error), self.progress)
         return samples
-
-    def _size(self, samples: dict[str, Sample]) -> int:
-        """Texts of each cell; 0 where no cell is left."""
-        sizes = {id: len(sample.texts) for id, sample in samples.items()}
-        if not sizes:
-            return 0
-        if self.study.train_size is not None:
-            return self.study.train_size
-        smallest = min(sizes, key=lambda id: sizes[id])
-        if sizes[smallest] < 0.8 * statistics.median(sizes.values()):
-            self.warnings.append(
-                f"all cells are compared on {sizes[smallest]} texts, as many as {smallest} has; the median cell has "
-                f"{statistics.median(sizes.values()):.0f}: `train_size` sets another number"
-            )
-        return sizes[smallest]
 
     def _cell(self, place: Place, sample: Sample | None, size: int, made: Made) -> dict[str, Any]:
         scores, error = None, made.error_of(place)
@@ -236,8 +225,11 @@ class _Study:
     # -- results -----------------------------------------------------------------------------------------------
 
     def _oracle(self) -> dict[str, Any]:
-        test = self.scorer.oracle_test()
-        return {"config": self.study.oracle.model_dump(mode="json"), "test": None if test is None else shown(test)}
+        """doubt: why it is hardly an oracle; None also where there is none."""
+        test, train = self.scorer.oracle_test(), self.real.train
+        doubt = None if train is None else doubt_of(train, len(self.real.labels), None if test is None else test["accuracy"])
+        self.warnings += [doubt] if doubt else []
+        return {"config": self.study.oracle.model_dump(mode="json"), "test": None if test is None else shown(test), "doubt": doubt}
 
     def _results(self, cells: list[dict[str, Any]], bars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         axes, diversity, summary = self.study.options(), self.study.diversity, summarise_cells(cells)

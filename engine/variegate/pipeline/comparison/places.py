@@ -11,6 +11,7 @@ Knows folders and what lies in them; generates, curates and trains nothing.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.config import ModelConfig, RunConfig
-from variegate.config.curation import CurationConfig
+from variegate.config.curation import CurationConfig, DenoiseStage
 from variegate.config.study import StudyConfig
 from variegate.config.study_cells import Cell, cells_of, named
 from variegate.errors import ConfigError
@@ -161,6 +162,20 @@ def adopt(output: Path, places: list[Place]) -> list[tuple[str, str]]:
     return moved
 
 
+def most_texts(place: Place) -> int:
+    """No more than these can be compared of the cell: what was kept, or is asked for. Texts of the test data still go from it, and whatever
+    a curation that has not run drops, beside the share that `denoise` drops for certain."""
+    manifest, summary = read_manifest(place), read_curation(place)
+    if summary is not None:
+        return int(summary["kept"])
+    target = place.run.target.per_label * len(place.run.task.labels)
+    count = target if manifest is None else int(manifest["ledger"]["kept"])
+    for stage in place.curation.stages if place.curation is not None else ():
+        if isinstance(stage, DenoiseStage):
+            count = math.ceil(stage.keep * count - 1e-9)
+    return count
+
+
 def describe(study: StudyConfig) -> list[dict[str, Any]]:
     """What `--dry-run` says of each cell: what is on disk and will be looked at again. Reads; changes nothing."""
     output = Path(study.output)
@@ -184,6 +199,7 @@ def describe(study: StudyConfig) -> list[dict[str, Any]]:
                 "run": state,
                 "curated": curated,
                 "scored": f"cells/{place.id}" in scored,
+                "texts": most_texts(place),
             }
         )
     return rows

@@ -14,11 +14,15 @@ from variegate.config.study_cells import named
 from variegate.errors import UsageError
 from variegate.metrics.pareto import pareto_front
 from variegate.metrics.regression import regress
-from variegate.metrics.replicates import mean_of_replicates, paired_difference
+from variegate.metrics.replicates import EVERYWHERE, mean_of_replicates, paired_difference
 
 OUTCOME, DIVERSITY = "student_accuracy", "remote_clique"
 QUALITIES = ("label_accuracy", "student_accuracy", "student_macro_f1")
 COSTS = ("prompt_tokens", "generated_tokens", "generate_seconds", "curate_seconds", "train_seconds")
+# What a measure can be: an interval goes no farther. Shares, and means of cosines and of cosine distances.
+RANGES = dict.fromkeys((*QUALITIES, "coverage", "distinct_2"), (0.0, 1.0)) | {"top_5": (-1.0, 1.0)}
+RANGES |= dict.fromkeys(("remote_clique", "remote_clique_within_labels", "chamfer", "cross_distance"), (0.0, 2.0))
+RANGES |= dict.fromkeys((*COSTS, "self_repetition"), (0.0, EVERYWHERE[1]))
 Cell = Mapping[str, Any]
 Axes = Mapping[str, Sequence[str]]
 Key = tuple[tuple[str, str], ...]  # (axis, option) pairs
@@ -56,7 +60,9 @@ def summarise_cells(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 "n": done[0]["n"] if done else None,
                 "replicates": len(done),
                 "failed": len(group) - len(done),
-                "measures": {name: mean_of_replicates(each).to_json() for name, each in values.items()},
+                "measures": {
+                    name: mean_of_replicates(each, within=RANGES.get(name, EVERYWHERE)).to_json() for name, each in values.items()
+                },
             }
         )
     return summary
@@ -119,7 +125,8 @@ def _paired(cells: Sequence[Cell], axis: str, first: str, second: str) -> Iterab
                 pairs.setdefault((unit, replicate), []).append((values[0], values[1]))
         if pairs:
             means = [[sum(values) / len(values) for values in zip(*each, strict=True)] for each in pairs.values()]
-            yield measure, paired_difference([each[0] for each in means], [each[1] for each in means]).to_json()
+            first_ones, second_ones = ([each[side] for each in means] for side in (0, 1))
+            yield measure, paired_difference(first_ones, second_ones, within=RANGES.get(measure, EVERYWHERE)).to_json()
 
 
 # -- front and regression --------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ def check_against_oracle(inputs: Inputs, given: Items, final: Items) -> dict[str
     """Labels that are the oracle's: `given` of all records, `given_kept` of those that stay, `final` of those; each {accuracy, n, ci95}.
 
     oracle_test: the oracle's own evaluation on the task's test split, where there is one: an oracle that errs in a tenth of
-    all texts disagrees with right labels too. Raises UsageError where the task has no real train split.
+    all texts disagrees with right labels too. doubt: why it is hardly an oracle, or None.
+    Raises UsageError where the task has no real train split.
     Reference: Chung et al. 2023, section 4 ("label accuracy").
     """
     said = dict(zip(given.ids, inputs.oracle_labels(given.texts), strict=True))
@@ -26,9 +27,11 @@ def check_against_oracle(inputs: Inputs, given: Items, final: Items) -> dict[str
     taught = [
         stage.kind for stage in inputs.config.stages if getattr(stage, "labels", None) == ORACLE and stage.kind == "label_replacement"
     ]
+    test = _evaluate(inputs)
     return {
         "oracle": inputs.config.oracle.model_dump(mode="json"),
-        "oracle_test": _evaluate(inputs),
+        "oracle_test": test,
+        "doubt": inputs.doubt_oracle(None if test is None else test["accuracy"]),
         "given": agreement(list(zip(given.ids, given.labels, strict=True))),
         "given_kept": agreement([(id, given_of[id]) for id in final.ids]),
         "final": agreement(list(zip(final.ids, final.labels, strict=True))),

@@ -19,7 +19,7 @@ from variegate.curation.judging import Items, Judgement
 from variegate.errors import Interrupted, UsageError, VariegateError
 from variegate.inference.session import Sessions, Start
 from variegate.pipeline.curation.check import check_against_oracle
-from variegate.pipeline.curation.inputs import Inputs
+from variegate.pipeline.curation.inputs import ORACLE, Inputs
 from variegate.pipeline.curation.relabelling import Relabelling
 from variegate.pipeline.curation.stages import check, prepare
 from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
@@ -228,13 +228,23 @@ class _Curating:
             **counts,
             "accuracy": accuracy,
             "seconds": round(sum(stage.facts["seconds"] for stage in self.stored), 3),
-            "warnings": counts["warnings"] + ([] if ended else ["the run had not ended when it was curated"]),
+            "warnings": [
+                *counts["warnings"],
+                *([] if ended else ["the run had not ended when it was curated"]),
+                *self._doubts(accuracy),
+            ],
         }
         if earlier is None or _lasting(earlier) != _lasting(summary):
             summary = self.folder.write_results(curated_rows(self.inputs.records, self.items, self.history), summary)
         else:
             summary = earlier
         return {**summary, "reused": self.reused}
+
+    def _doubts(self, accuracy: Mapping[str, Any] | None) -> list[str]:
+        """Whether the oracle that was asked deserves the name."""
+        asked = any(getattr(stage, "labels", None) == ORACLE for stage in self.config.stages)
+        doubt = accuracy["doubt"] if accuracy is not None else self.inputs.doubt_oracle() if asked else None
+        return [] if doubt is None else [doubt]
 
     def _earlier(self) -> dict[str, Any] | None:
         """The summary on disk, where it is of these very stages and its records are whole."""

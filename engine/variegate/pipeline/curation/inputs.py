@@ -24,6 +24,7 @@ from variegate.kinds import kind_of
 from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.gold import stored_examples
+from variegate.pipeline.oracles import doubt_of
 from variegate.pipeline.real_splits import has_split, read_split
 from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Report
@@ -233,6 +234,10 @@ class Inputs:
         train, dev = self._oracle_data
         read = [[each.texts, each.labels] for each in (train, dev) if each is not None]
         return digest([self.config.oracle.model_dump(mode="json"), self.config.seed, read])
+
+    def doubt_oracle(self, right: float | None = None) -> str | None:
+        """See `oracles.doubt_of`."""
+        return doubt_of(self._oracle_data[0], len(self.task.labels), right)
 
     @property
     def oracle(self) -> Student:
