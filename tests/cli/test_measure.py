@@ -357,7 +357,13 @@ def test_tables_by_default(tmp_path: Path) -> None:
     result = measure(*both(tmp_path, labels="ab"))
     assert (result.exit_code, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
-    for words in ("Whole sets", "By label, at equal size", "Nearest to the reference", "note: the set has 12 records, the reference 20"):
+    for words in (
+        "Whole sets",
+        "Beside real texts: 10 texts of the set",
+        "By label, at equal size",
+        "Nearest to the reference",
+        "note: the set has 12 records, the reference 20",
+    ):
         assert words in result.stdout
     assert not list(tmp_path.glob("*.json"))
 

@@ -41,7 +41,11 @@ def measurement() -> dict[str, Any]:
 
 
 def test_every_pooled_value_stands_in_the_table(capsys: pytest.CaptureFixture[str], measurement: dict[str, Any]) -> None:
-    lines = tables(capsys, measurement).splitlines()
+    lines, others = (each.splitlines() for each in tables(capsys, measurement).split("Beside real texts: ", 1))
+    assert others[0] == "10 texts of the set, and as many of the reference, against the same 10 others of it"
+    beside = {cells(line)[0]: cells(line) for line in others if line.startswith("│")}
+    for row in measurement["real_against_real"]["values"]:
+        assert beside[title(row["set"])][1:] == [number(row[which]["value"]) for which in ("set", "real")]
     rows = {cells(line)[0]: cells(line) for line in lines if line.startswith("│")}
     for place, side in enumerate(("set", "reference", "pair"), 1):
         for value in measurement["pooled"][side]:

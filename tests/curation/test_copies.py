@@ -72,6 +72,18 @@ def test_held_out_texts_go_whatever_else_is_off_and_are_named() -> None:
     assert judgement.warnings == ("3 of 4 items stand in held-out data 'test'",)
 
 
+def test_a_text_that_contains_a_held_out_one_goes_also_where_near_is_off() -> None:
+    """Behind a label, in quotation marks, with a tail; four words that many texts have are no copy. Of pairs nothing is looked for."""
+    real = "My card was swallowed by the machine at the station"
+    texts = [f"Tweet: {real.upper()}!", f"“{real}” — posted today, with love", "a card was swallowed by a cow", f"Tweet: {real}!"]
+    judgement = find(texts, held_out=[("test", ["How are you", real])])
+    assert gone(judgement) == {f"r00{place}": ("held_out", "test") for place in (0, 1, 3)}
+    assert judgement.verdicts[1].details == {"in": "test", "text": real, "contained": True}
+    assert judgement.facts["held_out"] == {"test": {"n": 2, "found": 3}}
+    pairs: list[Text] = [(real, "Tweet: so it was")]
+    assert gone(find(pairs, held_out=[("test", [(real, "it was not")])])) == {}
+
+
 def test_of_pairs_both_texts_count() -> None:
     held_out = [("test", [("the cat", "it sleeps"), ("a dog", "it barks")])]
     texts = [("The  cat", "it sleeps"), ("the cat", "it barks"), ("the cat it", "barks"), ("THE cat", "it barks"), ("a dog", "it sleeps")]

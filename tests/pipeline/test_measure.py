@@ -106,8 +106,8 @@ def check_shape(found: Measurement) -> None:
     """Everything that a reader of the JSON may rely on."""
     assert json.loads(json.dumps(found, allow_nan=False)) == found  # no NaN, no tuple, no number of NumPy's
     assert list(found) == [
-        "variegate", "created", "set", "reference", "encoder", "distance", "k", "seed", "pooled", "labels", "map", "nearest_pairs",
-        "duplicates", "warnings", "seconds",
+        "variegate", "created", "set", "reference", "encoder", "distance", "k", "seed", "pooled", "real_against_real", "labels", "map",
+        "nearest_pairs", "duplicates", "warnings", "seconds",
     ]  # fmt: skip
     assert datetime.fromisoformat(found["created"]).tzinfo is not None
     assert found["set"].keys() == SOURCE_KEYS
@@ -178,6 +178,7 @@ def test_shape(made: TextSet, real: TextSet) -> None:
     assert list(found["labels"]) == ["a", "b", "c", "d"]
     assert [value["details"]["q"] for value in found["pooled"]["set"] if value["metric"] == "vendi_score"] == [0.5, 1.0, 2.0, "inf"]
     assert len(found["nearest_pairs"]) == 30
+    assert (found["real_against_real"]["n"], found["real_against_real"]["m"]) == (30, 30)
 
 
 def test_shape_of_one_set_alone(made: TextSet) -> None:
@@ -186,6 +187,7 @@ def test_shape_of_one_set_alone(made: TextSet) -> None:
     assert (found["reference"], found["map"], found["labels"], found["nearest_pairs"]) == (None, None, {}, [])
     assert found["pooled"]["reference"] == found["pooled"]["pair"] == []
     assert found["warnings"] == []
+    assert found["real_against_real"] is None
     check_shape(measure(made, None, MeasureSettings()))
 
 

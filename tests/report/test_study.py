@@ -32,7 +32,7 @@ def test_it_says_what_came_out(study: dict[str, Any], read_page: ReadPage) -> No
     mean = study["summary"][0]["measures"]["student_accuracy"]
     for said in (
         "heat-and-repair", "24 cells, 3 replicates", "cell 004 has 12 texts fewer", "The oracle (5,452)", "91.4 % accuracy (95 %: 88.6 to 93.5 %)",
-        "trained on all real texts (5,452)", "trained on as many real texts (600)", "trained on the real examples alone (18)", "majority class", f"{100 * mean['mean']:.1f} %",
+        "The oracle (5,452)", "The same student, trained on all real texts (5,452)", "The same student, trained on as many real texts (600)", "The same student, trained on the real examples alone (18)", "The majority class", "For comparison with the similarities below: 600 real texts against 4,852 other real texts: top-5 similarity 0.612, coverage 47.0 %.", f"{100 * mean['mean']:.1f} %",
         f"{100 * mean['low']:.1f} to {100 * mean['high']:.1f} %", "Top-5 similarity", "temperature, by the other options",
         "Student accuracy on Label accuracy, Remote-Clique, Top-5 similarity", "+0.62", "+0.43 to +0.81", "< 0.001", "fewer than 10 for each",
         "variegate generate studies/heat-and-repair/best/run.yaml", "The highest mean accuracy within 40,000 generated tokens",

@@ -33,9 +33,7 @@ def print_study(study: Mapping[str, Any]) -> None:
         console.print(f"note: {_visible(warning)}", style="yellow")
 
 
-def print_cells(
-    name: str, output: str, rows: Sequence[Mapping[str, Any]], size: Mapping[str, Any], notes: Sequence[str]
-) -> None:
+def print_cells(name: str, output: str, rows: Sequence[Mapping[str, Any]], size: Mapping[str, Any], notes: Sequence[str]) -> None:
     """What `--dry-run` shows. size, notes: see `sizes.expected_size`."""
     from rich.table import Table
 
@@ -88,6 +86,11 @@ def _print_references(console: Any, study: Mapping[str, Any]) -> None:
         equal = real.get("at_equal_n")
         beside = f"; on {equal['n']:,} of them {_share(equal['accuracy'])}" if equal else ""
         console.print(f"The same student trained on all {real['n']:,} real texts: accuracy {_share(real['accuracy'])}{beside}.")
+    similar = study["real_similarity"]
+    if similar is not None:
+        names = (("top_5", "top-5 similarity"), ("coverage", "coverage"))
+        found = ", ".join(f"{name} {similar[each]:.3f}" for each, name in names if similar[each] is not None)
+        console.print(f"{similar['n']:,} real texts against {similar['m']:,} other real ones: {found}.")
     bars = study["bars"]
     if bars:
         names = {

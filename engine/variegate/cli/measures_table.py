@@ -31,6 +31,7 @@ def print_measurement(measurement: Mapping[str, Any], *, wide: bool) -> None:
     encoder = measurement["encoder"]
     console.print(f"encoder: {visible(encoder['name'])}, {encoder['width']} dimensions, {encoder.get('precision', 'as given')}")
     _print_pooled(console, measurement)
+    _print_beside_real(console, measurement["real_against_real"])
     _print_labels(console, measurement)
     _print_pairs(console, measurement)
     for warning in measurement["warnings"]:
@@ -52,6 +53,20 @@ def _print_pooled(console: Any, measurement: Mapping[str, Any]) -> None:
     for name in sorted(rows, key=lambda name: order.index(name.split(" (")[0])):  # a value at equal size beside that of the whole set
         sides = rows[name]
         table.add_row(name, *(shown(sides.get(side)) for side in ("set", "reference", "pair")), how(list(sides.values())))
+    console.print(table)
+
+
+def _print_beside_real(console: Any, found: Mapping[str, Any] | None) -> None:
+    from rich.table import Table
+
+    if found is None:
+        return
+    name = f"Beside real texts: {found['n']:,} texts of the set, and as many of the reference, against the same {found['m']:,} others of it"
+    table = Table(title=name, title_justify="left")
+    for column in ("measure", "set", "real texts"):
+        table.add_column(column, justify="left" if column == "measure" else "right", overflow="fold")
+    for row in found["values"]:
+        table.add_row(title(row["set"]), shown(row["set"]), shown(row["real"]))
     console.print(table)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from variegate.containment import KnownTexts
 from variegate.curation.duplicates import BAND_ROWS, NUM_PERMUTATIONS, NearIndex
 from variegate.curation.inputs import check_vectors
 from variegate.curation.judging import Items, Judgement
@@ -45,9 +46,11 @@ def find_duplicates(
     near: least similarity, or None. near_by "minhash": Jaccard similarity of word trigrams, estimated (see `NearIndex`), of pairs the
     product of both; "embedding": cosine of the vectors, exact. The first stands, in record order: an item is compared with earlier items that are
     kept, so of a, b, c where only (a, b) and (b, c) are near, a and c stay.
-    held_out: (name, texts). Equal folded texts are always dropped, near ones from the same `near` on.
+    held_out: (name, texts). Equal folded texts are always dropped, and so is what contains one (see `containment`; not of pairs, whose
+    given texts are real by right); near ones from the same `near` on.
     Labels are not compared: an item goes also where the one it repeats has another label (fact `of_another_label`).
-    details: `of`, the id of the item it repeats (duplicates), or `in` and `text`, the held-out set and its text; `similarity`.
+    details: `of`, the id of the item it repeats (duplicates), or `in` and `text`, the held-out set and its text; `similarity`, or
+    `contained`.
     Cost: minhash about 0.2 ms a text; embedding one exact search for nearest neighbours, O(n^2 d), then O(s^2 d) for the s items
     that have a near one; 45,000 items of width 384 take half a minute each way on two cores. Memory: O(n), and three copies of
     the vectors for "embedding".
@@ -60,6 +63,7 @@ def find_duplicates(
         first.setdefault(key, place)
     found: Found = [None] * len(items)
     _exactly_held_out(forms, held_out, found)
+    _containing_held_out(items.texts, sorted(first.values()), held_out, found)
     open_ = [place for place in sorted(first.values()) if found[place] is None]
     if near is not None and near_by == "minhash":
         _near_by_minhash(items, open_, near, held_out, found)
@@ -126,6 +130,17 @@ def _exactly_held_out(forms: list[str], held_out: HeldOut, found: Found) -> None
     for place, key in enumerate(forms):
         if key in where:
             found[place] = ("held_out", {"in": where[key][0], "text": where[key][1], "similarity": 1.0})
+
+
+def _containing_held_out(texts: Sequence[Text], open_: list[int], held_out: HeldOut, found: Found) -> None:
+    """Behind "Tweet:", in quotation marks, with a tail: the first held-out text that each of the items at `open_` contains."""
+    names = [(name, text) for name, each in held_out for text in each if isinstance(text, str)]
+    known = KnownTexts(text for _, text in names)
+    for place in open_:
+        text = texts[place]
+        if found[place] is None and isinstance(text, str) and (number := known.find(text)) is not None:
+            name, other = names[number]
+            found[place] = ("held_out", {"in": name, "text": other, "contained": True})
 
 
 # -- near texts ------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from variegate.metrics import (
 )
 from variegate.metrics.projection import tsne_coverage
 from variegate.metrics.vendi import vendi_scores
+from variegate.pipeline.real_baseline import beside_real
 from variegate.pipeline.sides import Side, embed
 from variegate.pipeline.standouts import describe_source, draw_map, duplicates_of, nearest_pairs, warnings_of
 from variegate.progress import Report
@@ -78,6 +79,7 @@ def measure(
     warnings = list(warnings_of(made, real, encoding))
     with _timed(seconds, "measure"):
         pooled, near = _pooled(made, real, settings, report, warnings)
+        baseline = _beside_real(made, real, settings, report)
         labels = _by_label(made, real, settings, report, warnings) if settings.by_label else {}
         shown = None
         if settings.map != "none":
@@ -94,6 +96,7 @@ def measure(
         "k": settings.k,
         "seed": settings.seed,
         "pooled": _json(pooled, encoding),
+        "real_against_real": baseline,
         "labels": {label: _json(values, encoding) for label, values in labels.items()},
         "map": shown,
         "nearest_pairs": [] if near is None or real is None else nearest_pairs(made, real, near),
@@ -210,6 +213,21 @@ def _pair_values(
             values.append(lexical.leakage_contained(texts, others))
         values += _if_possible(partial(lexical.bigram_overlap, made.words, real.words), "bigram overlap", warnings)
     return values, near
+
+
+def _beside_real(made: Side, real: Side | None, settings: MeasureSettings, report: Report) -> dict[str, Any] | None:
+    if real is None or made.has_directions != real.has_directions:  # a measure that one of the two lacks compares nothing
+        return None
+    report("comparing the reference with itself", 0, 1)
+    return beside_real(
+        made,
+        real,
+        distance=settings.distance,
+        k=settings.k,
+        radius=settings.radius,
+        threshold=settings.leakage_threshold,
+        seed=settings.seed,
+    )
 
 
 def _top_k(made: Side, real: Side, settings: MeasureSettings) -> MetricValue:

@@ -106,4 +106,8 @@ def accuracy_section(value: Any) -> dict[str, Any] | None:
     plot = intervals(
         "Label accuracy", points, axis="labels that the oracle gives too", written=lambda value: f"{100 * value:.4g} %", words_width=270
     )
-    return {"plot": plot, "notes": [note[:1].upper() + note[1:] for note in notes], "named": [(point.name, point.words) for point in points]}
+    return {
+        "plot": plot,
+        "notes": [note[:1].upper() + note[1:] for note in notes],
+        "named": [(point.name, point.words) for point in points],
+    }

@@ -5,6 +5,7 @@ Keys read (others are ignored; a missing part, a null or a part of another type 
     set, reference: source, n, num_unique, skipped {reason: count}, labels {label: n}
     encoder: name, width, pooling, max_tokens, num_truncated, precision, precision_reason, fingerprint
     pooled {set, reference, pair: [value]}, value as in MetricValue.to_json()
+    real_against_real {n, m, values [{set, real: value}]}
     labels {label: {set, reference, pair: [value]}}
     map: method, explained, labels, set and reference {x, y, label}
     nearest_pairs [{text, label, id, reference_text, reference_label, reference_id, similarity, kind}]
@@ -20,12 +21,12 @@ from typing import Any
 
 import orjson
 
-from variegate.report.measured import finite, items, mapping, measured, text, whole, words
+from variegate.report.measured import finite, items, mapping, measured, text, whole, words, written
 from variegate.report.measured_labels import label_bars
 from variegate.report.measured_map import dot_map
 from variegate.report.measured_values import SIDES, cards, pair_measures, vendi_rows, whole_story, wording_rows
 from variegate.report.page import render_template
-from variegate.report.readings import HEADLINE, READINGS, WORDING, detail
+from variegate.report.readings import HEADLINE, READINGS, WORDING, detail, reading
 from variegate.report.svg import clip
 from variegate.store.files import write_atomic
 
@@ -74,6 +75,7 @@ def measures_context(measurement: Mapping[str, Any]) -> dict[str, Any]:
         "pairs": _pairs(measurement),
         "threshold": next((detail(each, "threshold") for each in pooled["pair"] if each.metric == "leakage_near"), ""),
         "pair_measures": pair_measures(pooled),
+        "beside_real": _beside_real(measurement.get("real_against_real")),
         "vendi": vendi_rows(pooled),
         "wording": wording_rows(WORDING, pooled),
         "unequal": len(sizes) > 1,
@@ -87,6 +89,17 @@ def measures_context(measurement: Mapping[str, Any]) -> dict[str, Any]:
         "seed": whole(measurement.get("seed")),
         "measured_values": [whole_story(each, side) for side in SIDES for each in pooled[side]],
     }
+
+
+def _beside_real(data: Any) -> dict[str, Any] | None:
+    """The set's nearness to real texts, and that of real texts, at equal n."""
+    rows = []
+    for each in map(mapping, items(mapping(data).get("values"))):
+        both = [measured([each.get(side)]) for side in ("set", "real")]
+        if all(both):
+            about = reading(both[0][0])
+            rows.append({"title": about.title, "values": [written(value[0], about.kind) for value in both]})
+    return {"n": whole(mapping(data).get("n")), "m": whole(mapping(data).get("m")), "rows": rows} if rows else None
 
 
 def _source(data: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Keys read (others are ignored; a missing part or one of another type leaves a gap), as `variegate compare` writes them:
     variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test, doubt}, real {evaluation.., n, at_equal_n {..}},
-            bars {majority {evaluation.., label}, examples {evaluation.., n}}
+            bars {majority {evaluation.., label}, examples {evaluation.., n}}, real_similarity {n, m, top_5, cross_distance, coverage}
     cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, label_accuracy, diversity {}, similarity {},
             student {}, cost {}, status, error}]
     summary [{axes, n, replicates, failed, measures {name: {mean, sd, low, high, n}}}], effects [{axis, from, to, measure, difference, low, high, n, p}]
@@ -62,6 +62,7 @@ def study_context(study: Mapping[str, Any]) -> dict[str, Any]:
         "num_test": whole(mapping(study.get("real")).get("n_test")) or whole(mapping(mapping(study.get("oracle")).get("test")).get("n")),
         "student": facts_in_words(mapping(study.get("student"))),
         "references": _references(study),
+        "real_similarity": _real_similarity(mapping(study.get("real_similarity"))),
         "table": _table(groups, axes, _front(study)),
         "trade_off": _trade_off(study, groups, axes),
         "effects": effects_section(study),
@@ -199,16 +200,16 @@ def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     real, oracle = mapping(study.get("real")), mapping(mapping(study.get("oracle")).get("test"))
     equal, bars = mapping(real.get("at_equal_n")), mapping(study.get("bars"))
     examples = mapping(bars.get("examples"))
-    judge = ("oracle", "oracle")
+    judge = ("The oracle", "oracle")
     if mapping(study.get("oracle")).get("doubt"):
-        judge = ("in place of an oracle, trained on few real texts", "real")
+        judge = ("In place of an oracle, a student of few real texts", "real")
     found = []
     for name, short, evaluation, n in (
         (*judge, oracle, oracle.get("n_train")),
-        ("trained on all real texts", "real", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
-        ("trained on as many real texts", "real", equal, equal.get("n")),
-        ("trained on the real examples alone", "examples", examples, examples.get("n")),
-        ("majority class", _MAJORITY, mapping(bars.get("majority")), None),
+        ("The same student, trained on all real texts", "real", {**real, **mapping(real.get("evaluation"))}, real.get("n")),
+        ("The same student, trained on as many real texts", "real", equal, equal.get("n")),
+        ("The same student, trained on the real examples alone", "examples", examples, examples.get("n")),
+        ("The majority class", _MAJORITY, mapping(bars.get("majority")), None),
     ):
         share, texts = drawable(evaluation.get("accuracy")), whole(n)
         if share is not None:
@@ -217,6 +218,16 @@ def _references(study: Mapping[str, Any]) -> list[dict[str, Any]]:
             written = {"accuracy": write_share(share), "interval": write_range(*interval, "share") if interval else ""}
             found.append({"name": name + number, "short": short + number, "share": share, **written})
     return found
+
+
+def _real_similarity(found: Mapping[str, Any]) -> str:
+    """What the cells' similarity to real texts is to be compared with, in words; empty where it was not measured."""
+    known = {name: value for name in ("top_5", "cross_distance", "coverage") if (value := drawable(found.get(name))) is not None}
+    n, m = whole(found.get("n")), whole(found.get("m"))
+    if not known or n is None or m is None:
+        return ""
+    said = ", ".join(f"{study_measure(name).title.lower()} {write_value(value, study_measure(name).kind)}" for name, value in known.items())
+    return f"{n:,} real texts against {m:,} other real texts: {said}."
 
 
 def _best(value: Any) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.support import chatter
 from tests.support.crash import KILLED
+from tests.support.engine import FakeEngine
 from tests.support.processes import run_script
 from tests.support.progress import Heard
 from tests.support.tiny_bert import write_bert
@@ -219,11 +220,47 @@ def test_an_oracle_of_few_texts_is_not_called_one_without_a_warning(run: Run, tm
     found = run(chatter.make_study(tmp_path, data, axes={"temperature": [0.3]}, replicates=1, curations={}))
     doubt = found["oracle"]["doubt"]
     right = found["oracle"]["test"]["accuracy"]
-    assert doubt.startswith(f"the oracle is no oracle: it learnt 3 labels from 18 real texts alone, and is right in {right:.1%} of the test")
+    assert doubt.startswith(
+        f"the oracle is no oracle: it learnt 3 labels from 18 real texts alone, and is right in {right:.1%} of the test"
+    )
     assert doubt in found["warnings"]
     page = render_template("study_page.html.j2", {"study": study_context(found)})
-    assert "in place of an oracle, trained on few real texts (18)" in page
+    assert "In place of an oracle, a student of few real texts (18)" in page
     assert "it learnt 3 labels from 18 real texts alone" in page
+
+
+def test_pairs_are_compared_as_pairs(run: Run, tmp_path: Path, encoder: Encoder) -> None:
+    """Both texts are read: a hypothesis in the premise's own words, or about another matter. A pair that stands in the test data goes."""
+    places, actions = ("town", "lake", "school", "farm", "harbour", "library"), ("opened", "burned", "moved", "flooded", "closed", "grew")
+    premises = [f"The {place} {action} in {year} ." for place in places for action in actions for year in (1890, 1950)]
+
+    def written(premise: str, label: str, number: int) -> str:
+        return f"{premise[:-2]} indeed, {number}" if label == "yes" else f"Nobody ate {number} soups"
+
+    def rows(part: list[str]) -> str:
+        given = [{"premise": each, "hypothesis": written(each, label, 0), "label": label} for each in part for label in ("yes", "no")]
+        return "".join(json.dumps(each) + "\n" for each in given)
+
+    data = {"train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    Path(data["train"]).write_text(rows(premises[:40]))
+    Path(data["test"]).write_text(rows(premises[40:]))
+    labels = {label: {"phrase": f"a hypothesis for {label}", "description": f"Says {label}."} for label in ("yes", "no")}
+    task = {"kind": "pair", "name": "entailing", "text_type": "hypothesis", "context": "You judge.", "labels": labels, "data": data}
+    study = chatter.make_study(tmp_path, data, run={"task": task, "strategy": {"kind": "zero_shot"}}, per_label=12)
+
+    def write(request: Any, rng: Any) -> str:
+        return written(str(request.target.given["premise"]), request.target.name, rng.randrange(99)) if request.target.labels else "warm"
+
+    found = run(study, backend=FakeEngine(write=write, lent=True))
+    assert [cell["status"] for cell in found["cells"]] == ["done"] * 8, [cell["error"] for cell in found["cells"]]
+    assert {cell["n"] for cell in found["cells"]} == {24}
+    plain = [cell for cell in found["cells"] if cell["axes"]["curation"] == "none"]
+    assert all(cell["label_accuracy"] == 1 and cell["student"]["accuracy"] == 1 for cell in plain)
+    assert found["bars"]["majority"]["accuracy"] == 0.5
+    made = read_texts(plain[0]["folder"])
+    assert {len(text) for text in made.texts or ()} == {2}
+    vectors = np.asarray(encoder.encode([f"{first}\n{second}" for first, second in made.texts or ()]).vectors)
+    assert plain[0]["diversity"]["remote_clique"] == pytest.approx(float(remote_clique(vectors)))
 
 
 # -- size ------------------------------------------------------------------------------------------------------

@@ -147,6 +147,20 @@ def test_what_the_run_folder_says(
     assert verdict["next"].startswith(next_step)
 
 
+@pytest.mark.parametrize(("share", "held_back"), [(0.25, False), (0.2, True)])
+def test_what_real_texts_cover_is_the_measure_where_it_is_known(
+    bert: Path, encoder: Encoder, tmp_path: Path, share: float, held_back: bool
+) -> None:
+    """Three fifths of 0.4 are 0.24; without it the bar is 0.3."""
+    beside = {"n": 90, "m": 200, "values": [{"metric": "coverage", "set": {"value": share}, "real": {"value": 0.4}}]}
+    pooled = {"pair": [{"metric": "coverage", "value": 0.9}]}
+    (tmp_path / "measures.json").write_text(json.dumps({"pooled": pooled, "real_against_real": beside}))
+    verdict = train(bert, encoder, Splits(wrong(GENERATED), None, TEST, LABELS, real=RealTexts(EXAMPLES), run=tmp_path))["verdict"]
+    said = f"{share:.1%} of the reference texts have a generated one near them, and 40.0% a real one"
+    assert said in verdict["measured"]
+    assert (said in verdict["held_back"]) == held_back
+
+
 def test_a_fine_tuned_student_takes_as_many_steps_on_few_texts(bert: Path) -> None:
     config = FinetunedStudentConfig(kind="finetune", model=str(bert), epochs=8, learning_rate=2e-3, batch_size=16, max_tokens=32)
     few, linear = EXAMPLES.take(range(18)), LinearStudentConfig(kind="linear_svc", encoder=str(bert))

@@ -153,6 +153,7 @@ class _Study:
             "student": None if study.student is None else study.student.model_dump(mode="json"),
             "oracle": self._oracle(),
             "real": self.scorer.real_student(size) if size else None,
+            "real_similarity": self.scorer.similarity_of_real(size) if size else None,
             "bars": (bars := self.scorer.bars(max(place.run.strategy.num_seeds for place in self.places), size, self.warnings)),
             "cells": cells,
             **self._results(cells, bars),

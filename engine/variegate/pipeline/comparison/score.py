@@ -21,6 +21,7 @@ from variegate.kinds.text import Text, as_one
 from variegate.metrics import coverage, cross_distance, diversity, lexical, remote_clique, top_k_similarity
 from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, needs_dev
+from variegate.pipeline.real_baseline import split_real
 from variegate.pipeline.training.beside import EXAMPLES, MAJORITY, majority_of, repeated
 from variegate.progress import Report
 from variegate.seeding import digest
@@ -140,12 +141,28 @@ class Scorer:
         """To the real train split, which is the same for all cells and is not drawn down."""
         if self.real.train is None:
             return {"top_5": None, "cross_distance": None, "coverage": None}
-        real = self._real_vectors
+        return self._to_real(vectors, self._real_vectors)
+
+    def _to_real(self, vectors: Float[np.ndarray, "n d"], real: Float[np.ndarray, "m d"]) -> dict[str, float | None]:
         return {
             "top_5": float(top_k_similarity(real, vectors, k=_K)) if len(vectors) >= _K else None,
             "cross_distance": float(cross_distance(vectors, real)),
             "coverage": None if self._radius is None else float(coverage(real, vectors, radius=self._radius)),
         }
+
+    def similarity_of_real(self, size: int) -> dict[str, Any] | None:
+        """What a cell's similarity stands beside: `size` real texts against the others (half of all, where those are fewer). None for too few."""
+        train = self.real.train
+        parts = None if train is None else split_real(len(train), size, self.study.run.seed)
+        if parts is None:
+            return None
+        n = len(parts[0])
+
+        def measured() -> Mapping[str, Any]:
+            vectors = self._real_vectors
+            return {"n": n, "m": len(parts[1]), **self._to_real(vectors[parts[0]], vectors[parts[1]])}
+
+        return self._stored(f"similarity-{n}", measured)
 
     @cached_property
     def _radius(self) -> float | None:

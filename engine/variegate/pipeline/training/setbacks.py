@@ -23,6 +23,7 @@ _LABELS_BEHIND = 0.1  # by which labels agree less with a real student than the 
 _MANY_COPIES = 0.1
 _NARROW = 0.8  # of the reference's diversity
 _UNCOVERED = 0.3  # of coverage; within the median distance to its nearest other, real data cover about half of themselves
+_UNCOVERED_OF_REAL = 0.6  # of what as many real texts cover, where that was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,18 @@ def _diversity(measured: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _fit(measured: Mapping[str, Any]) -> Iterator[Finding]:
-    share = _value(measured, "pair", "coverage")
+    share, least, beside = _value(measured, "pair", "coverage"), _UNCOVERED, ""
+    for row in (measured.get("real_against_real") or {}).get("values") or ():
+        if row.get("metric") == "coverage":  # at equal n
+            share, theirs = row["set"]["value"], row["real"]["value"]
+            least, beside = _UNCOVERED_OF_REAL * theirs, f", and {theirs:.1%} a real one"
     if share is not None:
         yield Finding(
             "fit",
-            f"{share:.1%} of the reference texts have a generated one near them",
+            f"{share:.1%} of the reference texts have a generated one near them{beside}",
             "have the texts resemble real ones: lower decoding.temperature, show the model examples (strategy few_shot), or say in the task file"
             " how such texts are written"
-            if share < _UNCOVERED
+            if share < least
             else "",
         )
 
