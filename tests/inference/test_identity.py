@@ -46,6 +46,14 @@ def test_place_and_age_do_not_matter(model: ModelConfig, tmp_path: Path) -> None
     assert fingerprint(ModelConfig(name="n", path=str(tmp_path / "copy"))) == fingerprint(model)
 
 
+def test_files_hashed_by_samples_are_named(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fingerprint(model).sampled == ()
+    monkeypatch.setattr(module, "_WHOLE_FILE_LIMIT", 1 << 21)
+    (Path(model.path) / "model.safetensors").write_bytes(bytes(1 << 22))
+    assert fingerprint(model).sampled == ("model.safetensors",)
+    assert "sampled" not in identity(model)  # it changes no key
+
+
 def test_a_file_renamed_is_another_model(model: ModelConfig) -> None:
     before = fingerprint(model)
     (Path(model.path) / "model.safetensors").rename(Path(model.path) / "other.safetensors")

@@ -26,6 +26,8 @@ def test_the_manifest_tells_what_is_on_disk(config_of: Run, run: Run, tmp_path: 
     assert manifest["tokens"]["prompt"] == sum(len(request.prompt.split()) for request in backend.asked)
     assert (manifest["complete"], manifest["seed"], manifest["engine"]["name"], manifest["reused"]) == (True, 7, "scripted", 0)
     assert manifest["tokens_per_second"] == summary.tokens_per_second > 0
+    assert manifest["inputs"] == {"about.json": hashlib.sha256((tmp_path / "r" / "about.json").read_bytes()).hexdigest()}
+    assert manifest["model"]["hashed_by_samples"] == []
     assert set(manifest["suppression"]) == {"apple", "bread", "cheese"}
     shares = [each["share_percent"] for each in manifest["suppression"]["apple"]]
     assert shares == sorted(shares, reverse=True)

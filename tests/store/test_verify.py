@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.support import chatter
+from tests.support.progress import Heard
 from tests.support.rows import ASKED
+from variegate.config.load import load_run
+from variegate.pipeline.comparison.places import places_of
+from variegate.pipeline.generate import generate
 from variegate.store.hashes import write_hashes
 from variegate.store.rows import Row
 from variegate.store.run_folder import RunFolder, round_key
@@ -165,3 +170,77 @@ def test_students_of_a_run(run_folder: RunFolder) -> None:
     assert verify(run_folder).ok
     (student / "student.json").write_text("{ }")
     assert failed(run_folder) == {"student minilm": f"{student}/student.json: is not what hashes.json states"}
+
+
+# -- what the rounds were made from ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seeded_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished few-shot run whose prompts held real examples. Tests copy it."""
+    folder = tmp_path_factory.mktemp("seeded")
+    few = {"strategy": {"kind": "few_shot", "form": "li", "seed_pool": 6, "completions_per_call": 2}}
+    config = places_of(chatter.make_study(folder, run=few, axes={"temperature": [0.3]}, curations={}))[0].run
+    generate(config, start=lambda _: chatter.wordy_engine())
+    return Path(config.output)
+
+
+@pytest.fixture
+def seeded(seeded_run: Path, tmp_path: Path) -> RunFolder:
+    shutil.copytree(seeded_run, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def test_seeds_and_about_are_among_what_is_checked(seeded: RunFolder) -> None:
+    result = verify(seeded)
+    assert result.ok
+    assert {check.name: check.detail for check in result.checks}["inputs whole"] == "seeds, about.json"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_seeds_that_were_deleted(seeded: RunFolder, ended: bool) -> None:
+    shutil.rmtree(seeded.path / "seeds")
+    if not ended:
+        (seeded.path / "manifest.json").unlink()
+    found = failed(seeded)
+    assert list(found) == ["inputs whole"]
+    assert f"{seeded.path / 'seeds'}: is missing, and 24 rows were made with real examples in their prompts" in found["inputs whole"]
+
+
+def test_damaged_seeds_are_no_damaged_rounds(seeded: RunFolder) -> None:
+    path = seeded.path / "seeds" / "rows.jsonl"
+    path.write_bytes(path.read_bytes()[:-2])
+    assert failed(seeded) == {"inputs whole": f"{path}: is not what entry.json states"}
+
+
+def test_an_about_that_was_changed_or_taken_away(seeded: RunFolder) -> None:
+    path = seeded.path / "about.json"
+    path.write_bytes(path.read_bytes().replace(b"real", b"ideal"))
+    assert failed(seeded) == {"inputs whole": f"{path}: was changed after the run ended"}
+    path.unlink()
+    assert failed(seeded) == {"inputs whole": f"{path}: is missing"}
+
+
+def test_rounds_that_were_emptied(seeded: RunFolder) -> None:
+    shutil.rmtree(seeded.path / "rounds" / "000000")
+    (seeded.path / "manifest.json").unlink()
+    assert failed(seeded)["rounds whole"].startswith(f"{seeded.path / 'rounds'}: holds no round, and records.jsonl is there")
+    (seeded.path / "rounds" / "000007").mkdir()
+    assert f"{seeded.path / 'rounds' / '000007'}: is empty" in failed(seeded)["rounds whole"]
+
+
+@pytest.mark.parametrize("name", ["dropped.jsonl", "records.jsonl", "manifest.json", "about.json"])
+def test_a_folder_where_a_file_was_is_set_aside_and_the_file_made_again(seeded: RunFolder, name: str) -> None:
+    path = seeded.path / name
+    before = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    (path / "mine.txt").write_text("keep me")
+    assert not verify(seeded).ok or name == "manifest.json"  # without it the run has not ended
+    config = load_run(seeded.path / "run.yaml", [f"output={seeded.path}"])
+    heard = Heard()
+    generate(config, start=lambda _: pytest.fail("nothing is missing"), progress=heard)
+    assert [note.startswith(f"{path}: is a folder, and a file is expected there") and "set aside" in note for note in heard.notes] == [True]
+    assert [each.read_text() for each in seeded.path.glob("set-aside/*/*/mine.txt")] == ["keep me"]
+    assert verify(seeded).ok
+    assert name == "manifest.json" or path.read_bytes() == before

@@ -77,7 +77,8 @@ class RelabelStage(Closed):
 
 
 class LabelReplacementStage(Closed):
-    """Chung et al.'s label replacement: labels from an oracle or from a proxy trained on a few inspected items."""
+    """Chung et al.'s label replacement: labels from an oracle or from a proxy trained on a few inspected items. It drops nothing: a text
+    that was judged out of scope stays, with a label."""
 
     kind: Literal["label_replacement"]
     labels: LabelSource = "inspected"

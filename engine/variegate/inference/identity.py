@@ -13,7 +13,7 @@ from typing import Any
 from variegate.config import ModelConfig
 from variegate.inference.hub import hub_snapshot
 
-_WHOLE_FILE_LIMIT = 1 << 30  # larger files are hashed by samples: 64 blocks of 1 MiB, the size, and the first MiB
+_WHOLE_FILE_LIMIT = 1 << 30  # bytes; larger files are hashed by samples: 65 blocks of 1 MiB, evenly spread, and the size
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -31,6 +31,7 @@ _NEUTRAL: dict[str, Any] = {"backend": "vllm", "dtype": "auto", "quantization": 
 class Fingerprint:
     model: str  # of config.json and the weights, or of the hub id and revision
     tokenizer: str
+    sampled: tuple[str, ...] = ()  # the model's files that are too large to be hashed whole: a change between the samples goes unseen
 
 
 def identity(model: ModelConfig, found: Fingerprint | None = None) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def fingerprint(model: ModelConfig) -> Fingerprint:
     weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")], key=lambda path: path.name)
     weights = [path for path in weights if path.name in ("config.json", "generation_config.json") or path.suffix == ".safetensors"]
     tokenizer_folder = Path(model.tokenizer) if model.tokenizer and Path(model.tokenizer).is_dir() else folder
-    return Fingerprint(_hash(weights), _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()]))
+    sampled = tuple(path.name for path in weights if path.stat().st_size > _WHOLE_FILE_LIMIT)
+    tokenizer = _hash([path for name in _TOKENIZER_FILES if (path := tokenizer_folder / name).is_file()])
+    return Fingerprint(_hash(weights), tokenizer, sampled)
 
 
 def _hash(files: list[Path]) -> str:

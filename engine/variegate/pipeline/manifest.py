@@ -78,7 +78,12 @@ def make_manifest(
         "command": " ".join(sys.argv),
         "config_sha256": config_digest(config),
         "seed": config.seed,
-        "model": {"name": config.model.name, "path": config.model.path, "sha256": fingerprint.model},
+        "model": {
+            "name": config.model.name,
+            "path": config.model.path,
+            "sha256": fingerprint.model,
+            "hashed_by_samples": list(fingerprint.sampled),
+        },
         "tokenizer_sha256": fingerprint.tokenizer,
         "engine": {
             "name": engine.name,
@@ -107,6 +112,7 @@ def make_manifest(
         "reused": sum(each["reused"] for each in facts),
         "files": folder.write_results(),
         "rounds": folder.round_hashes(),
+        "inputs": folder.input_hashes(),
         "suppression": suppression,
         **({"works": list(works)} if works else {}),
     }

@@ -13,8 +13,7 @@ from variegate.errors import UsageError
 from variegate.seeding import digest
 from variegate.store.files import write_atomic
 from variegate.store.formats import check_format, state_format
-from variegate.store.run_folder import RunFolder
-from variegate.store.settings import ABOUT
+from variegate.store.run_folder import ABOUT, RunFolder
 
 ResumeMode = Literal["auto", "never", "always"]
 
@@ -79,6 +78,8 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     if stored is None or changes or mode == "never":
         folder.retire_manifest()
         folder.write_config(to_yaml(config))
-        about = {"words": config.strategy.words(), "citation": config.strategy.citation()}
-        write_atomic(folder.path / ABOUT, orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    about = orjson.dumps({"words": config.strategy.words(), "citation": config.strategy.citation()}, option=orjson.OPT_INDENT_2)
+    path = folder.path / ABOUT
+    if not path.is_file() or path.read_bytes() != about:
+        write_atomic(path, about)
     return changes

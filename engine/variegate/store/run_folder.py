@@ -23,7 +23,7 @@ from variegate.errors import StoreError, UsageError
 from variegate.records import Record
 from variegate.seeding import digest
 from variegate.store.entry import DamagedEntryError, Entry, read_entry, read_statement
-from variegate.store.files import check_file, check_inside, explained, make_folder, new_file, open_appending, write_atomic
+from variegate.store.files import check_file, check_inside, explained, make_folder, new_file, open_appending, sha256_of, write_atomic
 from variegate.store.formats import check_format
 from variegate.store.row_lookup import RowLookup
 from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_line, stored_items
@@ -32,6 +32,8 @@ from variegate.store.shelf import Shelf, warn
 ROUNDS, PARTS, SEEDS, GIVENS, GOLD, WORKS = "rounds", "parts", "seeds", "givens", "gold", "works"
 RESULTS = RECORDS, DROPPED = "records.jsonl", "dropped.jsonl"
 MEASURES = "measures.json"
+ABOUT = "about.json"  # what the run's strategy says of itself, written when the run begins: words and citation
+FILES = ("run.yaml", ABOUT, *RESULTS, "manifest.json", MEASURES, "report.html")  # that a run writes
 # What may stand in a run's folder, and what shows that the folder is a run's (or a study's, which is held by the same lock).
 OWN = (
     *(
@@ -49,7 +51,7 @@ OWN = (
         WORKS,
         "set-aside",
     ),
-    *("format.json", "about.json", "inspected.jsonl", "curations", "students"),
+    *("format.json", ABOUT, "inspected.jsonl", "curations", "students"),
 )
 _MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")
 
@@ -164,6 +166,12 @@ class RunFolder:
         """Name -> SHA-256 of the round's rows."""
         return {name: read_statement(self.path / name, name)["sha256"] for name in self.rounds()}
 
+    def input_hashes(self) -> dict[str, str]:
+        """Name -> SHA-256 of what else the run's texts, or what is said of them, come from: seeds, given texts, works, about.json."""
+        names = [name for prefix in (SEEDS, GIVENS, GOLD, WORKS) for name in self.shelf.names(prefix)]
+        stated = {name: read_statement(self.path / name, name)["sha256"] for name in names}
+        return stated | ({ABOUT: sha256_of(self.path / ABOUT)} if (self.path / ABOUT).is_file() else {})
+
     def answers(self) -> RowLookup:
         """Rows with an answer, by key, of all rounds and parts that may be used again; what an engine failed at is not among them."""
         return self.shelf.rows_by_key([ROUNDS, PARTS], keep=lambda row: row["error"] is None)
@@ -180,7 +188,12 @@ class RunFolder:
         return found - {record.id for record in self.records()}
 
     def set_strays_aside(self) -> None:
-        """Name and set aside what stands among the rounds and is none (a file manager's copy), and name rounds that are missing."""
+        """Name and set aside what stands among the rounds and is none (a file manager's copy), and folders where files belong; name
+        rounds that are missing."""
+        for name in FILES:
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                self.shelf.set_damaged_aside(name, StoreError(f"{path}: is a folder, and a file is expected there"))
         names = self.shelf.names(ROUNDS)
         numbers = {name: int(last) for name in names if (last := name.rpartition("/")[2]).isdecimal()}
         for name in names:

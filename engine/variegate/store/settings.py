@@ -13,9 +13,7 @@ import yaml
 
 from variegate.errors import StoreError
 from variegate.store.rows import parse_line
-from variegate.store.run_folder import RunFolder
-
-ABOUT = "about.json"  # what the run's strategy says of itself, written when the run begins: words and citation
+from variegate.store.run_folder import ABOUT, RunFolder
 
 
 def read_settings(folder: RunFolder) -> dict[str, Any]:

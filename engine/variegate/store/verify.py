@@ -5,7 +5,7 @@ Reads only. Streams: what grows with the run is one set of keys. Knows nothing o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,7 @@ from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
 from variegate.store.hashes import damage_in
 from variegate.store.ledger import Ledger, in_words
-from variegate.store.run_folder import GIVENS, GOLD, PARTS, RESULTS, ROUNDS, SEEDS, WORKS, RunFolder
+from variegate.store.run_folder import GIVENS, GOLD, PARTS, RECORDS, RESULTS, ROUNDS, SEEDS, WORKS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
 
@@ -47,6 +47,7 @@ class _Seen:
     sums: Problems = field(default_factory=Problems)
     doubles: Problems = field(default_factory=Problems)
     labels: Problems = field(default_factory=Problems)
+    with_seeds: int = 0  # rows whose prompts held real examples
 
 
 def verify(folder: RunFolder) -> Verification:
@@ -58,9 +59,8 @@ def verify(folder: RunFolder) -> Verification:
         manifest = None
     known = _attempt(lambda: labels_of(read_settings(folder)), "run.yaml readable", checks)
     seen = _Seen()
-    for prefix in (ROUNDS, SEEDS, GIVENS, GOLD, WORKS, PARTS):
-        for problem in folder.shelf.check(prefix):
-            seen.rounds.add(problem)
+    for problem in (*folder.shelf.check(ROUNDS), *_no_rounds(folder)):
+        seen.rounds.add(problem)
     names = folder.shelf.names(ROUNDS)
     stated = part(manifest or {}, "rounds")
     if isinstance(stated, dict):
@@ -76,7 +76,13 @@ def verify(folder: RunFolder) -> Verification:
         seen.doubles.check("keys unique", f"{len(seen.keys)} keys"),
         seen.labels.check("labels known to the task", f"{len(seen.ledger.counts)} labels used"),
         _whole_ledger(seen.ledger, manifest),
+        _inputs(folder, manifest, seen.with_seeds),
     ]
+    if folder.shelf.names(PARTS):
+        parts = Problems()
+        for problem in folder.shelf.check(PARTS):
+            parts.add(problem)
+        checks.append(parts.check("shards of a round in progress", "each what its entry.json states"))
     damaged = bool(seen.rounds.count or seen.unreadable.count)
     for name in RESULTS:
         checks.append(_result_file(folder, name, manifest, damaged=damaged))
@@ -92,6 +98,35 @@ def verify_training(folder: Path) -> Check:
     for problem in damage_in(folder):
         problems.add(problem)
     return problems.check(f"student {folder.name}", "each file is what hashes.json states")
+
+
+def _no_rounds(folder: RunFolder) -> Iterator[str]:
+    """What stands among the rounds and holds none; records without any round."""
+    for path in sorted((folder.path / ROUNDS).glob("[!.]*/")):
+        if not any(path.iterdir()):
+            yield f"{path}: is empty"
+    if (folder.path / RECORDS).is_file() and not folder.shelf.names(ROUNDS):
+        yield f"{folder.path / ROUNDS}: holds no round, and {RECORDS} is there"
+
+
+def _inputs(folder: RunFolder, manifest: dict[str, Any] | None, with_seeds: int) -> Check:
+    """Seeds, given texts, what works are judged by, works and about.json: whole, and those that the run was made with."""
+    problems = Problems()
+    for prefix in (SEEDS, GIVENS, GOLD, WORKS):
+        for problem in folder.shelf.check(prefix):
+            problems.add(problem)
+    if with_seeds and not folder.shelf.names(SEEDS):
+        problems.add(f"{folder.path / SEEDS}: is missing, and {with_seeds} rows were made with real examples in their prompts")
+    stated = part(manifest or {}, "inputs") or {}
+    try:
+        there = folder.input_hashes()
+    except StoreError:
+        return problems.check("inputs whole")  # told already
+    for name in sorted({*stated, *there} if stated else ()):
+        if stated.get(name) != there.get(name):
+            what = "is missing" if name not in there else "was changed after the run ended" if name in stated else "is not in the manifest"
+            problems.add(f"{folder.path / name}: {what}")
+    return problems.check("inputs whole", ", ".join(there) if stated else "as far as they can be known")
 
 
 def _attempt(read: Callable[[], Any], name: str, checks: list[Check]) -> Any:
@@ -123,6 +158,7 @@ def _read_round(folder: RunFolder, name: str, manifest: dict[str, Any] | None, k
             continue
         ledger.add(row)
         seen.ledger.add(row)
+        seen.with_seeds += any(str(parent).startswith("seed:") for parent in row["origin"].get("parents") or ())
         if row["key"] in seen.keys:
             seen.doubles.add(f"{where}: key {row['key']} stands twice")
         seen.keys.add(row["key"])

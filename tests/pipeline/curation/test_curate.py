@@ -225,8 +225,14 @@ def test_labels_of_a_file(run: Any, go: Callable[..., Any], tmp_path: Path) -> N
 def test_only_as_many_of_a_file_as_asked_for(run: Any, go: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "labels.jsonl"
     file.write_text("".join(json.dumps({"id": id, "label": label}) + "\n" for id, label in run.truth.items()))
-    facts = go({"kind": "label_replacement", "labels": str(file), "inspected": 20})["stages"][0]["facts"]
+    replacement = {"kind": "label_replacement", "labels": str(file), "inspected": 20}
+    stage = go(replacement)["stages"][0]
+    facts = stage["facts"]
     assert (facts["inspected"], facts["of_records_still_kept"], facts["out_of_scope_not_used"]) == (20, 60, 12)
+    kept = "12 of the items judged here were judged out of scope, and stay, with a label: this stage drops none."
+    assert [warning for warning in stage["warnings"] if warning.startswith(kept)]
+    filtered = go({"kind": "scope", "labels": str(file), "inspected": 72}, replacement)
+    assert not [warning for warning in filtered["stages"][1]["warnings"] if "judged out of scope" in warning]
 
 
 def test_what_a_person_judged(run: Any, go: Callable[..., Any]) -> None:

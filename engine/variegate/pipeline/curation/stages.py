@@ -74,8 +74,8 @@ def prepare(stage: StageConfig, items: Items, inputs: Inputs) -> Prepared:
     raise AssertionError(f"no way to prepare a stage of kind {stage.kind!r}")
 
 
-def _with_facts(judgement: Judgement, facts: Mapping[str, Any]) -> Judgement:
-    return replace(judgement, facts={**judgement.facts, **facts})
+def _with_facts(judgement: Judgement, facts: Mapping[str, Any], notes: Sequence[str] = ()) -> Judgement:
+    return replace(judgement, facts={**judgement.facts, **facts}, warnings=(*judgement.warnings, *notes))
 
 
 def _duplicates(stage: DuplicatesStage, items: Items, inputs: Inputs) -> Prepared:
@@ -95,7 +95,8 @@ def _duplicates(stage: DuplicatesStage, items: Items, inputs: Inputs) -> Prepare
             held_out_vectors=[inputs.encode(texts) for _, texts in held_out] if embeds else None,
         )
 
-    return Prepared([inputs.encoder_key if embeds else None, digest(held_out)], judge)
+    contained = ["contained"] if held_out else []  # a stage from before texts that contain a held-out one went is made anew
+    return Prepared([inputs.encoder_key if embeds else None, digest(held_out), *contained], judge)
 
 
 # -- labels taken from somewhere -------------------------------------------------------------------------------
@@ -145,16 +146,23 @@ def _label_replacement(stage: LabelReplacementStage, items: Items, inputs: Input
         return {id: each.label for id, each in judged.by_id.items() if each.label is not None}
 
     told = _told(stage, items, inputs, "labels", ask_oracle=inputs.oracle_labels, known_in=labels_in)
-    facts = dict(told.facts)
+    facts, notes = dict(told.facts), []
     if stage.labels != ORACLE:
-        facts["out_of_scope_not_used"] = sum(not each.in_scope for each in inputs.judged(stage.labels, stage.kind).by_id.values())
+        out = {id for id, each in inputs.judged(stage.labels, stage.kind).by_id.items() if not each.in_scope}
+        facts["out_of_scope_not_used"] = len(out)
+        kept = len(out.intersection(items.ids))
+        if kept and not any(isinstance(each, ScopeStage) for each in inputs.config.stages):
+            notes.append(
+                f"{kept} of the items judged here were judged out of scope, and stay, with a label: this stage drops none. Put a `scope` stage"
+                " before it, which does"
+            )
     needs_proxy = len(told.places) < len(items)
 
     def judge() -> Judgement:
         vectors = inputs.vectors(items) if needs_proxy else None
         labels = list(inputs.task.labels)
         found = replace_labels(items, vectors, told.look(), labels=labels, weight=stage.weight, seed=inputs.config.seed)
-        return _with_facts(found, facts)
+        return _with_facts(found, facts, notes)
 
     return Prepared([*told.reads, inputs.encoder_key if needs_proxy else None, list(inputs.task.labels)], judge)
 
