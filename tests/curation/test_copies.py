@@ -185,8 +185,9 @@ def test_copies_go_the_way_of_the_first() -> None:
 
 
 def test_near_to_held_out_texts() -> None:
-    test_text = "please tell me how much money is left on my savings account this evening right now"
-    near_text, far_text = test_text.replace("this evening", "this"), "please tell me how to win at chess"
+    """One word in the middle is another: no run of four fifths is shared, so the text is near and not contained."""
+    test_text = "please tell me how much money is left on my savings account now as I want to buy a bicycle for my daughter before Monday"
+    near_text, far_text = test_text.replace("account", "book"), "please tell me how to win at chess"
     found = find([near_text, far_text], near=0.6, held_out=[("test", ["unrelated words stand here", test_text])])
     assert gone(found) == {"r000": ("held_out", "test")}
     agreement = (NearIndex.signature(near_text) == NearIndex.signature(test_text)).mean()

@@ -88,9 +88,9 @@ def _print_references(console: Any, study: Mapping[str, Any]) -> None:
         console.print(f"The same student trained on all {real['n']:,} real texts: accuracy {_share(real['accuracy'])}{beside}.")
     similar = study["real_similarity"]
     if similar is not None:
-        names = (("top_5", "top-5 similarity"), ("coverage", "coverage"))
-        found = ", ".join(f"{name} {similar[each]:.3f}" for each, name in names if similar[each] is not None)
-        console.print(f"{similar['n']:,} real texts against {similar['m']:,} other real ones: {found}.")
+        known = (("top_5", "top-5 similarity"), ("coverage", "coverage"))
+        said = ", ".join(f"{name} {similar[each]:.3f}" for each, name in known if similar[each] is not None)
+        console.print(f"{similar['n']:,} real texts against {similar['m']:,} other real ones: {said}.")
     bars = study["bars"]
     if bars:
         names = {

@@ -61,8 +61,10 @@ def _print_beside_real(console: Any, found: Mapping[str, Any] | None) -> None:
 
     if found is None:
         return
-    name = f"Beside real texts: {found['n']:,} texts of the set, and as many of the reference, against the same {found['m']:,} others of it"
-    table = Table(title=name, title_justify="left")
+    console.print(  # no title, which would be folded to the width of the table
+        f"Beside real texts: {found['n']:,} texts of the set, and as many of the reference, against the same {found['m']:,} others of it"
+    )
+    table = Table()
     for column in ("measure", "set", "real texts"):
         table.add_column(column, justify="left" if column == "measure" else "right", overflow="fold")
     for row in found["values"]:
