@@ -97,7 +97,7 @@ def test_a_line_says_how_far_it_is_inside_a_round(clock: Clock) -> None:
         progress.advance(300)
         progress.advance(12)
         clock.now += 65
-        assert line_of(progress) == "after 65 s: generating 0 of 2,000, 312 of 1,024 answered, 0 dropped"
+        assert line_of(progress) == "after 65 s: generating 0 of 2,000, 312 of 1,024 answered, 0 dropped, about 6 min left"
         progress.update("generating", 1000, 2000, detail="24 dropped, 900 tokens/s")
         clock.now += 65
         assert line_of(progress) == "after 2 min: generating 1,000 of 2,000, 24 dropped, 900 tokens/s, about 2 min left"
@@ -126,11 +126,6 @@ def test_another_stage_has_a_time_of_its_own(clock: Clock) -> None:
         assert line_of(progress) == "after 2 min: embedding 6 of 10, about 4 s left"
         progress.update("embedding", 10, 10)
         assert line_of(progress) == "after 2 min: embedding 10 of 10"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5900, "98 min"), (11100, "3 h 05 min")])
-def test_times_in_words(seconds: float, words: str) -> None:
-    assert module._spelt(seconds) == words
 
 
 # -- on a terminal ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from variegate.config import RunConfig
+    from variegate.config.stages import StagesConfig
     from variegate.pipeline.generate import RunSummary
 
 _RESUME_MODES = ("auto", "never", "always")
@@ -20,6 +21,8 @@ run_file_argument = click.argument("run_file", metavar="RUN.yaml", type=click.Pa
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set decoding.temperature=1.3"
 )
+resume_option = click.option("--resume", type=click.Choice(_RESUME_MODES), default="auto", show_default=True,
+                             help="auto: go on, and after a change reuse every row that it left unchanged. never: start over. always: refuse unless the folder holds this very run.")  # fmt: skip
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="The run's seed (seed).")
 
 
@@ -37,18 +40,25 @@ def run_options(function: Any) -> Any:
 
 def read_run(run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None) -> RunConfig:
     """The configuration of a run file, a bundled run's name or a run folder, with the command line's overrides on top."""
-    from variegate.config.load import find_config, load_run
+    return read_run_file(run_file, overrides, per_label, output, seed)[0]
+
+
+def read_run_file(
+    run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None
+) -> tuple[RunConfig, StagesConfig]:
+    """The same, with what becomes of the run's records."""
+    from variegate.config.load import find_config
+    from variegate.config.load_stages import load_run_file
 
     named = {"target.per_label": per_label, "output": output, "seed": seed}
     every = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
     path = run_file / "run.yaml" if (run_file / "run.yaml").is_file() else find_config("run", str(run_file), Path())
-    return load_run(path, every)
+    return load_run_file(path, every)
 
 
 @click.command()
 @run_options
-@click.option("--resume", type=click.Choice(_RESUME_MODES), default="auto", show_default=True,
-              help="auto: go on, and after a change reuse every row that it left unchanged. never: start over. always: refuse unless the folder holds this very run.")  # fmt: skip
+@resume_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     run_file: Path, overrides: tuple[str, ...], per_label: int | None, output: str | None, seed: int | None, resume: str, as_json: bool
@@ -66,7 +76,6 @@ def command(
 def generate_and_print(config: RunConfig, resume: str, *, as_json: bool) -> None:
     """Run, print the summary, and exit with 3 when the target was missed."""
     from variegate.cli.progress import make_progress
-    from variegate.errors import ShortfallError
     from variegate.pipeline.generate import generate
     from variegate.report import write_report
 
@@ -80,6 +89,13 @@ def generate_and_print(config: RunConfig, resume: str, *, as_json: bool) -> None
         click.echo(json.dumps(summary_json(summary), indent=2))
     else:
         print_summary(summary)
+    check_shortfall(summary)
+
+
+def check_shortfall(summary: RunSummary) -> None:
+    """Raises ShortfallError where the target was missed."""
+    from variegate.errors import ShortfallError
+
     if summary.shortfall:
         missing = sum(summary.shortfall.values())
         worst = sorted(summary.shortfall, key=lambda label: -summary.shortfall[label])[:5]
@@ -111,11 +127,15 @@ def print_summary(summary: RunSummary) -> None:
         click.echo(f"Changed since the last run: {'; '.join(summary.changes[:5])}{' ...' if len(summary.changes) > 5 else ''}")
     if summary.reused:
         click.echo(f"Reused {summary.reused} rows of earlier rounds.")
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items()))
-    click.echo(f"Kept {summary.kept} of {summary.requested} requested texts{f' (dropped: {dropped})' if dropped else ''}.")
+    print_dropped(summary)
     if summary.feedback.get("kept"):
         click.echo(f"Made under feedback: {summary.feedback['share']:.0%} of the records, in {summary.feedback['rounds']} rounds.")
     if summary.tokens_per_second:
         click.echo(f"Speed: {summary.tokens_per_second:,.0f} tokens/s.")
     click.echo(f"Records: {summary.folder / 'records.jsonl'}")
     click.echo(f"Report:  {summary.report}")
+
+
+def print_dropped(summary: RunSummary) -> None:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items()))
+    click.echo(f"Kept {summary.kept} of {summary.requested} requested texts{f' (dropped: {dropped})' if dropped else ''}.")

@@ -15,6 +15,7 @@ from variegate.errors import VariegateError
 COMMANDS = {
     "init": "Write a commented task file and run file from a CSV or JSONL file of examples.",
     "plan": "Say what a run would do, without generating: counts, prompts, tokens, time, reuse.",
+    "run": "Do the whole of it: generate, curate, measure, train, evaluate, report.",
     "preview": "Generate a few texts of a run and show them; nothing is stored.",
     "generate": "Generate a labelled data set as a run file says.",
     "inspect": "Judge a run's texts one by one in the terminal.",

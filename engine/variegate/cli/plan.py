@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from variegate.cli.generate import read_run, run_options
+
+if TYPE_CHECKING:
+    from variegate.config import RunConfig
+    from variegate.pipeline.plan import Plan
 
 
 @click.command()
@@ -42,7 +47,7 @@ def command(
             f"Task {config.task.name}: {plan.labels} labels x {config.target.per_label} records = {plan.target}, at most {plan.max_requests} requests."
         )
         click.echo(f"Model {config.model.name} ({config.model.path}) on {config.model.engine.backend}; {config.strategy.words()}.")
-        click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
+        print_folder(config, plan)
         if plan.feeds_back and not plan.share_under_feedback:
             click.echo("Feedback: none acts, since all is asked for in one block: raise the target, or set rounds.first lower.")
         elif plan.feeds_back:
@@ -59,11 +64,21 @@ def command(
             click.echo(f"\n--- prompt for {sample['label']}")
             for message in sample["messages"]:
                 click.echo(f"[{message['role']}]\n{message['content']}" if config.model.chat else message["content"])
-        if plan.eta_seconds is not None:
-            click.echo(
-                f"\nMeasured on {plan.measured_rows} rows: {plan.seconds_per_row:.4f} s a row, so about {plan.eta_seconds:.0f} s for the rest (drops come on top)."
-            )
+        print_time(plan)
         for refusal in plan.refusals:
             click.echo(f"\nWould fail: {refusal}")
     if plan.refusals:
         click.get_current_context().exit(1)
+
+
+def print_folder(config: RunConfig, plan: Plan) -> None:
+    """What is there already."""
+    click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
+
+
+def print_time(plan: Plan) -> None:
+    """Nothing where no rows were measured."""
+    if plan.eta_seconds is not None:
+        click.echo(
+            f"\nMeasured on {plan.measured_rows} rows: {plan.seconds_per_row:.4f} s a row, so about {plan.eta_seconds:.0f} s for the rest (drops come on top)."
+        )

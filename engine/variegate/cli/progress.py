@@ -5,45 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import click
 
-
-@dataclass(slots=True)
-class _Stage:
-    """Where the job is. began: when it came to this stage, or to the first questions that it asked in it; before: what was done
-    then, and took no time."""
-
-    name: str
-    done: int
-    whole: int
-    asked: int
-    detail: str
-    answered: int = 0
-    asks: bool = False
-    began: float = 0.0
-    before: int = 0
-
-    def after(self, other: _Stage | None) -> _Stage:
-        """Itself, as it comes after the other one."""
-        self.asks, self.began, self.before = self.asked > 0, time.monotonic(), self.done
-        if other is not None and other.name == self.name and (other.asks or not self.asks):
-            self.asks, self.began, self.before = other.asks, other.began, other.before
-        return self
-
-    def more(self) -> list[str]:
-        """In words, what a bar does not show."""
-        answered = f"{self.answered:,} of {self.asked:,} answered" if self.asked else ""
-        return [part for part in (answered, self.detail) if part]
-
-    def left(self) -> float | None:
-        """Seconds, if it goes on as it went so far; None where nothing says so."""
-        if not self.before < self.done < self.whole:
-            return None
-        return (time.monotonic() - self.began) * (self.whole - self.done) / (self.done - self.before)
+from variegate.progress import Pace, spelt
 
 
 class _Live:
@@ -76,7 +43,7 @@ class TerminalProgress(_Live):
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None, more="", left="")
-        self._stage: _Stage | None = None
+        self._stage: Pace | None = None
 
     def note(self, text: str) -> None:
         from variegate.report.visible import visible
@@ -84,7 +51,7 @@ class TerminalProgress(_Live):
         self._bar.console.print(visible(text), markup=False, highlight=False)
 
     def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
-        self._stage = _Stage(stage, done, whole, asked, detail).after(self._stage)
+        self._stage = Pace(stage, done, whole, asked, detail).after(self._stage)
         self._show(self._stage)
         self._bar.start()
 
@@ -93,11 +60,11 @@ class TerminalProgress(_Live):
             self._stage.answered += count
             self._show(self._stage)
 
-    def _show(self, stage: _Stage) -> None:
+    def _show(self, stage: Pace) -> None:
         from variegate.report.visible import visible
 
         seconds = stage.left()
-        left = "" if seconds is None else f"left: {_spelt(seconds)}"
+        left = "" if seconds is None else f"left: {spelt(seconds)}"
         more = ", ".join(stage.more())
         self._bar.update(
             self._task, description=visible(stage.name), completed=stage.done, total=stage.whole, more=visible(more), left=left
@@ -112,7 +79,7 @@ class PlainProgress(_Live):
 
     def __init__(self, every_s: float = 60.0) -> None:
         self._every_s, self._start = every_s, time.monotonic()
-        self._stage: _Stage | None = None
+        self._stage: Pace | None = None
         self._stopped = threading.Event()
         self._ticker: threading.Thread | None = None
 
@@ -122,7 +89,7 @@ class PlainProgress(_Live):
         click.echo(visible(text), err=True)
 
     def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
-        self._stage = _Stage(stage, done, whole, asked, detail).after(self._stage)
+        self._stage = Pace(stage, done, whole, asked, detail).after(self._stage)
         if self._ticker is None:
             self._ticker = threading.Thread(target=self._tick, daemon=True)
             self._ticker.start()
@@ -136,24 +103,16 @@ class PlainProgress(_Live):
             if self._stage is not None:
                 self.note(self._line(self._stage))
 
-    def _line(self, stage: _Stage) -> str:
+    def _line(self, stage: Pace) -> str:
         seconds = stage.left()
-        left = [] if seconds is None else [f"about {_spelt(seconds)} left"]
+        left = [] if seconds is None else [f"about {spelt(seconds)} left"]
         where = f"{stage.name} {stage.done:,} of {stage.whole:,}" if stage.whole > 1 else stage.name
-        return f"after {_spelt(time.monotonic() - self._start)}: {', '.join([where, *stage.more(), *left])}"
+        return f"after {spelt(time.monotonic() - self._start)}: {', '.join([where, *stage.more(), *left])}"
 
     def stop(self) -> None:
         self._stopped.set()
         if self._ticker is not None:
             self._ticker.join()
-
-
-def _spelt(seconds: float) -> str:
-    """`80 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def make_progress() -> TerminalProgress | PlainProgress:

@@ -22,6 +22,12 @@ def print_training(scores: Mapping[str, Any], name: str) -> None:
     console.print(f"test data: {visible(test['source'])}: {test['n']:,} texts")
     _print_seeds(console, [(f"seed {each['seed']}", each) for each in scores["seeds"]], scores["summary"])
     _print_classes(console, [each["evaluation"] for each in scores["seeds"]])
+    print_worth(scores)
+
+
+def print_worth(scores: Mapping[str, Any]) -> None:
+    """What the set stands beside, and the verdict."""
+    console = _console()
     _print_beside(console, scores["beside"])
     _print_warnings(console, scores["warnings"])
     _print_verdict(console, scores["verdict"])

@@ -18,6 +18,7 @@ from variegate.config.explain import explain
 from variegate.config.model import ModelConfig
 from variegate.config.resources import asset, bundled, data_root, is_hub_id, models_folder
 from variegate.config.run import AnyTask, RunConfig
+from variegate.config.stages import SECTIONS
 from variegate.config.student import StudentConfig
 from variegate.errors import ConfigError, UsageError, nearest
 from variegate.kinds.task import TaskConfig
@@ -195,8 +196,12 @@ _STUDENT = ["strategy", "student"]  # where a strategy has one
 
 
 def load_run(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """A run file with its task and model resolved, after `overrides`. Raises ConfigError or UsageError."""
-    return build_run(read_yaml(path), path.parent, overrides, where=str(path), output=f"runs/{path.stem}")
+    """A run file with its task and model resolved, after `overrides`, without what becomes of its records (`load_stages`).
+
+    Raises ConfigError or UsageError.
+    """
+    value = {name: each for name, each in read_yaml(path).items() if name not in SECTIONS}
+    return build_run(value, path.parent, overrides, where=str(path), output=f"runs/{path.stem}")
 
 
 def build_run(value: dict[str, Any], base: Path, overrides: Iterable[str], *, where: str, output: str) -> RunConfig:

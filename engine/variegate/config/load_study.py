@@ -19,6 +19,7 @@ from variegate.config.load import (
 )
 from variegate.config.resources import bundled
 from variegate.config.run import RunConfig
+from variegate.config.stages import SECTIONS
 from variegate.config.study import NO_CURATION, StudyConfig
 from variegate.errors import ConfigError
 
@@ -49,7 +50,7 @@ def _run(value: Any, fields: Any, overrides: list[str], folder: Path, where: str
     path = None
     if isinstance(value, str):
         path = find_config("run", value, folder)
-        value = read_yaml(path)
+        value = {name: each for name, each in read_yaml(path).items() if name not in SECTIONS}  # a study says these itself
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: run: expected a bundled run's name, a path, or the run itself, got {value!r}")
     if not isinstance(fields, dict | None):

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
-from variegate.config.run import AnyTask, RunConfig
+from variegate.config.run import AnyTask
+from variegate.config.stages import RunFile
 from variegate.config.student import StudentConfig
 from variegate.config.study import StudyConfig
 from variegate.config.tagged import with_installed
@@ -17,7 +18,7 @@ from variegate.config.tagged import with_installed
 _MODELS: dict[str, Any] = {
     "task": AnyTask,
     "model": ModelConfig,
-    "run": RunConfig,
+    "run": RunFile,
     "student": StudentConfig,
     "curation": CurationConfig,
     "study": StudyConfig,
@@ -26,8 +27,8 @@ KINDS = tuple(_MODELS)
 
 
 def json_schema(kind: str, *, installed: bool = False) -> dict[str, Any]:
-    """The schema of files of a kind (see KINDS) as users write them: a run's task and model, a curation's oracle and
-    models, a study's run, students and curations may be names.
+    """The schema of files of a kind (see KINDS) as users write them: a run's task, model, curation and student, a curation's oracle
+    and models, a study's run, students and curations may be names.
 
     installed: with what packages add, so that the schema holds on this machine. Without, it is the same on every machine.
     """
@@ -36,6 +37,7 @@ def json_schema(kind: str, *, installed: bool = False) -> dict[str, Any]:
     schema.pop("title", None)  # the class name, which would replace ours
     if kind == "run":
         _allow_names_in_run(schema)
+        _allow_names_in_stages(schema)
     if kind == "curation":
         _allow_names_in_curation(schema, schema["$defs"])
     if kind == "study":
@@ -51,6 +53,13 @@ def _allow_names_in_run(schema: dict[str, Any]) -> None:
     for name in ("task", "model"):
         schema["properties"][name] = _or_name(name, schema["properties"][name])
     schema["required"] = [name for name in schema["required"] if name != "output"]
+
+
+def _allow_names_in_stages(schema: dict[str, Any]) -> None:
+    _allow_names_in_curation(schema["$defs"]["CurateConfig"], schema["$defs"])
+    schema["properties"]["curate"]["anyOf"].insert(0, {"type": "string", "description": "A bundled curation's name, or a path."})
+    train = schema["$defs"]["TrainConfig"]["properties"]
+    train["student"] = _or_name("student", train["student"])
 
 
 def _allow_names_in_curation(schema: dict[str, Any], parts: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from variegate.closed import Closed
 
+EMBEDDED = "minilm"  # names the embedded all-MiniLM-L6-v2 as a student's base model
+
 
 class LinearStudentConfig(Closed):
     """A linear classifier on frozen sentence embeddings: trained in seconds."""
@@ -26,7 +28,7 @@ class FinetunedStudentConfig(Closed):
     """A sequence classifier, all of its weights fine-tuned."""
 
     kind: Literal["finetune"]
-    model: str = "minilm"
+    model: str = EMBEDDED
     """A folder or hub id of an encoder (BERT, RoBERTa, DistilBERT, ...). `minilm` is the embedded all-MiniLM-L6-v2."""
     revision: str | None = None
     epochs: int = Field(default=5, ge=1)

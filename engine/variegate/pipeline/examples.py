@@ -36,7 +36,7 @@ class RealTexts:
         def apart(texts: LabelledTexts | None) -> LabelledTexts | None:
             if texts is None:
                 return None
-            if texts.pairs != held_out[0].pairs:
+            if held_out and texts.pairs != held_out[0].pairs:
                 notes.append(
                     f"{texts.source}: {_form(texts)}, and the student reads {_form(held_out[0])}: no student of them stands beside it"
                 )

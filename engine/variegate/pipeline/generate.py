@@ -37,6 +37,7 @@ class RunSummary:
     dropped: dict[str, int]
     shortfall: dict[str, int]  # label -> records missing from the target
     reused: int
+    answered: int  # requests, by an engine in this call
     tokens_per_second: float | None
     feedback: dict[str, Any]  # as in the manifest
     changes: list[str] = field(default_factory=list)  # what changed since the run the folder held
@@ -140,6 +141,7 @@ def generate(
             dropped=totals["dropped"],
             shortfall=stream.shortfall(),
             reused=manifest.get("reused", 0),
+            answered=run.answered,
             tokens_per_second=manifest.get("tokens_per_second"),
             feedback=manifest.get("feedback", {}),
             changes=changes,

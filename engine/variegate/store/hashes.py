@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from variegate.errors import StoreError
-from variegate.store.files import sha256_of
+from variegate.store.files import sha256_of, write_atomic
 from variegate.store.formats import FORMAT
 from variegate.store.sealed import seal, unseal
 
@@ -20,9 +20,9 @@ _SEAL = "hashes_sha256"
 
 
 def write_hashes(folder: Path) -> None:
-    """Raises OSError."""
+    """Raises StoreError; OSError where a file cannot be read."""
     files = {name: sha256_of(folder / name) for name in _own_files(folder)}
-    (folder / HASHES).write_bytes(seal({"format": FORMAT, "files": files}, _SEAL))
+    write_atomic(folder / HASHES, seal({"format": FORMAT, "files": files}, _SEAL))
 
 
 def read_hashes(folder: Path, *, again: str) -> dict[str, str]:

@@ -30,6 +30,8 @@ from variegate.store.rows import KEPT, NOTE, Row, StoredItem, dump_lines, parse_
 from variegate.store.shelf import Shelf, warn
 
 ROUNDS, PARTS, SEEDS, GIVENS, GOLD, WORKS = "rounds", "parts", "seeds", "givens", "gold", "works"
+STAGES = "stages"  # what `variegate run` measured and judged, on the shelf
+STAGES_FILE = "stages.yaml"  # beside run.yaml: what becomes of the records
 RESULTS = RECORDS, DROPPED = "records.jsonl", "dropped.jsonl"
 MEASURES = "measures.json"
 ABOUT = "about.json"  # what the run's strategy says of itself, written when the run begins: words and citation
@@ -51,7 +53,7 @@ OWN = (
         WORKS,
         "set-aside",
     ),
-    *("format.json", ABOUT, "inspected.jsonl", "curations", "students"),
+    *("format.json", ABOUT, "inspected.jsonl", "curations", "students", STAGES, STAGES_FILE),
 )
 _MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")
 

@@ -110,6 +110,14 @@ class CurationFolder:
         entry = self.shelf.get(stage_name(index, kind), key)
         return None if entry is None else _stored(entry)
 
+    def read_stage(self, index: int, kind: str, key: str) -> StoredStage | None:
+        """The same for those who may move nothing: a damaged one is none."""
+        try:
+            entry = self.shelf.read(stage_name(index, kind))
+        except StoreError:
+            return None
+        return _stored(entry) if entry is not None and entry.key == key else None
+
     def made_stage(self, index: int, kind: str, key: str, make: Callable[[], tuple[Sequence[Verdict], Mapping[str, Any]]]) -> StoredStage:
         """The stage as it is there or was set aside once; else as `make` makes it now: its verdicts, and its facts (without key)."""
 

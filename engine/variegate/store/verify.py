@@ -19,7 +19,7 @@ from variegate.store.entry import read_entry, read_statement
 from variegate.store.files import sha256_of
 from variegate.store.hashes import damage_in
 from variegate.store.ledger import Ledger, in_words
-from variegate.store.run_folder import GIVENS, GOLD, PARTS, RECORDS, RESULTS, ROUNDS, SEEDS, WORKS, RunFolder
+from variegate.store.run_folder import GIVENS, GOLD, PARTS, RECORDS, RESULTS, ROUNDS, SEEDS, STAGES, WORKS, RunFolder
 from variegate.store.settings import labels_of, part, read_settings
 from variegate.store.verify_curations import verify_curations
 
@@ -88,6 +88,8 @@ def verify(folder: RunFolder) -> Verification:
         checks.append(_result_file(folder, name, manifest, damaged=damaged))
     checks += verify_curations(folder, known)
     checks += [verify_training(path) for path in sorted((folder.path / "students").glob("[!.]*/"))]
+    if (folder.path / STAGES).is_dir():
+        checks.append(_stages(folder))
     shortfall = part(manifest or {}, "shortfall") or {}
     return Verification(finished=manifest is not None, shortfall=dict(shortfall), checks=tuple(checks))
 
@@ -127,6 +129,14 @@ def _inputs(folder: RunFolder, manifest: dict[str, Any] | None, with_seeds: int)
             what = "is missing" if name not in there else "was changed after the run ended" if name in stated else "is not in the manifest"
             problems.add(f"{folder.path / name}: {what}")
     return problems.check("inputs whole", ", ".join(there) if stated else "as far as they can be known")
+
+
+def _stages(folder: RunFolder) -> Check:
+    """What `variegate run` keeps of the later stages."""
+    problems = Problems()
+    for problem in folder.shelf.check(STAGES):
+        problems.add(problem)
+    return problems.check("measured and judged parts", "each is what its entry.json states")
 
 
 def _attempt(read: Callable[[], Any], name: str, checks: list[Check]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import transformers
 
-from variegate.config.student import FinetunedStudentConfig
+from variegate.config.student import EMBEDDED, FinetunedStudentConfig
 from variegate.embeddings.models import DEFAULT_MODEL, ModelFolder, find_model
 from variegate.errors import UsageError, VariegateError
 from variegate.model_folders import describe_missing
@@ -26,7 +26,6 @@ from variegate.students.data import LabelledTexts
 from variegate.students.evaluate import score
 from variegate.students.finetuned import FinetunedStudent, longest, quiet, tokenize
 
-_EMBEDDED = "minilm"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -107,7 +106,7 @@ def train_finetuned(
             " --dev-share 0.1, or train without it with --set patience=null"
         )
     precision = _precision(config)
-    folder = find_model(DEFAULT_MODEL if config.model == _EMBEDDED else config.model, revision=config.revision)
+    folder = find_model(DEFAULT_MODEL if config.model == EMBEDDED else config.model, revision=config.revision)
     with _seeded(seed), quiet(), tempfile.TemporaryDirectory() as scratch:
         model, tokenizer = _load(folder, labels)
         _check_length(config, model, tokenizer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from variegate.config.student import FinetunedStudentConfig, StudentConfig
+from variegate.config.student import EMBEDDED, FinetunedStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, nearest
 from variegate.overlap import text_hash
 from variegate.progress import Report
@@ -26,6 +26,15 @@ KINDS = ("logistic_regression", "linear_svc", "finetune")
 def depends_on_seed(config: StudentConfig) -> bool:
     """Whether two seeds can give two students."""
     return config.kind != "logistic_regression"
+
+
+def starts_from(config: StudentConfig) -> str:
+    """Fingerprint of the files that it starts from: its encoder's, or its base model's. Raises UsageError or VariegateError."""
+    from variegate.embeddings.models import DEFAULT_MODEL, find_model
+
+    if isinstance(config, FinetunedStudentConfig):
+        return find_model(DEFAULT_MODEL if config.model == EMBEDDED else config.model, revision=config.revision).fingerprint
+    return find_model(config.encoder).fingerprint
 
 
 def train_student(

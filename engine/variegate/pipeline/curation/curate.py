@@ -91,6 +91,16 @@ def curate(
                 own.close()
 
 
+def standing_stages(folder: RunFolder, config: CurationConfig, name: str, *, encoder: Encoder | None = None) -> int:
+    """How many stages, from the first on, `curate` would find as it would make them. Nothing is made, moved or started.
+
+    Raises UsageError as `curate` does.
+    """
+    records, ledger = _read(folder)
+    inputs = Inputs(folder, load_run(folder.path / "run.yaml"), config, records, encoder=encoder, progress=Silent())
+    return _Curating(inputs, CurationFolder(folder, name), ledger, Sessions(), keep_engines=True).standing()
+
+
 def _read(folder: RunFolder) -> tuple[list[Record], Ledger]:
     records, ledger = [], Ledger()
     for row in folder.rows():
@@ -152,6 +162,16 @@ class _Curating:
         self._take_in(stored)
         if not len(self.items):
             raise VariegateError(self._nothing_left(stored))
+
+    def standing(self) -> int:
+        """How many stages, from the first on, are there as `run` would make them."""
+        for index, stage in enumerate(self.config.stages):
+            reads, _ = self._prepare(stage)
+            stored = self.folder.read_stage(index, stage.kind, self._key(stage, reads))
+            if stored is None:
+                return index
+            self._take_in(stored)
+        return len(self.config.stages)
 
     def _prepare(self, stage: StageConfig) -> tuple[Sequence[Any], Callable[[str], Judgement]]:
         """(what decides the judgement beside items, config and seed; the judgement, for a stage of the key given)."""

@@ -12,7 +12,7 @@ Trains by what it is given; knows no files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from operator import eq
 from statistics import fmean
 from typing import Any
@@ -42,18 +42,33 @@ _SCORES = ("accuracy", "macro_f1")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One row before it is compared. evaluations, right: one for each seed; right: for each test text whether it was."""
+    """One row before it is compared. evaluations: one for each seed."""
 
     name: str
     source: str
     n: int | None  # training texts; None: of no student
     evaluations: tuple[Mapping[str, Any], ...]
-    right: Float[np.ndarray, " n"]  # the share of the seeds that are right
+    right: Float[np.ndarray, " n"]  # for each test text the share of the seeds that are right
+    agrees: Mapping[str, Any] | None = None  # of real texts: how far the first student agrees with the labels of the generated ones
 
     @classmethod
     def of(cls, name: str, source: str, n: int | None, said: Sequence[Predictions], test: LabelledTexts, seeds: Sequence[int]) -> Judged:
         evaluations = tuple(evaluate(each, test, seed=seed) for seed, each in zip(seeds, said, strict=True))
         return cls(name, source, n, evaluations, np.mean([is_correct(each, test) for each in said], axis=0))
+
+    @classmethod
+    def by(cls, students: Sequence[Student], name: str, texts: LabelledTexts, splits: Splits, seeds: Sequence[int]) -> Judged:
+        """By students of `texts`, one for each seed."""
+        said = [student.predict(splits.test.texts) for student in students]
+        judged = cls.of(name, texts.source, len(texts), said, splits.test, seeds)
+        return replace(judged, agrees=_agreement(students[0], splits.generated or splits.train)) if name == REAL else judged
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "right": self.right.tolist()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Judged:
+        return cls(**{**value, "evaluations": tuple(value["evaluations"]), "right": np.array(value["right"], dtype=float)})
 
 
 def texts_beside(splits: Splits, *, seed: int) -> Iterator[tuple[str, LabelledTexts]]:
@@ -86,26 +101,22 @@ def majority_of(test: LabelledTexts, known: Sequence[str]) -> Judged:
 
 
 def judge_beside(
-    splits: Splits, main: Judged, train: Callable[[str, LabelledTexts], Sequence[Student]], *, seeds: Sequence[int], notes: list[str]
+    splits: Splits, main: Judged, judge: Callable[[str, LabelledTexts], Judged], *, seed: int, notes: list[str]
 ) -> list[dict[str, Any]]:
-    """The rows, that of `main` first; `real` also says how far its first student agrees with the labels of the generated texts.
+    """The rows, that of `main` first.
 
-    train: students by each of `seeds`. notes: takes why a row is missing: its texts have one label, its loss diverged.
+    judge: students of these texts (`Judged.by`). seed: the first one. notes: takes why a row is missing: its texts have one label, its
+    loss diverged.
     """
-    found, agrees = [main, majority_of(splits.test, splits.known)], {}
-    for name, texts in texts_beside(splits, seed=seeds[0]):
+    found = [main, majority_of(splits.test, splits.known)]
+    for name, texts in texts_beside(splits, seed=seed):
         try:
-            students = train(name, texts)
+            found.append(judge(name, texts))
         except VariegateError as error:
             notes.append(f"no student of the {NAMES[name]} stands beside this one: {error}")
-            continue
-        said = [student.predict(splits.test.texts) for student in students]
-        found.append(Judged.of(name, texts.source, len(texts), said, splits.test, seeds))
-        if name == REAL:
-            agrees[name] = _agreement(students[0], splits.generated or splits.train)
     found.sort(key=lambda each: (each is not main, list(NAMES).index(each.name)))
     bars = [each for each in found if each.name in BARS]
-    return [{**_row(each, [bar for bar in bars if bar is not each], seeds[0]), "agrees": agrees.get(each.name)} for each in found]
+    return [_row(each, [bar for bar in bars if bar is not each], seed) for each in found]
 
 
 def _agreement(student: Student, texts: LabelledTexts) -> dict[str, Any]:
@@ -124,4 +135,5 @@ def _row(judged: Judged, bars: Sequence[Judged], seed: int) -> dict[str, Any]:
     for score in _SCORES:
         row[score] = fmean(each[score] for each in judged.evaluations)
         row[f"{score}_ci95"] = [fmean(each[f"{score}_ci95"][end] for each in judged.evaluations) for end in (0, 1)]
-    return {**row, "less": {bar.name: paired_bootstrap(judged.right, bar.right, seed=seed) for bar in bars}}
+    less = {bar.name: paired_bootstrap(judged.right, bar.right, seed=seed) for bar in bars}
+    return {**row, "less": less, "agrees": judged.agrees}

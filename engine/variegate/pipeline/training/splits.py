@@ -71,6 +71,7 @@ def read_splits(
     examples: Source | None = None,
     with_real: bool = True,
     with_examples: bool = False,
+    with_test: bool = True,
 ) -> Splits:
     """The three sets. Of a run folder, the task's own test data and dev data are taken where none are named.
 
@@ -80,6 +81,7 @@ def read_splits(
     leave_out: labels whose texts are left out of all sets. A run's out-of-scope label is left out in any case.
     examples: the real texts that were there before; of a run otherwise as `find_real_texts` says.
     with_real: read what the student may stand beside. with_examples: add the examples to the training data.
+    with_test: False where there are no test data: the student is not judged, and that set is empty.
 
     Raises UsageError when a set cannot be read, is empty, overlaps with another, or holds labels that the student does not know.
     """
@@ -97,13 +99,13 @@ def read_splits(
         data = task.data
         if data is not None and data.out_of_scope_label is not None:
             out_of_scope = (data.out_of_scope_label,)
-        if test is None and data is not None and data.test is not None:
+        if with_test and test is None and data is not None and data.test is not None:
             test = Source(data.test, kind.text_fields, data.label_field)
         if dev is None and dev_share is None and wants_dev and data is not None and data.dev is not None:
             dev = Source(data.dev, kind.text_fields, data.label_field)
         if with_real or with_examples:
             real = find_real_texts(task, stored_examples(RunFolder(Path(train.path))), seed=config.seed)
-    if test is None:
+    if test is None and with_test:
         why = f"{train.path}: its task names no data.test" if is_run else f"{train.path}: is no run folder, whose task would name test data"
         raise UsageError(f"{why}, and nothing else tells whether the data helps: name a file of real labelled texts with --test")
     if dev is not None and dev_share is not None:
@@ -111,16 +113,19 @@ def read_splits(
     warnings: list[str] = []
     if examples is not None:
         real = replace(real, examples=_read(examples, strict, warnings))
-    sets = {"train": _read(train, strict, warnings), "test": _read(test, strict, warnings)}
+    sets = {"train": _read(train, strict, warnings)}
+    if test is not None:
+        sets["test"] = _read(test, strict, warnings)
     if dev is not None:
         sets["dev"] = _read(dev, strict, warnings)
     sets = _without(sets, leave_out, out_of_scope, warnings)
+    sets.setdefault("test", LabelledTexts((), (), (), "no test data"))
     check_same_form(sets["train"], sets.get("dev"), sets["test"])
     splits = Splits(
         sets["train"], sets.get("dev"), sets["test"], labels, train.curation, kind=kind, run=Path(train.path) if is_run else None
     )
     splits = _apart(splits, drop_overlap, dev_share, seed)
-    held_out = [each for each in (splits.test, splits.dev) if each is not None]
+    held_out = [each for each in (splits.test, splits.dev) if each]
     splits = replace(splits, real=real.apart_from(held_out, {*leave_out, *out_of_scope}))
     return _checked(_with_examples(splits) if with_examples else splits, warnings)
 
@@ -205,8 +210,10 @@ def _checked(splits: Splits, warnings: list[str]) -> Splits:
     absent = [label for label in splits.known if label not in seen]
     if absent:
         number = sum(tested.get(label, 0) for label in absent)
+        them = "it" if len(absent) == 1 else "them"
+        judged = f", and {number} of {len(splits.test)} test texts have {them}" if splits.test else ""
         warnings.append(
-            f"no training text has the label{'' if len(absent) == 1 else 's'} {some_of([repr(each) for each in absent], 10)}: the student never learns"
-            f" {'it' if len(absent) == 1 else 'them'}, and {number} of {len(splits.test)} test texts have {'it' if len(absent) == 1 else 'them'}"
+            f"no training text has the label{'' if len(absent) == 1 else 's'} {some_of([repr(each) for each in absent], 10)}: the student never"
+            f" learns {them}{judged}"
         )
     return replace(splits, warnings=tuple(warnings))

@@ -6,7 +6,7 @@ scores.json is what the report and `variegate compare` read; students lie beside
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,64 +70,107 @@ def train_students(
     output: the folder for students, scores and their hashes. It appears when all is done; after any error it is as it was.
     Raises UsageError and VariegateError as `train_student` does, StoreError when `output` cannot be written.
     """
-    if len(set(seeds)) < len(seeds) or not seeds:
-        raise UsageError(f"seeds {list(seeds)}: expected one or more different ones")
-    if len(seeds) > 1 and not depends_on_seed(config):
-        raise UsageError(f"--seeds {len(seeds)}: {config.kind} does not depend on the seed, all would be equal: leave --seeds out")
+    check_seeds(config, seeds)
     if splits.kind is not None:
         check_fit(splits.kind, config)
     if output is not None:
         check_output(output, overwrite=overwrite)
     started = time.perf_counter()
-    if isinstance(config, LinearStudentConfig) and encoder is None:
-        from variegate.students.linear import make_encoder
-
-        encoder = make_encoder(config)
-
-    def train(texts: LabelledTexts, seed: int, what: str = "") -> Student:
-        named = _named(progress, what, seed, seeds)
-        return train_student(config, texts, splits.dev, seed=seed, labels=splits.known, encoder=encoder, progress=named)
-
-    def beside(name: str, texts: LabelledTexts) -> list[Student]:
-        return [train(repeated(texts, len(splits.train), config), seed, NAMES[name]) for seed in seeds]
-
+    trainer = Trainer(config, splits, seeds, encoder=encoder, progress=progress)
     found: list[dict[str, Any]] = []
     said: list[Predictions] = []
     warnings = list(splits.warnings)
     with nullcontext() if output is None else new_folder(output, replace=True) as place:
         for seed in seeds:
-            student = train(splits.train, seed)
+            student = trainer.train(splits.train, seed)
             predicted = student.predict(splits.test.texts)
             found.append({"seed": seed, "evaluation": evaluate(predicted, splits.test, seed=seed), "facts": student.facts})
             said.append(predicted)
-            warnings += _warnings_of(seed, student.facts, predicted, seeds, len(splits.train))
+            warnings += warnings_of(seed, student.facts, predicted, seeds, len(splits.train))
             if place is not None:
                 student.save(place / f"seed-{seed}")
         rows: list[dict[str, Any]] = []
         if baselines:
-            name = SET if splits.generated is None else WITH_EXAMPLES
-            main = Judged.of(name, splits.train.source, len(splits.train), said, splits.test, seeds)
-            warnings += splits.real.notes
-            rows = judge_beside(splits, main, beside, seeds=seeds, notes=warnings)
-        scores = {
-            "variegate": __version__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "config": config.model_dump(mode="json"),
-            "train": {**_about(splits.train, splits), "curation": splits.curation, "labels": splits.train.label_counts},
-            "dev": None if splits.dev is None else _about(splits.dev, splits, "dev"),
-            "test": {"source": splits.test.source, "n": len(splits.test), "labels": splits.test.label_counts},
-            "seeds": found,
-            "summary": summarise([each["evaluation"] for each in found]),
-            "beside": rows,
-            "verdict": find_verdict(rows, splits),
-            "warnings": list(dict.fromkeys(warnings)),
-            "seconds": round(time.perf_counter() - started, 3),
-        }
+            rows = judge_beside(splits, trainer.judge_set(said), trainer.judge, seed=seeds[0], notes=warnings)
+        scores = make_scores(config, splits, found, rows, warnings, time.perf_counter() - started)
         if place is not None:
-            write_atomic(place / SCORES, orjson.dumps(scores, option=orjson.OPT_INDENT_2) + b"\n")
-            write_atomic(place / PREDICTIONS, _prediction_lines(splits.test, said))
-            write_hashes(place)
+            write_scores(place, scores, splits.test, said)
     return scores
+
+
+def check_seeds(config: StudentConfig, seeds: Sequence[int]) -> None:
+    """Raises UsageError."""
+    if len(set(seeds)) < len(seeds) or not seeds:
+        raise UsageError(f"seeds {list(seeds)}: expected one or more different ones")
+    if len(seeds) > 1 and not depends_on_seed(config):
+        raise UsageError(f"--seeds {len(seeds)}: {config.kind} does not depend on the seed, all would be equal: leave --seeds out")
+
+
+class Trainer:
+    """Trains students of one configuration, on the texts of some splits and on what stands beside them.
+
+    encoder: a ready one; linear students otherwise share a new one. Raises as `train_student` does.
+    """
+
+    def __init__(
+        self, config: StudentConfig, splits: Splits, seeds: Sequence[int], *, encoder: Encoder | None = None, progress: Report | None = None
+    ) -> None:
+        if isinstance(config, LinearStudentConfig) and encoder is None:
+            from variegate.students.linear import make_encoder
+
+            encoder = make_encoder(config)
+        self.config, self.splits, self.seeds = config, splits, tuple(seeds)
+        self._encoder, self._progress = encoder, progress
+
+    def train(self, texts: LabelledTexts, seed: int, what: str = "") -> Student:
+        """what: the texts are called in the progress."""
+        splits, told = self.splits, _named(self._progress, what, seed, self.seeds)
+        return train_student(self.config, texts, splits.dev, seed=seed, labels=splits.known, encoder=self._encoder, progress=told)
+
+    def judge(self, name: str, texts: LabelledTexts) -> Judged:
+        """A row beside the set's: students of `texts` by every seed."""
+        often = repeated(texts, len(self.splits.train), self.config)
+        students = [self.train(often, seed, NAMES[name]) for seed in self.seeds]
+        return Judged.by(students, name, texts, self.splits, self.seeds)
+
+    def judge_set(self, said: Sequence[Predictions]) -> Judged:
+        """The set's own row. said: by the student of each seed, of the test texts."""
+        splits = self.splits
+        name = SET if splits.generated is None else WITH_EXAMPLES
+        return Judged.of(name, splits.train.source, len(splits.train), said, splits.test, self.seeds)
+
+
+def make_scores(
+    config: StudentConfig,
+    splits: Splits,
+    found: Sequence[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    warnings: Sequence[str],
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of scores.json. found: {seed, evaluation, facts} of each student. rows: of `judge_beside`."""
+    notes = splits.real.notes if rows else ()
+    return {
+        "variegate": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.model_dump(mode="json"),
+        "train": {**_about(splits.train, splits), "curation": splits.curation, "labels": splits.train.label_counts},
+        "dev": None if splits.dev is None else _about(splits.dev, splits, "dev"),
+        "test": {"source": splits.test.source, "n": len(splits.test), "labels": splits.test.label_counts},
+        "seeds": list(found),
+        "summary": summarise([each["evaluation"] for each in found]),
+        "beside": rows,
+        "verdict": find_verdict(rows, splits),
+        "warnings": list(dict.fromkeys([*warnings, *notes])),
+        "seconds": round(seconds, 3),
+    }
+
+
+def write_scores(place: Path, scores: Mapping[str, Any], test: LabelledTexts, said: Sequence[Predictions]) -> None:
+    """Scores and predictions beside the students in `place`, and last the hashes of all. Raises StoreError."""
+    write_atomic(place / PREDICTIONS, _prediction_lines(test, said))
+    write_atomic(place / SCORES, orjson.dumps(scores, option=orjson.OPT_INDENT_2) + b"\n")
+    write_hashes(place)
 
 
 def _is_empty(path: Path) -> bool:
@@ -145,7 +188,7 @@ def _about(texts: LabelledTexts, splits: Splits, name: str = "train") -> dict[st
     return {"source": texts.source, "n": len(texts), "overlap_dropped": splits.overlap_dropped.get(name, 0)}
 
 
-def _warnings_of(seed: int, facts: dict[str, Any], predicted: Predictions, seeds: Sequence[int], num_texts: int) -> Iterator[str]:
+def warnings_of(seed: int, facts: dict[str, Any], predicted: Predictions, seeds: Sequence[int], num_texts: int) -> Iterator[str]:
     """What went unusually in one training; said with its seed, where that matters."""
     named = f"seed {seed}: " if len(seeds) > 1 else ""
     for warning in facts["warnings"]:
