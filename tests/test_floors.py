@@ -37,7 +37,7 @@ ALLOWED = {
         *(f"inference/transformers_{name}.py" for name in ("backend", "networks")),
         "inference/suppression/transformers.py",
         *(f"inference/t5/{name}.py" for name in ("inputs", "relative_bias")),
-        *(f"students/{name}.py" for name in ("finetune", "finetuned")),
+        *(f"students/{name}.py" for name in ("finetune", "finetuned", "spans")),
     },
     "pyarrow": {"store/export.py", "store/texts.py"},
     "datasets": {"store/texts.py"},

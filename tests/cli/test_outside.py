@@ -90,7 +90,7 @@ def call(*arguments: object) -> Result:
 
 
 def test_without_the_package_both_are_unknown(files: Path) -> None:
-    with pytest.raises(ConfigError, match=r"task.yaml: kind: no task kind 'counted'. Known: classification, pair"):
+    with pytest.raises(ConfigError, match=r"task.yaml: kind: no task kind 'counted'. Known: classification, extractive_qa, pair"):
         load_run(files / "moods.run.yaml")
     other = "task={kind: classification, name: m, text_type: t, context: c, labels: {a: {phrase: p, description: d}}}"
     with pytest.raises(ConfigError, match=r"strategy.kind: no strategy 'lines'"):
@@ -175,7 +175,7 @@ def test_a_folder_whose_package_is_gone_says_so(run: RunFolder, tmp_path: Path) 
     code = f"from variegate.cli.main import main; main(['show', {str(run.path)!r}])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "run.yaml: no task kind 'counted'. Known: classification, pair. Install the package that adds it" in result.stderr
+    assert "run.yaml: no task kind 'counted'. Known: classification, extractive_qa, pair. Install the package that adds it" in result.stderr
 
 
 def test_a_new_process_finds_the_package(files: Path, tmp_path: Path) -> None:

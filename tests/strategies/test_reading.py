@@ -231,3 +231,26 @@ def test_stripping_quotes_only_ever_takes_from_the_ends(text: str) -> None:
     out = strip_quotes(text)
     assert out in text
     assert len(text) - len(out) in (0, *range(2, len(text) + 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "chat", "finish", "expected"),
+    [
+        (" When was it?\nAnswer: in 1742\nQuestion: more", False, "stop", "Question: When was it?\nAnswer: in 1742"),
+        (" When was it? Answer: in 1742", False, "stop", "Question: When was it?\nAnswer: in 1742"),
+        ('Sure!\n\n**Question:** "When was\nit?"\n**Answer:** in 1742\n\nThis asks ...', True, "stop", "Question: When was it?\nAnswer: in 1742"),
+        ("<think>hm</think>question: Who?\nanswer: he", True, "stop", "Question: Who?\nAnswer: he"),
+        (" When was it?\nAnswer: in 17", False, "length", ("unfinished",)),
+        (" When was it?\nAnswer: in 1742\nQue", False, "length", "Question: When was it?\nAnswer: in 1742"),
+        (" When was it?", False, "stop", ("part_missing",)),
+        (" When was it?\nAnswer:", False, "stop", ("part_missing",)),
+        (" \n ", False, "stop", ("empty",)),
+        ("<think>hm", True, "length", ("thinking",)),
+        (" Write one for me please now.\nAnswer: it", False, "stop", ("echo",)),
+    ],
+)  # fmt: skip
+def test_an_answer_of_named_lines(said: str, chat: bool, finish: str, expected: str | tuple[str]) -> None:
+    reader = Reader(make_task(text_type="question"), chat=chat, keep_unfinished=False)
+    request = Request((Message("user", "Write one for me please now.\nQuestion:"),), Sampling())
+    piece = reader.lines(request, Completion("k", said, (), finish, 1), ("Question", "Answer"))
+    assert ((piece.reason,) if piece.reason else piece.text) == expected

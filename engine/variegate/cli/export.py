@@ -9,7 +9,9 @@ import click
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "-f", "format_", required=True, help="jsonl, parquet, csv, or hf (a Hugging Face data set folder).")
+@click.option(
+    "--format", "-f", "format_", required=True, help="jsonl, parquet, csv, or hf (a Hugging Face data set folder); of questions squad too."
+)
 @click.option("--output", "-o", "target", required=True, type=click.Path(path_type=Path), help="The file, or for hf the folder, to write.")
 @click.option("--curation", metavar="NAME", help="The records that this curation of the run keeps, with their final labels, and columns for the label they were generated for, confidence and reasons.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the target where it exists.")

@@ -44,6 +44,7 @@ def command(
     from variegate.cli.inspect_screen import Screen
     from variegate.cli.label_search import assign_keys
     from variegate.errors import Interrupted, StoreError, UsageError
+    from variegate.kinds import check_labelled
     from variegate.pipeline.inspection.session import Session
     from variegate.store.inspected import INSPECTED, open_inspected
     from variegate.store.kind import kind_of_run
@@ -53,6 +54,7 @@ def command(
     run = RunFolder.existing(folder)
     settings = read_settings(run)
     kind = kind_of_run(run)
+    check_labelled(kind, "people judge the labels of texts here", f"look at them with `variegate show {run.path}`")
     titles = {label: str(part(settings, "task", "labels", label, "title") or label) for label in sorted(settings["task"]["labels"])}
     descriptions = {label: str(part(settings, "task", "labels", label, "description") or "") for label in titles}
     _check(titles, choose, labels, curation, encoder)

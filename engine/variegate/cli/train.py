@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from variegate.config.student import StudentConfig
+    from variegate.config.student import SpanStudentConfig, StudentConfig
     from variegate.pipeline.training.splits import Splits
 
 _DEFAULT_SEEDS = 3
@@ -53,6 +53,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     """
     from variegate.cli.progress import make_progress
     from variegate.config.load import load_student
+    from variegate.config.student import SpanStudentConfig
     from variegate.pipeline.training.train import STUDENTS, check_output, train_students
     from variegate.students import depends_on_seed
 
@@ -63,6 +64,9 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     output = _output(run, name, source, options)
     if output is not None:
         check_output(output, overwrite=options["overwrite"], run=run)
+    if isinstance(config, SpanStudentConfig):
+        _train_on_questions(config, run, output, options, as_json)
+        return
     count = options["seeds"] or (_DEFAULT_SEEDS if depends_on_seed(config) else 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C: nothing half-written stays
     progress = make_progress()
@@ -88,6 +92,28 @@ def command(source: str, as_json: bool, **options: Any) -> None:
             from variegate.store.run_folder import RunFolder
 
             _say("Wrote", write_report(RunFolder.existing(run)))
+
+
+def _train_on_questions(config: SpanStudentConfig, run: Path | None, output: Path | None, options: dict[str, Any], as_json: bool) -> None:
+    from variegate.cli.progress import make_progress
+    from variegate.errors import UsageError
+    from variegate.pipeline.training.spans import in_words, train_on_questions
+
+    if run is None:
+        raise UsageError(f"student {config.kind}: learns from a run's records: give the folder of a run of kind extractive_qa")
+    for option in ("test", "dev", "dev_share", "curation", "examples", "with_examples", "text_field", "label_field", "leave_out"):
+        if options[option]:
+            raise UsageError(f"--{option.replace('_', '-')}: a student of questions is judged on the task's own test data: leave it out")
+    count = options["seeds"] or _DEFAULT_SEEDS
+    progress = make_progress()
+    try:
+        seeds = range(options["seed"], options["seed"] + count)
+        summary = train_on_questions(config, run, seeds=seeds, output=output, progress=progress.update)
+    finally:
+        progress.stop()
+    click.echo(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else "\n".join(in_words(summary)))
+    if output is not None:
+        _say("Wrote", output)
 
 
 def _output(run: Path | None, name: str, source: str, options: dict[str, Any]) -> Path | None:

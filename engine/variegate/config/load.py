@@ -19,7 +19,7 @@ from variegate.config.model import ModelConfig
 from variegate.config.resources import asset, bundled, data_root, is_hub_id, models_folder
 from variegate.config.run import AnyTask, RunConfig
 from variegate.config.stages import SECTIONS
-from variegate.config.student import StudentConfig
+from variegate.config.student import AnyStudentConfig
 from variegate.errors import ConfigError, UsageError, nearest
 from variegate.kinds.task import TaskConfig
 
@@ -249,10 +249,10 @@ def load_part_model(value: Any, base: Path) -> Any:
     return _resolve_model(value, base) if isinstance(value, dict) else value
 
 
-def load_student(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> StudentConfig:
+def load_student(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> AnyStudentConfig:
     """A student by bundled name (`chung`, `promptmix`, `logistic_regression`, ...) or path. Raises ConfigError or UsageError."""
     path = find_config("student", name, base or Path())
-    return validated(StudentConfig, apply_overrides(read_yaml(path), overrides), str(path))
+    return validated(AnyStudentConfig, apply_overrides(read_yaml(path), overrides), str(path))
 
 
 def load_curation(name: str, overrides: Iterable[str] = (), base: Path | None = None) -> CurationConfig:

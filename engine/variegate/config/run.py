@@ -168,6 +168,12 @@ class RunConfig(Closed):
                     f"strategy {self.strategy.kind} looks for the errors of a student in real examples, and the task has no data.train: name a"
                     " file there"
                 )
+            student = getattr(self.strategy, "student", None)
+            fitting = KINDS.find(self.task.kind).students
+            if student is not None and student.kind not in fitting:
+                raise ValueError(
+                    f"strategy.student: {student.kind} cannot learn task kind {self.task.kind!r}: choose one of {', '.join(fitting) or 'none'}"
+                )
             if len(self.task.labels) == 1:
                 raise ValueError(
                     f"strategy {self.strategy.kind} trains a student, and the task has one label, {next(iter(self.task.labels))!r}: a classifier"

@@ -11,7 +11,7 @@ from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
 from variegate.config.run import AnyTask
 from variegate.config.stages import RunFile
-from variegate.config.student import StudentConfig
+from variegate.config.student import AnyStudentConfig
 from variegate.config.study import StudyConfig
 from variegate.config.tagged import with_installed
 
@@ -19,7 +19,7 @@ _MODELS: dict[str, Any] = {
     "task": AnyTask,
     "model": ModelConfig,
     "run": RunFile,
-    "student": StudentConfig,
+    "student": AnyStudentConfig,
     "curation": CurationConfig,
     "study": StudyConfig,
 }

@@ -74,4 +74,35 @@ class FinetunedStudentConfig(Closed):
         return self
 
 
+class SpanStudentConfig(Closed):
+    """A model that finds the answer to a question in a context, all of its weights fine-tuned. Long contexts are read window by window."""
+
+    kind: Literal["span_qa"]
+    model: str = EMBEDDED
+    """A folder or hub id of an encoder (BERT, RoBERTa, DistilBERT, ...). `minilm` is the embedded all-MiniLM-L6-v2."""
+    revision: str | None = None
+    epochs: int = Field(default=3, ge=1)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    """Windows in a step."""
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of all steps; then the rate falls in a line to 0."""
+    max_tokens: int = Field(default=384, ge=8)
+    """Of a window, the question included."""
+    stride: int = Field(default=128, ge=0)
+    """Tokens that a window shares with the one before."""
+    max_answer_tokens: int = Field(default=30, ge=1)
+    """The longest answer that is given."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _windows_move_on(self) -> SpanStudentConfig:
+        if self.stride > self.max_tokens // 2:
+            raise ValueError(f"stride: {self.stride} of {self.max_tokens} max_tokens: at most half of it, or windows hardly move on")
+        return self
+
+
 StudentConfig = Annotated[LinearStudentConfig | FinetunedStudentConfig, Field(discriminator="kind")]
+"""Of texts with labels."""
+AnyStudentConfig = Annotated[LinearStudentConfig | FinetunedStudentConfig | SpanStudentConfig, Field(discriminator="kind")]

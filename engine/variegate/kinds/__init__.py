@@ -7,7 +7,7 @@ of the group `variegate.task_kinds`, which name a module of the same form. See d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from variegate.errors import UsageError
@@ -28,7 +28,13 @@ class TaskKind(Protocol):
     scores: ClassVar[tuple[str, ...]]  # scores that fit what those students say, by name
     categories: ClassVar[tuple[str, ...]]  # of an exported data set, as the Hugging Face hub names tasks
 
-    columns: Mapping[str, str]  # field -> "string", "label", "list" or "json", in order: records, exports, Hugging Face features
+    labelled: ClassVar[bool]  # whether a record has one label, and the data files a column with it; else `read_rows` reads those
+    answer_lines: ClassVar[tuple[str, ...]]  # names of the lines of a model's answer, `NAME: ...`; none where it is the text alone
+    formats: ClassVar[tuple[str, ...]]  # of exports, beside those that every kind has; `document` writes them
+
+    columns: Mapping[
+        str, str
+    ]  # field -> "string", "label", "list", "json" or "answers" (SQuAD's), in order: records, exports, Hugging Face features
     written: str  # the field that a model writes
     text_names: tuple[str, ...]  # the fields that hold what `texts` gives, in that order
     text_fields: tuple[str, ...]  # the columns of the task's data files that hold the same
@@ -52,6 +58,18 @@ class TaskKind(Protocol):
 
     def assemble(self, target: Target, text: str) -> Fields | str:
         """The record's fields, the target's labels projected onto the text; or the name of the reason why there is none."""
+        ...
+
+    def read_rows(self, document: Any) -> Iterator[tuple[str, Fields | str]]:
+        """(where, record, or what is wrong) of each row of a data file's content. Of kinds that are not `labelled`."""
+        ...
+
+    def document(self, format: str, rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[bytes]:
+        """The records as one file of a format of `formats`."""
+        ...
+
+    def said(self, fields: Fields) -> str:
+        """What a model would have answered to give this record."""
         ...
 
     def equal(self, fields: Fields) -> str:
@@ -83,6 +101,12 @@ def check_one_text(kind: TaskKind, what: str, instead: str) -> None:
     """Raise UsageError where the kind's records have several texts. what: what serves one alone; instead: what to do."""
     if len(kind.text_names) > 1:
         raise UsageError(f"{what}, and records of task kind {kind.name!r} have {len(kind.text_names)}: {instead}")
+
+
+def check_labelled(kind: TaskKind, what: str, instead: str) -> None:
+    """Raise UsageError where the kind's records have no label. what: what serves labels alone; instead: what to do."""
+    if not kind.labelled:
+        raise UsageError(f"{what}, and records of task kind {kind.name!r} have none: {instead}")
 
 
 def kind_of(task: TaskConfig | Mapping[str, Any]) -> TaskKind:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from variegate.kinds import Fields
 from variegate.kinds.text import as_one, comparable, folded, shown, text_of
@@ -17,6 +17,9 @@ class Labelled:
     students: ClassVar[tuple[str, ...]] = ("logistic_regression", "linear_svc", "finetune")
     scores: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     categories: ClassVar[tuple[str, ...]] = ("text-classification",)
+    labelled: ClassVar[bool] = True
+    answer_lines: ClassVar[tuple[str, ...]] = ()
+    formats: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, text_names: Sequence[str], written: str, text_fields: Sequence[str]) -> None:
         self.columns: Mapping[str, str] = {**dict.fromkeys(text_names, "string"), "label": "label"}
@@ -45,6 +48,15 @@ class Labelled:
         values = {**target.given, self.written: text, "label": target.labels[0]}
         return {name: values[name] for name in self.columns}
 
+    def read_rows(self, document: Any) -> Iterator[tuple[str, Fields | str]]:
+        raise NotImplementedError(f"{type(self).__name__}: its data files are read by their text and label fields")
+
+    def document(self, format: str, rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[bytes]:
+        raise NotImplementedError(f"{type(self).__name__}: has no formats of its own")
+
+    def said(self, fields: Fields) -> str:
+        return str(fields[self.written])
+
     def texts(self, fields: Fields) -> tuple[str, ...]:
         return tuple(fields[name] for name in self.text_names)
 
@@ -57,5 +69,5 @@ class Labelled:
     def show(self, fields: Fields) -> str:
         return shown(text_of(self.texts(fields)), self.text_names)
 
-    def gold(self, fields: Fields) -> str:
+    def gold(self, fields: Fields) -> Any:
         return str(fields["label"])

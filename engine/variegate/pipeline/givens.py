@@ -11,6 +11,7 @@ from typing import Any
 from variegate.config import RunConfig, TaskConfig
 from variegate.kinds import Fields, kind_of
 from variegate.kinds.text import parts_of
+from variegate.pipeline.real_records import read_records
 from variegate.pipeline.seeds import real_texts
 from variegate.seeding import digest
 from variegate.store.entry import Entry
@@ -27,6 +28,8 @@ def find_givens(task: TaskConfig) -> list[Fields]:
     nothing = kind.givens([])
     if nothing:
         return nothing
+    if not kind.labelled:
+        return kind.givens(read_records(task, "train"))
     return kind.givens(kind.fields(parts_of(text), label) for label, texts in real_texts(task).items() for text in texts)
 
 

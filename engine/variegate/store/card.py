@@ -46,6 +46,8 @@ def dataset_card(folder: RunFolder, kind: TaskKind, columns: Mapping[str, str], 
 def _feature(name: str, type: str, labels: list[str]) -> dict[str, Any]:
     if type == "label":
         return {"name": name, "dtype": {"class_label": {"names": {str(index): label for index, label in enumerate(labels)}}}}
+    if type == "answers":
+        return {"name": name, "struct": [{"name": "text", "list": "string"}, {"name": "answer_start", "list": "int32"}]}
     return {"name": name, "list": "string"} if type == "list" else {"name": name, "dtype": "string" if type == "json" else type}
 
 

@@ -21,6 +21,7 @@ from variegate.store.card import dataset_card
 from variegate.store.files import check_file, check_folder, commit_folder, write_atomic
 from variegate.store.kind import kind_of_run
 from variegate.store.run_folder import OWN, RunFolder
+from variegate.store.settings import part, read_settings
 from variegate.store.verdicts import CurationFolder, open_curation
 
 FORMATS = ("jsonl", "parquet", "csv", "hf")
@@ -56,22 +57,25 @@ def export(
     """Write the kept records of `folder` to `target` and return it.
 
     format: `jsonl` (one record a line, as in records.jsonl), `parquet` and `csv` (one column per origin field),
-        `hf` (a folder with data/train.parquet and a README.md that `datasets.load_dataset` reads).
+        those of the task kind (`squad`), `hf` (a folder with data/train.parquet and a README.md that `datasets.load_dataset` reads).
     curation: the name of a curation of the run: the records that it keeps, `label` the final one, with CURATED_COLUMNS.
     formula_guard: in CSV, a text cell that begins with = + - @, tab or carriage return gets an apostrophe in front, because
         spreadsheets would run it as a formula. This changes such cells; False writes them as they are.
     Raises UsageError when the format or the curation is unknown, or the target exists and `overwrite` is False, or it is a file
     of the run itself; StoreError when there is nothing to export or the target cannot be written.
     """
-    if format not in FORMATS:
-        raise UsageError(f"format {format!r} is not known{nearest(format, FORMATS)} Known: {', '.join(FORMATS)}")
+    kind = kind_of_run(folder)
+    known = (*FORMATS, *kind.formats)
+    if format not in known:
+        raise UsageError(f"format {format!r} is not known{nearest(format, known)} Known: {', '.join(known)}")
     curated = None if curation is None else open_curation(folder, curation)
     _check_target(folder, format, target, overwrite)
     rows = _not_empty(folder, curated)
-    kind = kind_of_run(folder)
     columns = columns_of(kind, curated is not None)
     if format == "hf":
         _write_hf(folder, kind, curated, rows, columns, target)
+    elif format in kind.formats:
+        write_atomic(target, kind.document(format, rows, title=str(part(read_settings(folder), "task", "name"))))
     else:
         chunks: dict[str, Callable[[], Iterator[bytes]]] = {
             "jsonl": lambda: (orjson.dumps(row) + b"\n" for row in rows),
@@ -114,7 +118,7 @@ def _not_empty(folder: RunFolder, curated: CurationFolder | None) -> Iterator[di
 
 
 def flatten(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A row of records.jsonl or curated.jsonl as one flat row; a column of type json holds JSON. columns: those of `columns_of`."""
+    """A row of records.jsonl or curated.jsonl as one flat row; a column of type json holds JSON, one of type answers SQuAD's answers. columns: those of `columns_of`."""
     origin = dict(row["origin"])
     flat = {name: origin.pop(name, None) if name in ORIGIN_COLUMNS else row.get(name) for name in columns}
     flat |= {name: orjson.dumps(flat[name]).decode() for name, type in columns.items() if type == "json"}
@@ -141,7 +145,7 @@ def _csv(rows: Iterator[dict[str, Any]], columns: Mapping[str, str], formula_gua
     writer.writerow(columns)
     for chunk in _chunks(rows, columns):
         for row in chunk:
-            cells: Iterable[Any] = (orjson.dumps(cell).decode() if isinstance(cell, list) else cell for cell in row.values())
+            cells: Iterable[Any] = (orjson.dumps(cell).decode() if isinstance(cell, list | dict) else cell for cell in row.values())
             writer.writerow([guarded(cell) for cell in cells] if formula_guard else list(cells))
         yield buffer.getvalue().encode()
         buffer.seek(0)
@@ -189,6 +193,7 @@ def _parquet(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> Iter
         "int64": pyarrow.int64(),
         "float64": pyarrow.float64(),
         "list": pyarrow.list_(pyarrow.string()),
+        "answers": pyarrow.struct([("text", pyarrow.list_(pyarrow.string())), ("answer_start", pyarrow.list_(pyarrow.int32()))]),
     }
     schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
     sink = _Sink()

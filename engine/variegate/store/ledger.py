@@ -31,13 +31,32 @@ REASONS = {
     "placeholder": "the text has a blank to be filled in, as [Your Name]",
 }
 
-UNREAD = ("empty", "unfinished", "echo", "refusal", "persona", "meta", "placeholder", "thinking", PROMPT_TOO_LONG, ENGINE_ERROR)
+# Of one kind of task or one strategy: without a colour of their own.
+OTHER_REASONS = {
+    "part_missing": "a line that the answer should have is not there: of a question its answer",
+    "answer_not_in_context": "the answer to the question does not stand in its context word for word",
+    "not_in_list": "a line of an answer that should be a list, and no item of one",
+}
+
+UNREAD = (
+    "part_missing",
+    "empty",
+    "unfinished",
+    "echo",
+    "refusal",
+    "persona",
+    "meta",
+    "placeholder",
+    "thinking",
+    PROMPT_TOO_LONG,
+    ENGINE_ERROR,
+)
 """Reasons that leave no text of what was asked for."""
 
 
 def meaning(reason: str) -> str:
     """A reason in words; those of a strategy or task kind from outside speak for themselves."""
-    return REASONS.get(reason, reason.replace("_", " "))
+    return REASONS.get(reason) or OTHER_REASONS.get(reason, reason.replace("_", " "))
 
 
 def in_words(ledger: Mapping[str, Any]) -> str:

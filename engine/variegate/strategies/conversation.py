@@ -53,8 +53,8 @@ class Brief:
 
     @property
     def names(self) -> list[str]:
-        """What targets are counted by: the task's labels."""
-        return sorted(self.task.labels)
+        """What targets are counted by: the task's labels; one name for all where it has none."""
+        return sorted(self.task.labels) or [Target().name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,8 @@ class Conversation:
 
     def read(self, request: Request, completion: Completion) -> list[Piece]:
         """What stands in an answer: pure, so that it can run beside the engine. One text, unless a strategy asks for more."""
+        if lines := self.brief.kind.answer_lines:
+            return [self.reader.lines(request, completion, lines)]
         return [self.reader.one_text(request, completion)]
 
     def took(self, items: Sequence[Item]) -> None:
@@ -185,9 +187,10 @@ class Conversation:
     def targets(self, name: str, slots: range) -> Iterator[Target]:
         """The target of each slot: the name's label, and given fields where the kind has some, drawn by name and slot."""
         givens = self.brief.givens
+        labels = (name,) if self.brief.task.labels else ()
         if len(givens) == 1:
-            target = Target((name,), givens[0])
+            target = Target(labels, givens[0])
             yield from (target for _ in slots)
             return
         for slot in slots:
-            yield Target((name,), derive_rng(self.brief.seed, "given", name, slot).choice(givens))
+            yield Target(labels, derive_rng(self.brief.seed, "given", name, slot).choice(givens))

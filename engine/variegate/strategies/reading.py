@@ -6,6 +6,7 @@ What a model of plain text wrote stands as it is; around what a chat model wrote
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from variegate.config import TaskConfig
 from variegate.records import Completion, Message, Piece, Request
@@ -42,6 +43,28 @@ class Reader:
         if completion.finish_reason == "length" and not taken.cut and not self._keep_unfinished:
             reason = reason if self._refusals is not None and reason else "unfinished"
         return Piece(completion.text, reason) if reason else Piece(taken.text)
+
+    def lines(self, request: Request, completion: Completion, names: Sequence[str]) -> Piece:
+        """An answer of several named lines, as `NAME: ...` a line each, whatever stands around them. The prompt of a plain-text model ends
+        with the first name. Refused as "part_missing" where a line lacks, else as `one_text` has it."""
+        said = without_thoughts(completion.text) if self._refusals is not None else f"{names[0]}: {completion.text}"
+        if said is None:
+            return Piece(completion.text, "thinking")
+        starts = [re.search(rf"(?i)(?:^|\s)[*_#>-]{{0,4}} ?{name}[*_]{{0,2}} ?:[*_]{{0,2}}\s", f"{said} ") for name in names]
+        if not said.strip() or any(start is None for start in starts):
+            return Piece(completion.text, "part_missing" if any(char.isalnum() for char in completion.text) else "empty")
+        ends = [*(start.start() for start in starts[1:] if start), None]
+        parts = [said[start.end() : end].strip() for start, end in zip(starts, ends, strict=True) if start]
+        *before, last = parts
+        line, newline, _ = last.partition("\n")
+        parts = [strip_quotes(" ".join(part.replace("**", "").split())) for part in (*before, line)]
+        text = "\n".join(f"{name}: {part}" for name, part in zip(names, parts, strict=True))
+        if not all(any(char.isalnum() for char in part) for part in parts):
+            return Piece(completion.text, "part_missing")
+        if completion.finish_reason == "length" and not newline and not self._keep_unfinished:
+            return Piece(completion.text, "unfinished")
+        reason = "echo" if echoes(parts[0], request) else self._refusals.reason(parts[0]) if self._refusals is not None else ""
+        return Piece(completion.text, reason) if reason else Piece(text)
 
     def _reason(self, text: str, request: Request) -> str:
         if not any(char.isalnum() for char in text):

@@ -43,6 +43,9 @@ class S3(Conversation):
         assert isinstance(brief.config, S3Config)  # noqa: S101  # the registry pairs them
         self.s3: S3Config = brief.config
         self.writer = Writer.of(brief)
+        self.sampling = brief.sampling
+        if brief.kind.answer_lines and brief.sampling.stop == self.stop(chat=False):  # an answer of lines may quote
+            self.sampling = replace(brief.sampling, stop=("\n\n",))
         has_reasons = self.s3.rationales > 0 and not brief.givens[0]
         self.stage = "reasons" if has_reasons else "seed"
         self.round = self.tries = self.barriers = 0
@@ -71,6 +74,8 @@ class S3(Conversation):
             self._end_round()
         if self.stage == "student":
             args = {"train": [*self.records], "student": self.s3.student.model_dump(mode="json"), "seeds": self.s3.students}
+            if self.s3.right_from is not None:
+                args["right_from"] = self.s3.right_from
             return Work(f"student-{self.round}", "student", args)
         return []
 
@@ -87,8 +92,11 @@ class S3(Conversation):
             drawn = rng.sample(list(known), min(self.s3.rationales_shown, len(known)))
             because = [self.writer.render("s3_because", reasons=[text for _, text in drawn])] if drawn else []
             facts = {"stage": "seed", **({"rationales": [id for id, _ in drawn]} if drawn else {})}
-            messages = self.writer.li_messages(target, (), (), beside=because)
-            yield Request(messages, self.brief.sampling, target, slot, block, facts=facts)
+            if self.brief.kind.answer_lines:
+                messages = self.writer.question_messages(target)
+            else:
+                messages = self.writer.li_messages(target, (), (), beside=because)
+            yield Request(messages, self.sampling, target, slot, block, facts=facts)
 
     def _more(self) -> Iterator[Request]:
         """What the round's errors lack; none when all have it, or were asked for as often as may be."""
@@ -101,7 +109,7 @@ class S3(Conversation):
             messages = self.writer.like_messages(target, error["fields"])
             for slot in range(first, first + self.s3.per_error - self.got.get(error["id"], 0)):
                 # the block is one that no seed has: a suppression table has grown since
-                yield Request(messages, self.brief.sampling, target, slot, self.barriers, (error["id"],), facts)
+                yield Request(messages, self.sampling, target, slot, self.barriers, (error["id"],), facts)
 
     # -- hearing -----------------------------------------------------------------------------------------------
 

@@ -71,10 +71,21 @@ class Writer:
 
     def like_messages(self, target: Target, fields: Mapping[str, Any]) -> tuple[Message, ...]:
         """A record's text, and the request for another one like it. A chat model sees the text as its own turn."""
-        label, text = self.task.labels[target.labels[0]], str(fields[self.kind.written])
+        text = self.kind.said(fields)
+        if self.kind.answer_lines:
+            return self.question_messages(target, text)
+        label = self.task.labels[target.labels[0]]
         if not self.chat:
             return (self.message("\n".join([*self._given(target.given), self.render("another", label=label, text=text)])),)
         return (*self.li_messages(target, (), ()), Message("assistant", text), self._request(self.render("s3_like", label=label)))
+
+    def question_messages(self, target: Target, shown: str = "") -> tuple[Message, ...]:
+        """For a question about what is given, and its answer. shown: a record in the words of an answer, to be followed by another one."""
+        asked = self.render("s3_question", style=self.task.style, word_limit=self.task.word_limit, shown=shown, chat=self.chat)
+        parts = [*self._given(target.given), asked]
+        if self.chat:
+            return (Message("system", self.render("li_context")), Message("user", "\n".join(parts)))
+        return (self.message("\n".join([self.render("li_context"), *parts])),)
 
     def message(self, text: str) -> Message:
         """All that is said to a model, in one piece."""

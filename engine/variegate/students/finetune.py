@@ -107,7 +107,7 @@ def train_finetuned(
         )
     precision = _precision(config)
     folder = find_model(DEFAULT_MODEL if config.model == EMBEDDED else config.model, revision=config.revision)
-    with _seeded(seed), quiet(), tempfile.TemporaryDirectory() as scratch:
+    with seeded(seed), quiet(), tempfile.TemporaryDirectory() as scratch:
         model, tokenizer = _load(folder, labels)
         _check_length(config, model, tokenizer)
         tokenizer.model_max_length = config.max_tokens
@@ -254,7 +254,7 @@ def _check_finite(model: Any, trainer: Any) -> None:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """The Trainer and dropout draw from global generators: they are seeded here and put back as they were."""
     before = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

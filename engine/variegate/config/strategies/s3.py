@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from variegate.config.strategies.base import Judging, StrategyConfig
-from variegate.config.student import LinearStudentConfig, StudentConfig
+from variegate.config.student import AnyStudentConfig, LinearStudentConfig
 
 # What the released code does, as far as it tells.
 _FAITHFUL = {"per_error": 1, "cap": None, "order": "drawn", "mislabelled": None, "students": 1, "gain": None, "tries": 1}
@@ -17,7 +17,7 @@ class S3Config(StrategyConfig):
     """The seed data are `target.per_label` texts of each label; each round adds `per_error` for each error that it takes up."""
 
     name: ClassVar[str] = "s3"
-    serves: ClassVar[tuple[str, ...]] = ("classification", "pair")
+    serves: ClassVar[tuple[str, ...]] = ("classification", "pair", "extractive_qa")
     works: ClassVar[bool] = True
 
     kind: Literal["s3"]
@@ -40,7 +40,7 @@ class S3Config(StrategyConfig):
     real example and left alone. None: none is."""
     tries: int = Field(default=3, ge=1)
     """Times that a text for an error is asked for, where what comes is dropped."""
-    student: StudentConfig = LinearStudentConfig(kind="logistic_regression")
+    student: AnyStudentConfig = LinearStudentConfig(kind="logistic_regression")
     """The small model whose errors are looked for, trained anew in each round: a mapping, or the name of a bundled one."""
     students: int = Field(default=1, ge=1)
     """Students in each round, each by a seed of its own. An error is what most of them get wrong."""
@@ -48,6 +48,8 @@ class S3Config(StrategyConfig):
     """Real examples, drawn from data.train, in which errors are looked for. Their texts stand in prompts."""
     select: int = Field(default=200, ge=1)
     """Others, from data.dev where there is one and else from data.train, by which the rounds end and a student stops early."""
+    right_from: float | None = Field(default=None, gt=0, le=1)
+    """An answer of a student of questions counts as right from this F1 on. None: where it matches exactly."""
     gain: float | None = Field(default=0.0, ge=0)
     """The rounds end where a student's accuracy on `select` is not at least this much above that of the round before. None: never so."""
     faithful: bool = False
@@ -59,7 +61,7 @@ class S3Config(StrategyConfig):
 
     def template_names(self) -> tuple[str, ...]:
         reasons = ("s3_reasons", "s3_because") if self.rationales else ()
-        return ("li_context", "li_generate", "given", "cue", "another", "s3_like", "chat_text", *reasons)
+        return ("li_context", "li_generate", "given", "cue", "another", "s3_like", "s3_question", "chat_text", *reasons)
 
     def words(self) -> str:
         reasons = f"{self.rationales} rationales a label, {self.rationales_shown} in a prompt" if self.rationales else "no rationales"

@@ -20,7 +20,7 @@ from variegate.config import RunConfig
 from variegate.config.curation import CurationConfig, ScopeStage
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
-from variegate.kinds import kind_of
+from variegate.kinds import check_labelled, kind_of
 from variegate.kinds.text import Text, as_one, text_of
 from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.gold import stored_examples
@@ -73,6 +73,7 @@ class Inputs:
         self.progress, self.report = progress, progress.update
         self.task = run.task
         self.kind = kind_of(run.task)
+        check_labelled(self.kind, "a curation judges labels", "export the records as they are")
         self._encoder, self._oracle = encoder, oracle
         self._vectors: Float[np.ndarray, "n d"] | None = None
         self._splits: dict[str, LabelledTexts] = {}

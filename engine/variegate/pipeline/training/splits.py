@@ -9,7 +9,7 @@ from typing import Any
 
 from variegate.config.load import load_run
 from variegate.errors import UsageError, nearest, some_of
-from variegate.kinds import TaskKind, kind_of
+from variegate.kinds import TaskKind, check_labelled, kind_of
 from variegate.pipeline.examples import RealTexts, find_real_texts
 from variegate.pipeline.gold import stored_examples
 from variegate.store.run_folder import RunFolder
@@ -96,6 +96,7 @@ def read_splits(
         config = load_run(Path(train.path) / "run.yaml")
         task = config.task
         labels, kind = tuple(sorted(task.labels)), kind_of(task)
+        check_labelled(kind, "this student learns labels", f"train one of kind {' or '.join(kind.students)} with --student FILE")
         data = task.data
         if data is not None and data.out_of_scope_label is not None:
             out_of_scope = (data.out_of_scope_label,)

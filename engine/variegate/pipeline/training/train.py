@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STUDENTS = "students"  # the folder of a run that holds its students
 SCORES = "scores.json"
+QUESTIONS = "questions.json"  # in its place, of students that answer questions: see `spans`
 PREDICTIONS = "predictions.jsonl"  # a line for each test text: what every seed's student said of it
 _MOST_CUT = 0.02  # share of texts cut to max_tokens above which it is worth a warning
 
@@ -46,7 +47,7 @@ def check_output(output: Path, *, overwrite: bool, run: Path | None = None) -> N
         check_inside(run, output)
     if not output.exists() or _is_empty(output):
         return
-    if not (output / SCORES).is_file():
+    if not any((output / name).is_file() for name in (SCORES, QUESTIONS)):
         raise UsageError(f"{output}: is no earlier training of a student (it holds no {SCORES}): choose another folder with -o")
     if not overwrite:
         raise UsageError(f"{output}: exists already: choose another folder with -o, or give --overwrite")

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import TypeAdapter
 
-from variegate.config.student import FinetunedStudentConfig, StudentConfig
+from variegate.config.student import AnyStudentConfig, FinetunedStudentConfig, SpanStudentConfig
 from variegate.errors import VariegateError
 from variegate.kinds import TaskKind
 from variegate.kinds.text import text_of
@@ -40,8 +40,10 @@ class StudentWork:
 
     def do(self, desk: Desk, args: Mapping[str, Any]) -> Made:
         """Raises VariegateError where the texts cannot train a student, and what training raises."""
-        config: StudentConfig = TypeAdapter(StudentConfig).validate_python(args["student"])
+        config: AnyStudentConfig = TypeAdapter(AnyStudentConfig).validate_python(args["student"])
         check_fit(desk.kind, config)
+        if isinstance(config, SpanStudentConfig):
+            return _of_questions(config, desk, args)
         texts = _labelled(desk.kind, args["train"])
         select = of_examples(desk.kind, desk.gold.select, SELECT)
         texts, left_out = without_overlap(texts, select)
@@ -64,6 +66,48 @@ class StudentWork:
             said.append(student.predict([*of_examples(desk.kind, desk.gold.both, VALIDATION).texts]))
         rows = list(_rows(desk.gold.both, said))
         return rows, {"num_texts": len(texts), "left_out": left_out, **_scores(rows), "facts": student.facts}
+
+
+def _of_questions(config: SpanStudentConfig, desk: Desk, args: Mapping[str, Any]) -> Made:
+    """said: the answers. right: by exact match, or by F1 from `right_from` on. hardness: 1 less the mean F1. No confidence."""
+    from variegate.pipeline.training.spans import asked_of, judged
+    from variegate.students.spans import train_spans
+
+    select = {desk.kind.equal(each.fields) for each in desk.gold.select}
+    texts = [asked_of(id, fields) for id, fields in args["train"] if desk.kind.equal(fields) not in select]
+    if not texts:
+        raise VariegateError(
+            f"no question was kept to train a student on: look at what was dropped, `variegate show {desk.config.output} --dropped`"
+        )
+    examples, least = desk.gold.both, args.get("right_from")
+    said, scores, facts = [], [], {}
+    for number in range(args["seeds"]):
+        student = train_spans(config, texts, seed=desk.config.seed + number, progress=desk.progress.update)
+        answers = student.answer([asked_of(each.id, each.fields) for each in examples])
+        said.append([each.text for each in answers])
+        scores.append(judged(desk.kind, [each.fields for each in examples], answers))
+        facts = student.facts
+    rows = []
+    for place, example in enumerate(examples):
+        split = example.id.partition(":")[0]
+        own = [each[place] for each in scores]
+        score = round(sum(score for _, score in own) / len(own), _DIGITS)
+        row: dict[str, Any] = {
+            "id": example.id,
+            "split": split,
+            "label": example.label,
+            **({"fields": dict(example.fields)} if split == VALIDATION else {}),
+            "said": [each[place] for each in said],
+            "confidence": [None] * len(own),
+            "right": sum(em if least is None else score >= least for em, score in own) / len(own),
+            "f1": score,
+            "hardness": round(1 - score, _DIGITS),
+        }
+        rows.append(row)
+    found = _scores(rows)
+    for name, each in found.items():
+        each["f1"] = sum(row["f1"] for row in rows if row["split"] == name) / each["n"]
+    return rows, {"num_texts": len(texts), "left_out": len(args["train"]) - len(texts), **found, "facts": facts}
 
 
 def _labelled(kind: TaskKind, train: Sequence[tuple[str, Mapping[str, Any]]]) -> LabelledTexts:
