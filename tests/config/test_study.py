@@ -21,6 +21,7 @@ def test_axes_are_listed_in_one_order_with_options_as_words() -> None:
     axes = AxesConfig.model_validate(
         {
             "curation": [None, "lr"],
+            "examples": ["without", "with"],
             "prompt": {"short": {"decoding.max_tokens": 20}, "long": {}},
             "suppression": [False, "label"],  # what YAML makes of a bare `off`
             "temperature": [0.7, 1],
@@ -35,8 +36,9 @@ def test_axes_are_listed_in_one_order_with_options_as_words() -> None:
         "suppression": ["off", "label"],
         "prompt": ["short", "long"],
         "curation": ["none", "lr"],
+        "examples": ["without", "with"],
     }
-    assert list(axes.options()) == ["strategy", "seeding", "temperature", "suppression", "prompt", "curation"]
+    assert list(axes.options()) == ["strategy", "seeding", "temperature", "suppression", "prompt", "curation", "examples"]
     assert AxesConfig().options() == {}
 
 
@@ -53,6 +55,7 @@ def test_axes_are_listed_in_one_order_with_options_as_words() -> None:
         ({"axes": {"temperature": [0.7, 0.7]}}, "axes.temperature: '0.7' stands twice"),
         ({"axes": {"temperature": [-1]}}, "greater than or equal to 0"),
         ({"axes": {"suppression": ["lable"]}}, "Input should be 'off', 'run', 'label' or 'faithful'"),
+        ({"axes": {"examples": [True]}}, "Input should be 'without' or 'with'"),
         ({"axes": {"strategy": ["zero_shoot"]}}, "unknown strategy 'zero_shoot'; did you mean 'zero_shot'?"),
         ({"axes": {"curation": ["orakle"]}, "curations": {"oracle": {"stages": [{"kind": "audit"}]}}}, "did you mean 'oracle'?"),
         ({"curations": {"none": {"stages": [{"kind": "audit"}]}}}, "'none' means no curation"),

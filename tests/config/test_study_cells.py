@@ -48,6 +48,15 @@ def test_every_combination_and_replicate_once(study: Make) -> None:
         assert list(cell.generation) == ["temperature", "suppression"]
 
 
+def test_what_a_student_learns_from_changes_no_run(study: Make) -> None:
+    cells = cells_of(
+        study(axes={"curation": ["none", "a"], "examples": ["without", "with"]}, curations={"a": {"stages": [{"kind": "audit"}]}})
+    )
+    assert [(cell.curation, cell.with_examples) for cell in cells] == [(None, False), (None, True), ("a", False), ("a", True)]
+    assert len({cell.run.model_dump_json() for cell in cells}) == 1
+    assert {str(cell.generation) for cell in cells} == {"{}"}
+
+
 def test_without_axes_there_is_the_run_itself(study: Make) -> None:
     (cell,) = cells_of(study(axes={}))
     assert (dict(cell.axes), cell.run.seed, named(cell.axes)) == ({}, 0, "the run itself")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from variegate.curation.candidates import class_vectors, nearest_classes
+from variegate.curation.candidates import class_vectors, nearest_classes, words_of
 from variegate.errors import UsageError
+from variegate.kinds.task import LabelConfig
 
 
 def test_a_class_is_the_mean_of_its_title_and_examples() -> None:
@@ -14,6 +15,10 @@ def test_a_class_is_the_mean_of_its_title_and_examples() -> None:
     found = class_vectors(["a", "b", "c"], titles, examples, ["a", "b", "b"])
     np.testing.assert_allclose(found, [[2.0, 0], [0, 4.0], [1.0, 1.0]])  # c has no example: its title
     np.testing.assert_allclose(class_vectors(["a", "b", "c"], titles, np.empty((0, 0)), []), titles)
+
+
+def test_a_class_is_called_by_title_and_description() -> None:
+    assert words_of(LabelConfig(phrase="of joy", description="Somebody is glad.", title="joy")) == "joy: Somebody is glad."
 
 
 def test_an_example_of_another_label_is_named() -> None:

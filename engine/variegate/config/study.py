@@ -17,6 +17,8 @@ from variegate.config.student import LinearStudentConfig, StudentConfig
 from variegate.errors import nearest
 
 NO_CURATION = "none"
+WITHOUT, WITH = "without", "with"  # the real examples
+SHARING = ("curation", "examples")  # axes that change nothing of what is generated: cells that differ in them alone share their run
 _RESERVED = ("replicate", "n")
 Overrides = dict[str, Any]  # dotted field -> value, as --set a.b=c
 
@@ -48,6 +50,9 @@ class AxesConfig(BaseModel):
     """`off`; one table for the `run` or one for each `label`, the run's other settings kept; `faithful`: the paper's."""
     curation: list[CurationName] | None = Field(default=None, min_length=1)
     """`none`, names of `curations`, or names of bundled curations."""
+    examples: list[Literal["without", "with"]] | None = Field(default=None, min_length=1)
+    """What the student learns from: the generated texts `without` or `with` the real examples that were there before (those that
+    the run drew; else what `variegate train --with-examples` takes). All other measures are of the generated texts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,9 +66,9 @@ class AxesConfig(BaseModel):
         return value
 
     def options(self) -> dict[str, list[str]]:
-        """axis -> its options by name, in the order cells are made; curation last."""
+        """axis -> its options by name, in the order cells are made; those of SHARING last."""
         found: dict[str, list[str]] = {}
-        for name in (*(each for each in type(self).model_fields if each != "curation"), *self.own(), "curation"):
+        for name in (*(each for each in type(self).model_fields if each not in SHARING), *self.own(), *SHARING):
             values = self.own()[name] if name in self.own() else getattr(self, name)
             if values is not None:
                 found[name] = [f"{each:g}" if isinstance(each, float) else str(each) for each in values]

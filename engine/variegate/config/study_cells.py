@@ -15,16 +15,16 @@ from variegate.config.load import assignment, build_run
 from variegate.config.resources import PACKAGE
 from variegate.config.run import RunConfig
 from variegate.config.strategies import STRATEGY_CONFIGS
-from variegate.config.study import NO_CURATION, Overrides, StudyConfig
+from variegate.config.study import NO_CURATION, SHARING, WITH, Overrides, StudyConfig
 from variegate.errors import ConfigError, nearest
 from variegate.seeding import digest
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One data set of the study. Cells that differ in curation alone share their run."""
+    """One data set of the study. Cells that differ in curation and examples alone share their run."""
 
-    axes: Mapping[str, str]  # axis -> option, curation last
+    axes: Mapping[str, str]  # axis -> option, those of SHARING last
     replicate: int
     run: RunConfig  # `output` is the study's, and stands for no folder yet
     curation: str | None
@@ -33,7 +33,12 @@ class Cell:
     @property
     def generation(self) -> dict[str, str]:
         """The options that decide what is generated."""
-        return {axis: option for axis, option in self.axes.items() if axis != "curation"}
+        return {axis: option for axis, option in self.axes.items() if axis not in SHARING}
+
+    @property
+    def with_examples(self) -> bool:
+        """Whether the student also learns from the real examples."""
+        return self.axes.get("examples") == WITH
 
 
 def cells_of(study: StudyConfig) -> list[Cell]:
@@ -45,13 +50,13 @@ def cells_of(study: StudyConfig) -> list[Cell]:
     options = study.options()
     excluded = [_excluded(study, each) for each in study.exclude]
     cells: list[Cell] = []
-    runs: dict[tuple[str, ...], RunConfig] = {}  # options but the curation, and replicate -> run
+    runs: dict[tuple[str, ...], RunConfig] = {}  # options but those of SHARING, and replicate -> run
     for chosen in product(*options.values()):
         axes = dict(zip(options, chosen, strict=True))
         if any(all(axes[axis] == option for axis, option in each.items()) for each in excluded):
             continue
         for replicate in range(study.replicates):
-            own = {axis: option for axis, option in axes.items() if axis != "curation"}
+            own = {axis: option for axis, option in axes.items() if axis not in SHARING}
             key = (*own.values(), str(replicate))
             if key not in runs:
                 runs[key] = _run(study, own, replicate)
@@ -166,7 +171,7 @@ def _check_different(study: StudyConfig, cells: list[Cell]) -> None:
         if cell.replicate:
             continue
         curation = None if cell.curation_config is None else cell.curation_config.model_dump(mode="json")
-        key = digest([cell.run.model_dump(mode="json"), curation])
+        key = digest([cell.run.model_dump(mode="json"), curation, cell.with_examples])
         if key in seen:
             raise ConfigError(
                 f"study {study.name!r}: ({named(seen[key].axes)}) and ({named(cell.axes)}) are the same: an option that changes nothing is "

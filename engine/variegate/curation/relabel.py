@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from variegate.config.curation import RelabelStage
 from variegate.curation.asks import Ask, Plan, Render, Wording, make_plan
-from variegate.curation.candidates import class_vectors, nearest_classes
+from variegate.curation.candidates import class_vectors, nearest_classes, words_of
 from variegate.curation.judging import Items
 from variegate.curation.relabel_verdicts import judge
 from variegate.errors import UsageError, nearest
@@ -57,7 +57,7 @@ def plan_stage(
 
     render: `Prompts(...).render`. text_type, context: the task's. chat: the labelling model's `chat`.
     encode: needed where `stage.nearest_classes` is below the number of labels. examples: real (text, label), whose mean
-    embedding with the title's is a class's vector (PromptMix: the seeds); they may be none, or lack classes.
+    embedding with that of title and description is a class's vector (PromptMix: the seeds); they may be none, or lack classes.
     calibration: real (text, label) that are asked about too. `calibration: temperature` is fitted on them and needs some;
     for the rest, the facts tell how many the model labels right. They should not be what the labelling model was trained on.
     Raises UsageError for what is missing, and for labels that the task does not know.
@@ -102,7 +102,7 @@ def _candidates(
         return []
     vectors = class_vectors(
         names,
-        encode([labels[name].title for name in names]),
+        encode([words_of(labels[name]) for name in names]),
         _encode(encode, [text for text, _ in examples]),
         [label for _, label in examples],
     )

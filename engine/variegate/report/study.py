@@ -3,7 +3,7 @@
 Keys read (others are ignored; a missing part or one of another type leaves a gap), as `variegate compare` writes them:
     variegate, created, name, task, axes {axis: [option]}, replicates, train_size {n, rule}, student {..}, oracle {config, test, doubt}, real {evaluation.., n, at_equal_n {..}},
             bars {majority {evaluation.., label}, examples {evaluation.., n}}, real_similarity {n, m, top_5, cross_distance, coverage}
-    cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, label_accuracy, diversity {}, similarity {},
+    cells [{id, axes, replicate, seed, folder, curation, n, shortfall, leaked_dropped, examples, label_accuracy, diversity {}, similarity {},
             student {}, cost {}, status, error}]
     summary [{axes, n, replicates, failed, measures {name: {mean, sd, low, high, n}}}], effects [{axis, from, to, measure, difference, low, high, n, p}]
     conditional_effects [effect with `within` {axis: option}], pareto [place in summary], best {axes, reason, run, commands, expected}

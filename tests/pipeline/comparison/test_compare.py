@@ -29,10 +29,13 @@ from variegate.pipeline.comparison.compare import compare
 from variegate.pipeline.comparison.places import describe
 from variegate.pipeline.curation.curate import curate
 from variegate.pipeline.generate import generate
+from variegate.pipeline.seeds import stored_seeds
 from variegate.report.page import render_template
 from variegate.report.study import study_context
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
+from variegate.students.data import LabelledTexts
+from variegate.students.train import train_student
 
 Run = Callable[..., dict[str, Any]]
 
@@ -205,6 +208,51 @@ def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
     assert cell["cost"]["train_seconds"] > 0
     assert (found["real"]["n"], found["real"]["seeds"]["accuracy"]["n"]) == (90, 2)
     assert len(list((tmp_path / "study" / "students").glob("finetune-*"))) == 4  # all texts and equal n, two seeds each
+
+
+def test_students_with_and_without_the_examples_of_relabelled_and_unrelabelled_texts(run: Run, tmp_path: Path, encoder: Encoder) -> None:
+    """PromptMix's A1 and A2, with and without seeds, from one study: one run, whose own seeds are added to what the student learns."""
+    few_shot = {"strategy": {"kind": "few_shot", "form": "li", "seed_pool": 6, "completions_per_call": 2}}
+    axes = {"curation": ["none", "lr"], "examples": ["without", "with"]}
+    study = chatter.make_study(tmp_path, per_label=20, run=few_shot, axes=axes, replicates=1, train_size=60)
+    more = [json.dumps({"text": f"{label} {number}", "label": label}) for label in chatter.LABELS for number in range(5)]
+    train = Path(str(study.run.task.data and study.run.task.data.train))  # of more than 100 texts a run's seeds are the examples
+    train.write_text(train.read_text() + "\n".join(more) + "\n")
+    found = run(study)
+    cells = {(cell["axes"]["curation"], cell["axes"]["examples"]): cell for cell in found["cells"]}
+    assert {cell["status"] for cell in cells.values()} == {"done"}
+    assert {name: cell["examples"] for name, cell in cells.items()} == {
+        ("none", "without"): None, ("none", "with"): 6, ("lr", "without"): None, ("lr", "with"): 6}  # fmt: skip
+    assert len({cell["folder"] for cell in cells.values()}) == 1
+    assert cells["none", "with"]["n"] == cells["none", "without"]["n"]  # of generated texts
+    for measure in ("diversity", "similarity", "label_accuracy"):  # of the generated texts alone
+        assert cells["lr", "with"][measure] == cells["lr", "without"][measure]
+    texts = read_texts(cells["none", "with"]["folder"])
+    seeds = stored_seeds(RunFolder(Path(cells["none", "with"]["folder"])))
+    known = {each.fields["text"]: each.label for each in seeds}
+    taught = LabelledTexts.of(texts).joined(LabelledTexts(tuple(known), tuple(known.values()), tuple(known), "seeds"))
+    assert isinstance(study.student, LinearStudentConfig)
+    student = train_student(study.student, taught, None, seed=0, labels=sorted(chatter.LABELS), encoder=encoder)
+    test = read_texts(str(tmp_path / "test.jsonl"))
+    right = [said == label for said, label in zip(student.predict(list(test.texts or ())).labels, test.labels or (), strict=True)]
+    assert cells["none", "with"]["student"]["accuracy"] == pytest.approx(np.mean(right), abs=0.02)  # the order of the texts differs
+    assert found["best"] is None or ("--with-examples" in found["best"]["commands"][-1]) == (found["best"]["axes"]["examples"] == "with")
+    assert run(study)["cells"] == found["cells"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"student": None}, "says what the student learns from, and the study has none"),
+        ({"data": {}}, "has no data.train, which real examples come from"),
+    ],
+)
+def test_examples_need_a_student_and_real_data(run: Run, tmp_path: Path, parts: dict[str, Any], says: str) -> None:
+    data = chatter.write_data(tmp_path)
+    if "data" in parts:
+        parts = {"data": {"test": data["test"]}}
+    with pytest.raises(UsageError, match=says):
+        run(chatter.make_study(tmp_path, **{"axes": {"examples": ["with"]}, "curations": {}, **parts}))
 
 
 def test_arms_that_do_not_differ_are_said(run: Run, tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ def test_replicates_that_do_not_differ_are_said(tmp_path: Path, monkeypatch: pyt
     assert notes(study, "replicates have") == [f"(temperature 0.3): {same}", f"(temperature 2): {same}"]
 
 
+def test_cells_of_one_run_share_its_texts_without_a_word(tmp_path: Path) -> None:
+    assert notes(study_of(tmp_path, axes={"examples": ["without", "with"]}), "very same texts") == []
+
+
 def test_each_arm_says_what_share_of_it_was_made_under_feedback(tmp_path: Path) -> None:
     """Worked out by hand: 2 of 20 a label are made before anything is known. An arm without feedback says nothing."""
     made = "of its records were made under feedback (suppression, a growing pool or a history)"

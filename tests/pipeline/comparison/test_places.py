@@ -27,6 +27,13 @@ def test_a_cells_name_says_its_options(tmp_path: Path) -> None:
     assert place.id == "r0"  # no `+` without a curation axis
 
 
+def test_cells_of_one_run_are_told_apart_by_what_the_student_learns_from(tmp_path: Path) -> None:
+    places = places_of(chatter.make_study(tmp_path, axes={"curation": ["none", "lr"], "examples": ["without", "with"]}, replicates=1))
+    assert [place.id for place in places] == [
+        "r0+none+without-examples", "r0+none+with-examples", "r0+lr+without-examples", "r0+lr+with-examples"]  # fmt: skip
+    assert {place.folder for place in places} == {tmp_path / "study" / "runs" / "r0"}
+
+
 def test_names_that_would_be_one_are_told_apart(tmp_path: Path) -> None:
     own = {"a": {"decoding.temperature": 0.1}, "A": {"decoding.temperature": 0.2}}
     found = names(tmp_path, axes={"own": own})

@@ -105,6 +105,15 @@ def test_curations_of_one_data_set_are_no_independent_pairs() -> None:
     assert found["p"] == pytest.approx(expected.pvalue)
 
 
+def test_students_of_one_data_set_are_no_independent_pairs() -> None:
+    axes = {"t": ["1", "2"], "examples": ["without", "with"]}
+    cells = [make({"t": t, "examples": more}, accuracy=0.1 * int(t) + (more == "with") / 4) for t, more in product(*axes.values())]
+    effects = effects_of(axes, cells)
+    heat, more = (one(effects, axis=axis, measure="student_accuracy") for axis in axes)
+    assert (heat["n"], heat["difference"]) == (1, pytest.approx(0.1))
+    assert (more["n"], more["difference"]) == (2, pytest.approx(0.25))
+
+
 def test_every_two_options_of_an_axis_in_order() -> None:
     cells = [make({"curation": each}, replicate, accuracy=0.1 * int(each)) for each in "012" for replicate in (0, 1)]
     effects = effects_of({"curation": ["0", "1", "2"]}, cells)

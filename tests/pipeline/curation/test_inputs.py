@@ -100,6 +100,21 @@ def test_calibration_examples_are_no_class_examples(curable_run: Callable[..., A
     assert inputs_of(run).calibration_examples() == inputs_of(run).class_examples() == []
 
 
+def test_what_a_run_drew_comes_before_other_real_examples(curable_run: Callable[..., Any], tmp_path: Path) -> None:
+    """PromptMix's class vectors are of its seeds; none of them is calibrated on."""
+    from variegate.pipeline.seeds import seeds_of
+
+    run = curable_run(tmp_path / "run", per_label=2)
+    assert inputs_of(run).seed_examples() == inputs_of(run).class_examples() != []
+    edit_run(run, lambda settings: settings["strategy"].update(seed_pool=6))
+    drawn = [(example.fields["text"], example.label) for example in seeds_of(run.folder, inputs_of(run).run)]
+    inputs = inputs_of(run)
+    assert inputs.seed_examples() == drawn
+    assert len(drawn) == 6
+    edit_run(run, lambda settings: settings["task"]["data"].pop("dev", None))
+    assert not set(inputs_of(run).calibration_examples()) & set(drawn)
+
+
 def test_held_out_texts_of_splits_and_files(curable_run: Callable[..., Any], tmp_path: Path) -> None:
     run = curable_run(tmp_path / "run")
     (tmp_path / "mine.txt").write_text("One\nTwo\n")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.rows import FAULTS, make_record
 from variegate.curation.judging import Items, Judgement
-from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
+from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, many_flips, summarise
 from variegate.records import Record, Verdict
 from variegate.store.entry import Entry
 from variegate.store.ledger import REASONS, UNREAD, Ledger
@@ -144,3 +144,19 @@ def test_emptied_classes_are_named() -> None:
     assert emptied(before, before.take([1])) == ["no record is left of 1 class: joy"]
     assert emptied(before, before.take([0, 2])) == []
     assert emptied(before, before.take([])) == []  # an error of its own
+
+
+def test_of_many_changed_labels_ten_are_shown() -> None:
+    texts = [f"text {place}" for place in range(60)]
+    items = Items(tuple(map(str, range(60))), (*texts[:59], "x" * 200), ("joy",) * 60, ((),) * 60)
+
+    def verdicts(changed: range) -> list[Verdict]:
+        return [Verdict(id, "fear" if place in changed else "joy") for place, id in enumerate(items.ids)]
+
+    assert many_flips(items, verdicts(range(20))) == []  # a third, not more
+    head, *shown = many_flips(items, verdicts(range(20, 60)))
+    assert head.startswith("40 of 60 labels were changed (67%), more than a third")
+    assert shown == [f'joy -> fear: "text {place}"' for place in range(20, 60, 4)]  # spread over all
+    _, last = many_flips(items.take([59]), verdicts(range(59, 60))[59:])
+    assert last == f'joy -> fear: "{"x" * 117}..."'
+    assert many_flips(items, [Verdict(each.id, "joy", keep=False, reason="duplicate") for each in verdicts(range(60))]) == []

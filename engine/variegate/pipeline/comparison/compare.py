@@ -17,7 +17,7 @@ import orjson
 
 from variegate import __version__
 from variegate.config.load import to_yaml
-from variegate.config.study import StudyConfig
+from variegate.config.study import WITH, StudyConfig
 from variegate.errors import Interrupted, UsageError
 from variegate.inference.session import Start
 from variegate.kinds import kind_of
@@ -94,6 +94,14 @@ def check_data(study: StudyConfig) -> None:
             f"task {task.name!r} has no data.test, and the students' accuracy is measured on it: name a file there, or set `student: null` "
             "to compare without students"
         )
+    if WITH in study.options().get("examples", ()) and study.student is None:
+        raise UsageError(
+            "axes.examples: with: says what the student learns from, and the study has none: leave the axis out, or name a student"
+        )
+    if WITH in study.options().get("examples", ()) and not has_split(task, "train"):
+        raise UsageError(
+            f"axes.examples: with: task {task.name!r} has no data.train, which real examples come from: name a file there, or leave the axis out"
+        )
     if study.dev == "real" and study.student is not None and needs_dev(study.student) and not has_split(task, "dev"):
         raise UsageError(
             f"task {task.name!r} has no data.dev, and the study says `dev: real`: name a file there, or set `dev: held_out`, which holds out a "
@@ -154,7 +162,7 @@ class _Study:
             "oracle": self._oracle(),
             "real": self.scorer.real_student(size) if size else None,
             "real_similarity": self.scorer.similarity_of_real(size) if size else None,
-            "bars": (bars := self.scorer.bars(max(place.run.strategy.num_seeds for place in self.places), size, self.warnings)),
+            "bars": (bars := self.scorer.bars(self._num_seeds, size, self.warnings)),
             "cells": cells,
             **self._results(cells, bars),
         }
@@ -173,10 +181,15 @@ class _Study:
             if made.error_of(place) is None:
                 self.progress.update(f"reading {place.id}", number, len(self.places))
                 try:
-                    samples[place.id] = read_sample(place, self.real)
+                    samples[place.id] = read_sample(place, self.real, self._num_seeds)
                 except Exception as error:  # noqa: BLE001 one cell's fault must not end the others
                     fail(made, place.id, *explain(error), self.progress)
         return samples
+
+    @property
+    def _num_seeds(self) -> int:
+        """The most real examples that a run draws."""
+        return max(place.run.strategy.num_seeds for place in self.places)
 
     def _cell(self, place: Place, sample: Sample | None, size: int, made: Made) -> dict[str, Any]:
         scores, error = None, made.error_of(place)
@@ -199,6 +212,7 @@ class _Study:
             "available": None if sample is None else len(sample.texts),
             "shortfall": None if scores is None else size - scores["n"],
             "leaked_dropped": None if sample is None else sample.leaked,
+            "examples": None if sample is None or sample.examples is None else len(sample.examples),
             "label_accuracy": None if scores is None else scores["label_accuracy"],
             "diversity": {} if scores is None else scores["diversity"],
             "similarity": {} if scores is None else scores["similarity"],
@@ -261,6 +275,10 @@ class _Study:
         if place.cell.curation is not None:
             files["curation.yaml"] = (head + to_yaml(self.study.curations[place.cell.curation])).encode()
             commands.append(f"variegate curate {run.output} {folder / 'curation.yaml'}")
+        if place.cell.with_examples:
+            commands.append(
+                " ".join(["variegate train", run.output, *(["--curation curation"] if place.curation else []), "--with-examples"])
+            )
         commit_folder(folder, files, replace=True)  # type: ignore[arg-type]
         return {
             "axes": group["axes"],

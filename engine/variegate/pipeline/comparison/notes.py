@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from variegate.config.curation import LabelReplacementStage
-from variegate.config.study import StudyConfig
+from variegate.config.study import SHARING, StudyConfig
 from variegate.config.study_cells import named
 from variegate.pipeline.comparison.places import Place, read_manifest, runs_of
 from variegate.pipeline.comparison.real import RealData
@@ -82,7 +82,7 @@ def _alike(places: Sequence[Place], samples: Mapping[str, Sample]) -> Iterator[s
     shares: dict[tuple[str, str], list[float]] = {}  # of two arms -> share of each replicate and curation
     same_suppression: dict[tuple[str, str], bool] = {}
     for one, other in combinations(found, 2):
-        if one.cell.curation != other.cell.curation:
+        if any(one.cell.axes.get(axis) != other.cell.axes.get(axis) for axis in SHARING):
             continue
         shared = len(texts[one.id] & texts[other.id]) / min(len(texts[one.id]), len(texts[other.id]))
         if one.cell.generation == other.cell.generation:

@@ -22,7 +22,7 @@ from typing import Any
 
 from variegate.config import ModelConfig, RunConfig
 from variegate.config.curation import CurationConfig, DenoiseStage
-from variegate.config.study import StudyConfig
+from variegate.config.study import SHARING, StudyConfig
 from variegate.config.study_cells import Cell, cells_of, named
 from variegate.errors import ConfigError
 from variegate.inference.backend import check_model_path
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def run_id(self) -> str:
-        """Of the data set as generated; cells that differ in curation alone share it."""
+        """Of the data set as generated; cells that differ in curation and examples alone share it."""
         return self.folder.name
 
     @property
@@ -78,7 +78,8 @@ def places_of(study: StudyConfig) -> list[Place]:
         if len(of_generation[name.casefold()]) > 1:
             name = f"{name}-{digest([cell.generation, cell.replicate], length=8)}"
         run = cell.run.model_copy(update={"output": str(Path(study.output) / RUNS / name)})
-        places.append(Place(f"{name}+{cell.axes['curation']}" if "curation" in cell.axes else name, cell, run))
+        shared = [f"{cell.axes[axis]}-examples" if axis == "examples" else cell.axes[axis] for axis in SHARING if axis in cell.axes]
+        places.append(Place("+".join([name, *shared]), cell, run))
     doubled = [id for id, count in Counter(place.id.casefold() for place in places).items() if count > 1]
     if doubled:  # curations that differ in case alone
         raise ConfigError(f"study {study.name!r}: two cells have the name {doubled[0]!r}: rename an option")

@@ -23,6 +23,7 @@ from variegate.pipeline.real_splits import has_split, read_split
 from variegate.progress import Progress, Report
 from variegate.seeding import digest
 from variegate.store.shelf import Shelf
+from variegate.strategies.pool import Example
 from variegate.students.data import LabelledTexts, split_off, without_overlap
 from variegate.students.student import Predictions, Student
 from variegate.students.train import depends_on_seed, load, train_student
@@ -136,9 +137,10 @@ class RealData:
         """Of the real texts and labels."""
         return digest([None if each is None else [each.texts, each.labels] for each in (self.train, self.dev, self.test)], length=32)
 
-    def examples(self, count: int) -> LabelledTexts | None:
-        """What the user had before. count: of the runs' seeds. None without data.train."""
-        found = find_real_texts(self.task, (), seed=self.study.run.seed, count=count or DRAWN)
+    def examples(self, count: int, given: Sequence[Example] = (), seed: int | None = None) -> LabelledTexts | None:
+        """What the user had before. count: of the runs' seeds. given: what a run drew. seed: the study's, or a run's. None where
+        nothing is known."""
+        found = find_real_texts(self.task, given, seed=self.study.run.seed if seed is None else seed, count=count or DRAWN)
         return found.apart_from([each for each in (self.test, self.dev) if each is not None]).examples
 
     # -- students ----------------------------------------------------------------------------------------------

@@ -22,9 +22,11 @@ from variegate.metrics import coverage, cross_distance, diversity, lexical, remo
 from variegate.pipeline.comparison.places import Place
 from variegate.pipeline.comparison.real import Encoders, RealData, needs_dev
 from variegate.pipeline.real_baseline import split_real
+from variegate.pipeline.seeds import stored_seeds
 from variegate.pipeline.training.beside import EXAMPLES, MAJORITY, majority_of, repeated
 from variegate.progress import Report
 from variegate.seeding import digest
+from variegate.store.run_folder import RunFolder
 from variegate.store.shelf import Made, Shelf
 from variegate.store.texts import read_texts
 from variegate.students.data import LabelledTexts, draw, without_overlap
@@ -37,15 +39,20 @@ _SHOWN = ("per_class", "confusion")  # parts of an evaluation that stay on the s
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A cell's texts with their final labels. leaked: those left out because they stand in real test (or dev) data."""
+    """A cell's texts with their final labels. leaked: those left out because they stand in real test (or dev) data.
+
+    examples: real texts that the student also learns from; None where it learns from the generated ones alone.
+    """
 
     place: Place
     texts: LabelledTexts
     leaked: int
+    examples: LabelledTexts | None = None
 
 
-def read_sample(place: Place, real: RealData) -> Sample:
-    """Raises VariegateError where no student could be trained on what is left."""
+def read_sample(place: Place, real: RealData, num_examples: int = 0) -> Sample:
+    """num_examples: of a run that drew none; 0: as many as `examples` draws. Raises VariegateError where no student could be
+    trained on what is left, and where there are no real examples to add to it."""
     texts = LabelledTexts.of(read_texts(place.folder, curation=place.cell.curation))
     leaked = 0
     student = real.study.student
@@ -59,7 +66,14 @@ def read_sample(place: Place, real: RealData) -> Sample:
         raise VariegateError(f"{what}: {len(texts)} texts are left ({leaked} stood in the real test data): nothing can be measured")
     if len(set(texts.labels)) < 2:
         raise VariegateError(f"{what}: all {len(texts)} texts have the label {texts.labels[0]!r}: no student can be trained on one class")
-    return Sample(place, texts, leaked)
+    if not place.cell.with_examples:
+        return Sample(place, texts, leaked)
+    examples = real.examples(num_examples, stored_seeds(RunFolder(place.folder)), place.run.seed)
+    if examples is None:
+        raise VariegateError(
+            f"{what}: no real examples are known that do not stand in the held-out data: the student cannot learn from them"
+        )
+    return Sample(place, texts, leaked, examples)
 
 
 class Scorer:
@@ -74,13 +88,15 @@ class Scorer:
         """(the scores, whether they were there). Raises VariegateError."""
         place = sample.place
         drawn = draw(sample.texts, size, self.study.run.seed, place.run_id)
-        key = digest([self._common_key, drawn.texts, drawn.labels, place.run.seed], length=32)
+        examples = sample.examples
+        more = [] if examples is None else [examples.texts, examples.labels]
+        key = digest([self._common_key, drawn.texts, drawn.labels, place.run.seed, *more], length=32)
         measured = False
 
         def measure() -> Made:
             nonlocal measured
             measured = True
-            return (), {"n": len(drawn), **self._measure(drawn, place)}
+            return (), {"n": len(drawn), **self._measure(drawn, place, drawn if examples is None else drawn.joined(examples))}
 
         return dict(self.shelf.made(f"cells/{place.id}", key, measure).facts), not measured
 
@@ -97,7 +113,8 @@ class Scorer:
         readers = [self.encoders.fingerprint(config) for config in configs]
         return digest([_RECIPE, settings, self.real.key, self.real.labels, self._encoder.fingerprint, readers], length=32)
 
-    def _measure(self, texts: LabelledTexts, place: Place) -> dict[str, Any]:
+    def _measure(self, texts: LabelledTexts, place: Place, taught: LabelledTexts) -> dict[str, Any]:
+        """taught: what the student learns from; the rest is measured on `texts`."""
         self.report(f"measuring {place.id}", 0, 1)
         vectors = self._encode(texts.texts)
         found: dict[str, Any] = {"diversity": _diversity(texts, vectors), "similarity": self._similarity(vectors), "label_accuracy": None}
@@ -105,7 +122,7 @@ class Scorer:
         if oracle is not None:
             predicted = oracle.predict(texts.texts).labels
             found["label_accuracy"] = sum(a == b for a, b in zip(predicted, texts.labels, strict=True)) / len(texts)
-        found["student"], found["train_seconds"] = self._student(texts, place)
+        found["student"], found["train_seconds"] = self._student(taught, place)
         return found
 
     def _student(self, texts: LabelledTexts, place: Place) -> tuple[dict[str, Any] | None, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from variegate.config.study import BudgetConfig
+from variegate.config.study import SHARING, BudgetConfig
 from variegate.config.study_cells import named
 from variegate.errors import UsageError
 from variegate.metrics.pareto import pareto_front
@@ -74,8 +74,8 @@ def summarise_cells(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 def effects_of(axes: Axes, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """For each axis and two of its options: paired differences over cells that agree in all else, with 95 % t intervals.
 
-    Cells that differ in curation alone share their texts, so they are no independent pairs: for the other axes their
-    differences are averaged first, and n counts generated data sets.
+    Cells that differ in curation and examples alone share their texts, so they are no independent pairs: for the other axes
+    their differences are averaged first, and n counts generated data sets.
     """
     return [
         {"axis": axis, "from": first, "to": second, "measure": measure, **found}
@@ -121,7 +121,7 @@ def _paired(cells: Sequence[Cell], axis: str, first: str, second: str) -> Iterab
             values = sides[first][place].get(measure), sides[second][place].get(measure)
             if values[0] is not None and values[1] is not None:
                 others, replicate = place
-                unit = tuple(each for each in others if each[0] != "curation")
+                unit = tuple(each for each in others if each[0] not in SHARING)
                 pairs.setdefault((unit, replicate), []).append((values[0], values[1]))
         if pairs:
             means = [[sum(values) / len(values) for values in zip(*each, strict=True)] for each in pairs.values()]

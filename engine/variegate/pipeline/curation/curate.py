@@ -22,7 +22,7 @@ from variegate.pipeline.curation.check import check_against_oracle
 from variegate.pipeline.curation.inputs import ORACLE, Inputs
 from variegate.pipeline.curation.relabelling import Relabelling
 from variegate.pipeline.curation.stages import check, prepare
-from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, summarise
+from variegate.pipeline.curation.summary import History, after, check_judgement, curated_rows, emptied, many_flips, summarise
 from variegate.progress import Progress, Silent
 from variegate.records import Record, Verdict
 from variegate.seeding import digest
@@ -208,7 +208,11 @@ class _Curating:
             **count_verdicts(items.labels, judgement.verdicts),
             "seconds": round(seconds, 3),
             "created": _now(),
-            "warnings": [*judgement.warnings, *emptied(items, after(items, judgement.verdicts))],
+            "warnings": [
+                *judgement.warnings,
+                *many_flips(items, judgement.verdicts),
+                *emptied(items, after(items, judgement.verdicts)),
+            ],
             "variegate": __version__,
         }
         return judgement.verdicts, facts

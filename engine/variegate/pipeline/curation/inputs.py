@@ -146,12 +146,17 @@ class Inputs:
         """(text, label) of at most NUM_CLASS_EXAMPLES real examples a label, and half of those there are, drawn by the curation's seed."""
         return self._draw("train", NUM_CLASS_EXAMPLES, share=0.5) if self.has_split("train") else []
 
+    def seed_examples(self) -> list[tuple[Text, str]]:
+        """(text, label) of the real examples that the run drew; where it drew none, `class_examples`."""
+        drawn = stored_seeds(self.folder)
+        return [(text_of(self.kind.texts(each.fields)), each.label) for each in drawn] or self.class_examples()
+
     def calibration_examples(self) -> list[tuple[Text, str]]:
-        """(text, label) of real examples that class vectors are not made of: of the dev split, else of train; none without."""
+        """(text, label) of real examples that class vectors are not made of, whichever they are: of the dev split, else of train; none without."""
         split = next((name for name in ("dev", "train") if self.has_split(name)), None)
         if split is None:
             return []
-        taken = set(self.class_examples()) if split == "train" else set()
+        taken = {*self.class_examples(), *self.seed_examples()} if split == "train" else set()
         return self._draw(split, NUM_CALIBRATION, without=taken)
 
     def _draw(self, split: str, count: int, *, share: float = 1.0, without: Collection[tuple[Text, str]] = ()) -> list[tuple[Text, str]]:

@@ -22,6 +22,8 @@ from variegate.seeding import digest
 from variegate.store.answers import Answers
 from variegate.strategies.prompts import Prompts
 
+_RECIPE = 2  # of the judgement: another one where equal questions and answers no longer come to the same verdicts
+
 
 class Relabelling:
     """One relabel stage with its items. sessions: of the engines that there are."""
@@ -33,7 +35,7 @@ class Relabelling:
         self._session = sessions.of(self.model)
         self.identity = digest(self._session.identity, length=32)
         self._render = Prompts(stage.templates).render
-        self._examples = [(as_one(text), label) for text, label in inputs.class_examples()] if self._narrows else []
+        self._examples = [(as_one(text), label) for text, label in inputs.seed_examples()] if self._narrows else []
         self._calibration = (
             [(as_one(text), label) for text, label in inputs.calibration_examples()] if stage.calibration == "temperature" else []
         )
@@ -55,6 +57,7 @@ class Relabelling:
         wording = Wording(self._render, task.labels, task.text_type, task.context, self.model.chat, self.stage.class_block)
         prompt = [message.content for message in wording.messages("A text.", list(task.labels))]
         return [
+            _RECIPE,
             self.identity,
             self.model.engine.max_model_len,  # beyond it nothing can be asked
             prompt,

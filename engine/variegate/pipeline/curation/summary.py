@@ -12,10 +12,14 @@ from typing import Any
 
 from variegate.curation.judging import Items, Judgement
 from variegate.errors import some_of
+from variegate.kinds.text import Text, as_one
 from variegate.records import Record, Verdict
 from variegate.store.ledger import UNREAD, Ledger
 from variegate.store.verdicts import CHANGING, CURATION_REASONS, DROPPING, StoredStage, sorted_flips
 
+MANY_FLIPS = 1 / 3  # share of a stage's labels
+SHOWN_FLIPS = 10
+_LONGEST_SHOWN = 120  # characters of a text in a warning
 LABELLING = ("relabel", "label_replacement", "audit")  # kinds of stages whose confidence is about the label
 
 
@@ -42,6 +46,21 @@ def emptied(before: Items, left: Items) -> list[str]:
     """A warning that names the classes which have no record any more."""
     gone = sorted(set(before.labels) - set(left.labels))
     return [f"no record is left of {_count(len(gone), 'class', 'classes')}: {some_of(gone, 8)}"] if gone and len(left) else []
+
+
+def many_flips(before: Items, verdicts: Sequence[Verdict]) -> list[str]:
+    """Where more than MANY_FLIPS of the labels were changed: a warning, and SHOWN_FLIPS of the changes, spread over all of them."""
+    changed = [place for place, verdict in enumerate(verdicts) if verdict.keep and verdict.label != before.labels[place]]
+    if len(changed) <= MANY_FLIPS * len(before):
+        return []
+    shown = [changed[number * len(changed) // SHOWN_FLIPS] for number in range(SHOWN_FLIPS)] if len(changed) > SHOWN_FLIPS else changed
+    head = f"{len(changed)} of {len(before)} labels were changed ({len(changed) / len(before):.0%}), more than a third: read these, and see who is right"
+    return [head, *(f"{before.labels[place]} -> {verdicts[place].label}: {_shown(before.texts[place])}" for place in shown)]
+
+
+def _shown(text: Text) -> str:
+    words = " ".join(as_one(text).split())
+    return f'"{words if len(words) <= _LONGEST_SHOWN else words[: _LONGEST_SHOWN - 3] + "..."}"'
 
 
 @dataclass(slots=True)
