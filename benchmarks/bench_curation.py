@@ -2,10 +2,13 @@
 
     python benchmarks/bench_curation.py [--only NAME ...] [--texts 1000] [--repeats 5]
 
-Needs the data sets (VARIEGATE_DATA). Writes benchmarks/results/curation-cpu.json. Sections:
+Needs the data sets (VARIEGATE_DATA). Writes benchmarks/results/curation-cpu.json, and relabelling-chat-cpu.json of the section
+`relabel_chat`, which runs when it is named (--only relabel_chat). Sections:
   relabel      labelling real texts by scoring the label strings (`score` at their branchings, `whole` strings) against
                writing them (`generate`), same engine and prompts: items/s, accuracy against the real labels, agreement,
                prefix-cache hit rate. `one_token` is the engine's own limit: it reads every prompt and writes one token
+  relabel_chat the same on smollm2-135m, with titles of 3 tokens and more; `shortest` writes as many tokens as the label has, which is
+               the least that any way of writing it takes. About 7 minutes, 2 of them the engine's start
   compare      `variegate compare nano` as a user runs it, into an empty folder with no vectors cached: seconds and CPU-seconds
 """
 
@@ -20,11 +23,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -33,7 +36,7 @@ import harness
 from variegate.config import TaskConfig, load_model, load_task
 from variegate.config.curation import RelabelStage
 from variegate.config.examples import read_examples
-from variegate.curation.asks import Plan
+from variegate.curation.asks import Ask, Plan, Wording
 from variegate.curation.judging import Items, Judgement
 from variegate.curation.relabel import judge, observe, plan_stage
 from variegate.embeddings import Encoder
@@ -44,18 +47,20 @@ from variegate.records import Request, Sampling
 from variegate.strategies.prompts import builtin_prompts
 
 SECTIONS = ("relabel", "compare")
+CHAT = "relabel_chat"
 EXAMPLES_PER_CLASS = 5  # real ones, for the class vectors
 Encode = Callable[[Sequence[str]], Float[np.ndarray, "n d"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way of asking. labels: the task's most frequent ones alone, as many; None: all."""
+    """One way of asking. labels: the task's most frequent ones alone, as many; None: all. title_tokens: least of a label's title."""
 
     task: str
     labels: int | None
     nearest: int | None
-    class_block: bool
+    class_block: bool | Literal["all"]
+    title_tokens: int = 1
 
 
 # nano-llama was trained on the train splits of banking77 and hwu64, and never saw trec6: its labels there are guesses, the
@@ -68,10 +73,18 @@ CASES = {
     "banking77_nearest_5_no_block": Case("banking77", None, 5, False),
     "banking77_all_77_no_block": Case("banking77", None, None, False),
 }
+CHAT_CASES = {
+    "6_classes": Case("banking77", 6, None, True, title_tokens=3),
+    "nearest_5": Case("banking77", None, 5, True, title_tokens=3),
+    "nearest_5_of_one_block": Case("banking77", None, 5, "all", title_tokens=3),
+}
 
 
-def read_task(case: Case) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple[str, str]]]:
-    """The task with the case's labels, its held-out texts in random order, and some real examples of each class."""
+def read_task(case: Case, count: Callable[[str], int] | None = None) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple[str, str]]]:
+    """The task with the case's labels, its held-out texts in random order, and some real examples of each class.
+
+    count: tokens of a title; needed for `title_tokens`.
+    """
     task = load_task(case.task)
     if task.data is None or task.data.train is None or task.data.test is None:
         raise UsageError(f"{case.task}: needs data.train and data.test")
@@ -81,7 +94,8 @@ def read_task(case: Case) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple
         if (path := getattr(task.data, split)) is not None
     }
     held_out = [*read.get("dev", ()), *read["test"], *(read["train"] if case.task == "trec6" else ())]
-    counts = Counter(label for _, label in held_out if label in task.labels)
+    long = {name for name, label in task.labels.items() if count is None or count(label.title) >= case.title_tokens}
+    counts = Counter(label for _, label in held_out if label in long)
     kept = {label for label, _ in counts.most_common(case.labels)}
     task = task.model_copy(update={"labels": {name: label for name, label in task.labels.items() if name in kept}})
     held_out = [row for row in held_out if row[1] in kept]
@@ -95,8 +109,9 @@ def read_task(case: Case) -> tuple[TaskConfig, list[tuple[str, str]], list[tuple
     return task, held_out, examples
 
 
-def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repeats: int) -> dict[str, Any]:
-    task, held_out, examples = read_task(case)
+def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repeats: int, *, warmup: int = 1) -> dict[str, Any]:
+    chat = backend.prompts.chat
+    task, held_out, examples = read_task(case, lambda title: len(backend.prompts.continuations((), (title,))[0]) if chat else 1)
     held_out = held_out[:texts]
     items = Items(
         tuple(f"text:{place}" for place in range(len(held_out))),
@@ -110,7 +125,7 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         "whole": score.model_copy(update={"scoring": "whole"}),
         "generate": score.model_copy(update={"mode": "generate"}),
     }
-    words = {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
+    words = {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": chat}
     plan = plan_stage(score, items, task.labels, encode=encode, examples=examples, **words)
     judged: dict[str, Judgement] = {}
 
@@ -130,7 +145,12 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         return len(items) / seconds
 
     sides: dict[str, Callable[[], float]] = {name: partial(side, name) for name in stages}
-    figures = harness.interleave({**sides, "one_token": lambda: one_token(plan, backend)}, repeats)
+    one_token_usage: dict[str, int] = {}
+    sides["one_token"] = lambda: one_token(plan, backend, one_token_usage)
+    if chat:
+        sides["shortest"] = lambda: shortest(plan, judged["score"], backend)
+    figures = harness.interleave(sides, repeats, warmup=warmup)
+    heads = sum(num_shared(ask, Wording(labels=task.labels, class_block=case.class_block, **words), backend) for ask in plan.asks)
     out: dict[str, Any] = {
         **asdict(case),
         "classes": len(task.labels),
@@ -144,17 +164,41 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         "accuracy": {name: accuracy(each, items) for name, each in judged.items()},
         "agreement_with_generate": {name: agreement(judged[name], judged["generate"]) for name in ("score", "whole")},
         "prefix_hit_rate": {name: each.facts["prefix_hit_rate"] for name, each in judged.items()},
+        "block_hit_rate": one_token_usage["cached_tokens"] / heads if heads else None,
         "usage": {name: each.facts["usage"] for name, each in judged.items()},
         "paths": judged["generate"].facts["paths"],
     }
+    if chat:
+        out["score_over_shortest"] = harness.ratio(figures, "score", "shortest")
+        out["whole_over_shortest"] = harness.ratio(figures, "whole", "shortest")
     return out
 
 
-def one_token(plan: Plan, backend: Backend) -> float:
+def one_token(plan: Plan, backend: Backend, usage: dict[str, int]) -> float:
     """Items/s of the engine when it reads every prompt once and writes one token: no way of labelling is faster."""
     requests = [Request(ask.messages, Sampling(temperature=0.0, max_tokens=1), key=ask.id) for ask in plan.asks]
+    before = backend.usage
+    _, seconds = harness.timed(lambda: backend.generate(requests))
+    usage.update(asdict(backend.usage - before))
+    return len(requests) / seconds
+
+
+def shortest(plan: Plan, scored: Judgement, backend: Backend) -> float:
+    """Items/s of the engine when it writes as many tokens as the label that was found has, and no end."""
+    labels = {verdict.id: verdict.label for verdict in scored.verdicts}
+    requests = []
+    for ask in plan.asks:
+        answer = ask.answers[ask.choices.index(labels[ask.id])] if labels[ask.id] in ask.choices else ask.answers[0]
+        length = len(backend.prompts.continuations(ask.messages, (answer,))[0])
+        requests.append(Request(ask.messages, Sampling(temperature=0.0, max_tokens=length, ignore_eos=True), key=ask.id))
     _, seconds = harness.timed(lambda: backend.generate(requests))
     return len(requests) / seconds
+
+
+def num_shared(ask: Ask, wording: Wording, backend: Backend) -> int:
+    """Tokens of the ask's prompt before its text."""
+    pair = backend.prompts.encode(ask.messages), backend.prompts.encode(wording.messages("", ask.choices))
+    return next((place for place, (own, other) in enumerate(zip(*pair, strict=False)) if own != other), min(map(len, pair)))
 
 
 def unrefused(judgement: Judgement) -> list[Any]:
@@ -183,6 +227,21 @@ def relabel(texts: int, repeats: int, cases: Sequence[str]) -> dict[str, Any]:
     return out
 
 
+def relabel_chat(texts: int) -> dict[str, Any]:
+    """The first case in two turns after a warm one, the others once each: the engine is slow, and the cases far apart."""
+    encoder = Encoder()
+    backend = start_backend(load_model("smollm2-135m"))
+    out = {}
+    try:
+        for place, (name, case) in enumerate(CHAT_CASES.items()):
+            turns: Mapping[str, int] = {"repeats": 1, "warmup": 0} if place else {"repeats": 2, "warmup": 1}
+            out[name] = relabel_case(case, backend, lambda each: np.asarray(encoder.encode(list(each)).vectors), texts, **turns)
+            print(name, out[name], flush=True)
+    finally:
+        backend.close()
+    return out
+
+
 def compare() -> dict[str, Any]:
     """8 cells of 1,200 records with the embedding student; the processes that it starts included."""
     with tempfile.TemporaryDirectory() as folder:
@@ -204,18 +263,23 @@ def compare() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--only", nargs="*", choices=(*SECTIONS, CHAT), default=SECTIONS)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), help="of the relabel section")
     parser.add_argument("--texts", type=int, default=1000, help="of the relabel section")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry", action="store_true", help="print only")
+    parser.add_argument("--chat-texts", type=int, default=96, help="of the relabel_chat section")
     args = parser.parse_args()
+    if CHAT in args.only:
+        found = {CHAT: relabel_chat(args.chat_texts)}
+        if not args.dry:
+            print(harness.save("relabelling-chat-cpu", found), flush=True)
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         "relabel": lambda: relabel(args.texts, args.repeats, args.cases),
         "compare": compare,
     }
     results: dict[str, Any] = {}
-    for section in args.only:
+    for section in (each for each in args.only if each != CHAT):
         results[section] = sections[section]()
         if not args.dry:
             print(harness.save("curation-cpu", results), flush=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import pytest
 
@@ -14,7 +15,7 @@ from variegate.strategies.prompts import Prompts, builtin_prompts
 TASK = load_task("trec6")
 
 
-def wording(*, chat: bool = False, class_block: bool = True) -> Wording:
+def wording(*, chat: bool = False, class_block: bool | Literal["all"] = True) -> Wording:
     return Wording(builtin_prompts().render, TASK.labels, TASK.text_type, TASK.context, chat, class_block)
 
 
@@ -36,6 +37,15 @@ def test_the_prompt_is_the_trained_one() -> None:
     assert (ask.choices, ask.answers) == (("human", "location"), (" human", " location"))
     (bare,) = plan_relabel(["r"], ["Who?"], [("human", "location")], wording(class_block=False))
     assert bare.messages == (Message("user", 'Question: "Who?"\nCategory:'),)
+
+
+def test_one_block_for_all_texts_lists_every_label_and_the_choices_stay_the_texts_own() -> None:
+    sets = [("number", "human"), ("entity", "human")]
+    asks = plan_relabel(["a", "b"], ["How many?", "Who?"], sets, wording(class_block="all"))
+    assert {ask.id: ask.choices for ask in asks} == {"a": ("human", "number"), "b": ("entity", "human")}
+    (first, text), (second, _) = (ask.messages[0].content.split("Question: ") for ask in asks)
+    assert first == second == "Categories:\n" + "".join(f"- {label.title}: {label.description}\n" for label in TASK.labels.values())
+    assert text == '"Who?"\nCategory:'
 
 
 def test_a_chat_model_is_told_to_answer_with_the_category_and_begins_with_no_space() -> None:

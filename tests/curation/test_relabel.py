@@ -18,7 +18,7 @@ from variegate.config import load_task
 from variegate.config.curation import RelabelStage
 from variegate.curation.asks import CONTENT_FREE, Plan
 from variegate.curation.judging import Items, Judgement
-from variegate.curation.relabel import asked, judge, observe, plan_stage
+from variegate.curation.relabel import asked, judge, least_probability, observe, plan_stage
 from variegate.errors import UsageError
 from variegate.records import Message, Request
 from variegate.strategies.prompts import builtin_prompts
@@ -268,6 +268,22 @@ def test_what_changes_an_answer_of_the_engine() -> None:
         assert asked(stage_of(**fields)) == base, fields
     # A margin needs the second label as well as the best; how large it must be does not matter.
     assert asked(stage_of(margin=0.3)) == asked(stage_of(margin=0.1)) == asked(stage_of(calibration="temperature")) != base
+
+
+@pytest.mark.parametrize(
+    ("fields", "least"),
+    [
+        ({}, 1.0),
+        ({"scoring": "whole"}, 1.0),
+        ({"scoring": "whole", "margin": 0.1}, 0.05),
+        ({"calibration": "temperature"}, 0.05),
+        ({"calibration": "contextual"}, 0.0),
+        ({"scoring": "whole", "length_normalised": True}, 0.0),
+    ],
+)
+def test_no_more_is_asked_than_the_verdicts_need(fields: dict[str, Any], least: float) -> None:
+    """The best label is exact in any case (tests/inference/test_scoring.py); only what else is looked at needs more."""
+    assert least_probability(stage_of(**fields)) == least
 
 
 # On nano-llama.

@@ -42,8 +42,9 @@ class RelabelStage(Closed):
     """None: the model that generated."""
     nearest_classes: int | None = Field(default=5, ge=2)
     """Candidates for a text: the classes whose mean embedding (real examples and title) is nearest (PromptMix: 5). None: all."""
-    class_block: bool = True
-    """List the candidates with their descriptions in the prompt."""
+    class_block: bool | Literal["all"] = True
+    """List the candidates with their descriptions in the prompt. all: every label of the task, in one block for all texts, whatever
+    their candidates: a longer prompt, whose beginning is read once (false: no block)."""
     scoring: Literal["branching", "whole"] = "branching"
     """branching: at each token where the candidates part, the probabilities among them; takes about one request a text.
     whole: the probability of all tokens of a label. It sees what the model would rather have gone on with: on real texts

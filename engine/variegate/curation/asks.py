@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from variegate.curation.judging import Items
 from variegate.errors import UsageError, nearest
@@ -32,7 +32,7 @@ class Ask:
     """One text to be labelled by one prompt.
 
     id: of the record, or CONTENT_FREE / REAL and what follows. group: equal for asks with equal choices, whose prompts then
-    begin alike.
+    begin alike (with `class_block: all` those of all groups do).
     """
 
     id: str
@@ -46,7 +46,7 @@ class Ask:
 class Wording:
     """How a text becomes a prompt: the `classify` template, with the words of a task and for a kind of model.
 
-    class_block: list the candidates with their descriptions. chat: the model sees messages; the instruction to answer with
+    class_block: list the candidates with their descriptions; `all`: every label, so that all prompts begin alike. chat: the model sees messages; the instruction to answer with
     the category alone then comes first, and answers do not begin with a space.
     """
 
@@ -55,10 +55,11 @@ class Wording:
     text_type: str
     context: str
     chat: bool
-    class_block: bool
+    class_block: bool | Literal["all"]
 
     def messages(self, text: str, choices: Sequence[str]) -> tuple[Message, ...]:
-        shown = [self.labels[name] for name in choices] if self.class_block else None
+        names = self.labels if self.class_block == "all" else choices
+        shown = [self.labels[name] for name in names] if self.class_block else None
         words = {"text_type": self.text_type, "context": self.context}
         prompt = self.render("classify", labels=shown, text=as_shown(text), **words)
         if self.chat:

@@ -140,12 +140,13 @@ def least_probability(stage: RelabelStage) -> float:
     """Labels from this probability on are scored exactly; the best one always is. Where the engine need not look, labels that
     begin alike share their probability equally.
 
-    1 (the best alone) asks about once for a text. A margin needs the second, a temperature all that matter; `whole` must
-    look where probability may have leaked; contextual calibration and division by lengths need every label.
+    1 (the best alone) asks about once for a text; of `whole`, whose probability leaks on the way, the others then stand with at
+    least what they have, and the best one's confidence is a lower bound. A margin needs the second, a temperature all that matter;
+    contextual calibration and division by lengths need every label.
     """
     if stage.calibration == "contextual" or stage.length_normalised:
         return 0.0
-    return 0.05 if stage.margin > 0 or stage.calibration == "temperature" or stage.scoring == "whole" else 1.0
+    return 0.05 if stage.margin > 0 or stage.calibration == "temperature" else 1.0
 
 
 def asked(stage: RelabelStage) -> list[Any]:

@@ -26,6 +26,7 @@ from variegate.pipeline.curation.label_files import Given, read_label_file
 from variegate.pipeline.gold import stored_examples
 from variegate.pipeline.oracles import doubt_of
 from variegate.pipeline.real_splits import has_split, read_split
+from variegate.pipeline.seeds import stored_seeds
 from variegate.pipeline.training.fit import check_fit
 from variegate.progress import Progress, Report
 from variegate.records import Record
