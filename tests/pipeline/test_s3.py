@@ -56,7 +56,8 @@ def test_a_run_takes_up_its_students_errors_and_says_so(tmp_path: Path) -> None:
     assert ("animals", "weather") in mistaken or ("weather", "animals") in mistaken  # classes 0 and 2
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_bytes())
     assert [(each["name"], each["task"], each["said"]) for each in manifest["works"]] == [
-        (f"student-{n}", "student", note) for n, note in enumerate(told)
+        *((f"student-{n}", "student", note) for n, note in enumerate(told)),
+        ("extrapolation", "extrapolation", ""),
     ]
     assert manifest["works"][0]["num_texts"] == 18
     assert manifest["works"][-1]["kept"] == len(records) == summary.kept
@@ -157,7 +158,7 @@ def test_a_changed_setting_does_what_it_touches_and_back_again_nothing(tmp_path:
     before = results(tmp_path / "run")
     _, engine, _ = run(tmp_path / "run", data=data, strategy={"error_rounds": 1})
     assert engine.calls == []
-    assert sorted(path.name for path in (tmp_path / "run" / "works").iterdir()) == ["student-0", "student-1"]
+    assert sorted(path.name for path in (tmp_path / "run" / "works").iterdir()) == ["extrapolation", "student-0", "student-1"]
     _, engine, _ = run(tmp_path / "run", data=data)
     assert engine.calls == []
     assert results(tmp_path / "run") == before
@@ -183,5 +184,5 @@ def test_killed_at_every_file_operation(tmp_path: Path) -> None:
     """kill -9 before each rename of a run, works among them; see s3_crash_script.py."""
     found = run_script(Path(__file__).with_name("s3_crash_script.py"), tmp_path, timeout=1500)
     assert found["killed"] >= 12
-    assert found["works"] == 2
+    assert found["works"] == 3
     assert found["different"] == []

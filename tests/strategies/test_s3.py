@@ -30,7 +30,7 @@ def found(*rows: dict[str, Any], select: float = 0.5) -> list[dict[str, Any]]:
 
 def rounds_of(*each: list[dict[str, Any]]) -> Callable[[Work], list[dict[str, Any]]]:
     """The rows of student-0, student-1, ...; the last stands for all later ones."""
-    return lambda work: each[min(int(work.name.removeprefix("student-")), len(each) - 1)]
+    return lambda work: each[min(int(work.name.removeprefix("student-")), len(each) - 1)] if work.task == "student" else []
 
 
 def play(*each: list[dict[str, Any]], outcome: Callable[[str, int], str] = lambda *_: KEPT, **parts: Any) -> Played:
@@ -129,10 +129,13 @@ def test_a_text_for_an_error_shows_the_error_and_says_where_it_comes_from() -> N
 
 def test_every_round_trains_on_all_so_far_and_rounds_end_when_they_are_done() -> None:
     played = play(found(row(0, "crime", "love")))
-    assert [work.name for work in played.works] == ["student-0", "student-1", "student-2"]
-    assert [len(work.args["train"]) for work in played.works] == [12, 13, 14]
+    assert [work.name for work in played.works] == ["student-0", "student-1", "student-2", "extrapolation"]
+    assert [len(work.args["train"]) for work in played.works[:3]] == [12, 13, 14]
+    last = played.works[-1].args
+    assert (len(last["seeds"]), [each[2] for each in last["more"]]) == (12, ["validation:0", "validation:0"])
     assert errors_asked(played) == [("validation:0", "crime", 0), ("validation:0", "crime", 1)]  # another slot: another text
-    assert played.said[-1].endswith("2 rounds are done")
+    assert played.said[-2:] == [played.said[2], ""]
+    assert played.said[2].endswith("2 rounds are done")
     assert [work.name for work in play(found(row(0, "crime", "love")), error_rounds=0).works] == ["student-0"]
 
 
@@ -149,8 +152,8 @@ def test_the_rounds_end_where_selection_no_longer_gains() -> None:
     wrong = row(0, "crime", "love")
     for selects, gain, trained in (((0.5, 0.4, 0.4), 0.0, 2), ((0.5, 0.5, 0.6), 0.0, 3), ((0.5, 0.5), 0.05, 2), ((0.5, 0.1), None, 3)):
         played = play(*(found(wrong, select=select) for select in selects), gain=gain)
-        assert len(played.works) == trained
-    assert "it gained less than 0.05" in play(found(wrong), gain=0.05).said[-1]
+        assert len([work for work in played.works if work.task == "student"]) == trained
+    assert "it gained less than 0.05" in play(found(wrong), gain=0.05).said[-2]
 
 
 def test_likely_wrong_labels_are_left_alone_and_a_cap_takes_the_hardest() -> None:

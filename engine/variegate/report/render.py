@@ -18,6 +18,7 @@ from variegate.report.curation import curations_section
 from variegate.report.measures import measures_context, read_measures
 from variegate.report.page import render_template
 from variegate.report.students import students_section
+from variegate.report.works import works_section
 from variegate.store.files import write_atomic
 from variegate.store.kind import kind_of_run
 from variegate.store.ledger import REASONS, in_words, meaning
@@ -70,6 +71,7 @@ def _context(folder: RunFolder) -> dict[str, Any]:
         **_measures(folder, counts.kept),
         "curations": curations_section(folder, counts.ledger.totals()),
         "students": students_section(folder),
+        "works": works_section(manifest or {}, facts),
         "throughput": _throughput(facts),
         "versions": sorted((part(manifest or {}, "versions") or {}).items()),
         "suppressed": _suppressed(manifest or {}),

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from variegate.config.strategies.s3 import S3Config
+from variegate.config.student import LinearStudentConfig
 from variegate.records import KEPT, NOTE, Completion, Item, Piece, Request, Target, Work
 from variegate.seeding import derive_rng
 from variegate.strategies.conversation import Brief, Conversation, Counts
@@ -29,10 +30,12 @@ _LINE = re.compile(r"\s*(?:\(?\d{1,2}[.):]|[-*•])\s+")
 
 
 class S3(Conversation):
-    """Goes through stages: reasons, seed, then for each round student and, while there are errors to take up, more.
+    """Goes through stages: reasons, seed, then for each round student and, while there are errors to take up, more; last diagnosis, which
+    looks at how the texts for errors lie to those.
 
-    reasons: name -> [id, text] of each rationale. records: [id, fields] of what is kept. errors: those that the round takes up.
-    asked: example's id -> requests for it so far, over all rounds. got: the same, texts kept in this round.
+    reasons: name -> [id, text] of each rationale. records: what is kept. errors: those that the round takes up.
+    asked: example's id -> requests for it so far, over all rounds. got: the same, texts kept in this round. A record is [id, fields], of
+    one for an error [id, fields, id of the error].
     """
 
     name = "s3"
@@ -73,10 +76,19 @@ class S3(Conversation):
                 return requests
             self._end_round()
         if self.stage == "student":
-            args = {"train": [*self.records], "student": self.s3.student.model_dump(mode="json"), "seeds": self.s3.students}
+            args = {
+                "train": [record[:2] for record in self.records],
+                "student": self.s3.student.model_dump(mode="json"),
+                "seeds": self.s3.students,
+            }
             if self.s3.right_from is not None:
                 args["right_from"] = self.s3.right_from
             return Work(f"student-{self.round}", "student", args)
+        more = [record for record in self.records if len(record) > 2]
+        if self.stage == "diagnosis" and more:
+            encoder = getattr(self.s3.student, "encoder", LinearStudentConfig(kind="logistic_regression").encoder)
+            seeds = [record for record in self.records if len(record) == 2]
+            return Work("extrapolation", "extrapolation", {"seeds": seeds, "more": more, "encoder": encoder})
         return []
 
     def _for_reasons(self, name: str) -> Request:
@@ -128,9 +140,13 @@ class S3(Conversation):
             elif item.outcome == KEPT:
                 self.records.append([item.id, dict(item.fields)])
                 if self.stage == "more":
+                    self.records[-1].append(item.facts["error"])
                     self.got[item.facts["error"]] = self.got.get(item.facts["error"], 0) + 1
 
     def heard(self, work: Work, rows: Sequence[Mapping[str, Any]]) -> str:
+        if work.task == "extrapolation":
+            self.stage = "done"
+            return ""
         by_split: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_split.setdefault(row["split"], []).append(row)
@@ -143,12 +159,12 @@ class S3(Conversation):
             f" examples, and wrong on {len(wrong):,} of the {len(validation):,} for validation"
         )
         if why := self._end(wrong):
-            self.stage = "done"
+            self.stage = "diagnosis"
             return f"{said}: {why}"
         left = [row for row in wrong if not self._is_mislabelled(row)]
         self.errors = [{"id": row["id"], "fields": row["fields"], "said": row["said"][0]} for row in self._chosen(left)]
         if not self.errors:
-            self.stage = "done"
+            self.stage = "diagnosis"
             return f"{said}: all of them look like wrong labels of the examples, and there is nothing to take up"
         self.stage, self.tries, self.got = "more", 0, {}
         for error in self.errors:
