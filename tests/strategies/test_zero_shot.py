@@ -68,8 +68,8 @@ def test_chung_chat_asks_for_the_text_alone(talk: Make) -> None:
     made = talk("zero_shot", form="chung", chat=True)
     wanted = "Write an opening that covers: about a crime.\nReply with the opening alone, without introduction or explanation."
     assert made.next(Ledger())[0].messages == (Message("system", "You write novels."), Message("user", wanted))
-    assert type(made).stop(chat=True) == ()
-    assert type(made).stop(chat=False) == ('"',)
+    assert type(made).stop(made.config, chat=True) == ()
+    assert type(made).stop(made.config, chat=False) == ('"',)
 
 
 def test_a_given_field_stands_before_what_is_asked(talk: Make) -> None:

@@ -74,6 +74,7 @@ class DecodingConfig(Closed):
     presence_penalty: float = Field(default=0.0, ge=-2, le=2)
     repetition_penalty: float = Field(default=1.0, gt=0)
     max_tokens: int = Field(default=100, ge=1)
+    """Of an answer. promptmix, whose answers hold several texts: 256."""
     stop: list[str] | None = None
     """Strings that end a text. None: a double quote for plain-text prompts, nothing for chat models."""
     suppression: SuppressionConfig | None = None
@@ -149,14 +150,24 @@ class RunConfig(Closed):
             raise ValueError(
                 f"strategy {self.strategy.kind} does not serve tasks of kind {self.task.kind!r}, but {', '.join(self.strategy.serves)}"
             )
+        self.strategy.check_task(self.task)
+        return self
+
+    @model_validator(mode="after")
+    def _strategys_decoding(self) -> RunConfig:
+        """What the run file leaves open is as the strategy has it."""
+        own = {name: value for name, value in self.strategy.decoding.items() if name not in self.decoding.model_fields_set}
+        if own:
+            object.__setattr__(self, "decoding", self.decoding.model_copy(update=own))
         return self
 
     @model_validator(mode="after")
     def _seeds_need_data(self) -> RunConfig:
-        if self.strategy.num_seeds and not (self.task.data and self.task.data.train):
+        number = self.strategy.num_seeds(len(self.task.labels))
+        if number and not (self.task.data and self.task.data.train):
             raise ValueError(
-                f"strategy {self.strategy.kind} takes {self.strategy.num_seeds} real examples, but the task has no data.train: name a file "
-                "there, or ask for no examples (few_shot: strategy.seed_pool: 0)"
+                f"strategy {self.strategy.kind} takes {number} real examples, but the task has no data.train: name a file there, or ask for "
+                "no examples (few_shot: strategy.seed_pool: 0; promptmix: strategy.shots: 0)"
             )
         return self
 

@@ -19,6 +19,8 @@ from variegate.store.run_folder import SEEDS, RunFolder
 from variegate.store.texts import TextSet, read_texts
 from variegate.strategies.pool import Example
 
+_NONE = "ask for no examples (few_shot: strategy.seed_pool: 0; promptmix: strategy.shots: 0)"
+
 
 def real_texts(task: TaskConfig) -> dict[str, list[Text]]:
     """label -> texts of the task's train file (CSV or JSONL), in file order; out-of-scope rows are left out.
@@ -26,12 +28,12 @@ def real_texts(task: TaskConfig) -> dict[str, list[Text]]:
     Raises UsageError where `read_examples` does, for a label that the task does not know, and when nothing is left.
     """
     if task.data is None or task.data.train is None:
-        raise UsageError(f"task {task.name!r}: no data.train to take examples from: name a file there, or set strategy.seed_pool: 0")
+        raise UsageError(f"task {task.name!r}: no data.train to take examples from: name a file there, or {_NONE}")
     path = Path(task.data.train)
     if not path.is_file():
         raise UsageError(
             f"task {task.name!r}: data.train {path}: no such file: correct the path, set VARIEGATE_DATA to the folder of the data sets, "
-            "or set strategy.seed_pool: 0"
+            f"or {_NONE}"
         )
     found: dict[str, list[Text]] = {label: [] for label in task.labels}
     for text, label in read_examples(path, kind_of(task).text_fields, task.data.label_field).rows:
@@ -107,7 +109,8 @@ def _examples(rows: list[dict[str, Any]]) -> list[Example]:
 
 def _seeds(folder: RunFolder, config: RunConfig) -> Entry | tuple[list[Example], dict[str, Any]]:
     """The folder's, where they are of these settings and data; else drawn, with what they depend on."""
-    number, task = config.strategy.num_seeds, config.task
+    task = config.task
+    number = config.strategy.num_seeds(len(task.labels))
     if number == 0:
         return [], {}
     assert task.data is not None  # noqa: S101  # a run without it is refused by its configuration

@@ -106,14 +106,16 @@ class Conversation:
 
     def took(self, items: Sequence[Item]) -> None:
         """All items of the requests that `next` asked, judged, in request order: the barrier."""
+        if items:
+            self.last = items[-1].target.name
 
     def heard(self, work: Work, rows: Sequence[Mapping[str, Any]]) -> str:
         """What came of a work that `next` asked for. Returns what people should know of it, in a line; "" for nothing."""
         raise NotImplementedError(f"{type(self).__name__}.heard: a strategy that asks for works says what it makes of them")
 
     @classmethod
-    def stop(cls, *, chat: bool) -> tuple[str, ...]:
-        """Strings that end a text when the run file names none."""
+    def stop(cls, config: StrategyConfig, *, chat: bool) -> tuple[str, ...]:
+        """Strings that end an answer when the run file names none."""
         return () if chat else ('"',)
 
     @property
@@ -151,18 +153,20 @@ class Conversation:
         return first_block(len(self.wanted))
 
     @property
+    def per_answer(self) -> float:
+        """Items that an answer is hoped to give, before there were enough answers to know."""
+        return 1.0
+
+    @property
     def max_requests(self) -> dict[str, int]:
         """name -> requests that may be made of it at most."""
-        return {name: math.ceil(wanted * self.brief.max_attempts) for name, wanted in self.wanted.items()}
+        return {name: math.ceil(wanted * self.brief.max_attempts / self.per_answer) for name, wanted in self.wanted.items()}
 
-    def to_ask(self, ledger: Counts, name: str, *, per_answer: float = 1.0) -> int:
-        """Requests to make of a name now: what it lacks at the rate so far, within its attempts.
-
-        per_answer: items that an answer is hoped to give, before there were enough answers to know.
-        """
+    def to_ask(self, ledger: Counts, name: str) -> int:
+        """Requests to make of a name now: what it lacks at the rate so far, within its attempts."""
         requested, kept = ledger.requested(name), ledger.kept(name)
-        rate = per_answer if requested < EARLY else max(kept / requested, LOWEST_RATE)
-        left = math.ceil(self.wanted[name] * self.brief.max_attempts / per_answer) - requested
+        rate = self.per_answer if requested < EARLY else max(kept / requested, LOWEST_RATE)
+        left = self.max_requests[name] - requested
         lacking = self.wanted[name] - kept
         return max(0, min(max(round(lacking / rate), 1), left)) if lacking > 0 else 0
 

@@ -78,7 +78,7 @@ class FormConversation(Conversation):
         return self.writer.li_messages(target, examples, history)
 
     def took(self, items: Sequence[Item]) -> None:
+        super().took(items)
         for item in items:
-            self.last = item.target.name
             if self._chats is not None and item.outcome == KEPT:
                 self._chats.add(item.target.name, item.facts["chat"], item.id, item.fields[self.brief.kind.written])

@@ -15,9 +15,9 @@ from variegate.config.strategies.zero_shot import ZeroShotConfig
 def test_defaults_are_the_papers() -> None:
     few = FewShotConfig(kind="few_shot")
     assert (few.form, few.completions_per_call, few.seed_pool, few.grow_pool, few.num_examples) == ("chung", 20, 18, True, None)
-    assert (few.history, few.chats_per_label, few.num_seeds) == (None, None, 18)
+    assert (few.history, few.chats_per_label, few.num_seeds(3)) == (None, None, 18)
     zero = ZeroShotConfig(kind="zero_shot")
-    assert (zero.form, zero.history, zero.chats_per_label, zero.num_seeds) == ("li", 4, 20, 0)
+    assert (zero.form, zero.history, zero.chats_per_label, zero.num_seeds(3)) == ("li", 4, 20, 0)
     assert FewShotConfig(kind="few_shot", form="li").history == 0
 
 

@@ -29,7 +29,7 @@ def table() -> SuppressionTable:
 def stream(config_of: Run, tmp_path: Path) -> Run:
     def make(engine: str = "e", per_label: int = 4, suppress: SuppressionTable | None = None, **parts: Any) -> Stream:
         config = config_of(tmp_path, per_label, **parts)
-        return Stream(config, engine, suppress, draw_seeds(config.task, config.strategy.num_seeds, config.seed))
+        return Stream(config, engine, suppress, draw_seeds(config.task, config.strategy.num_seeds(len(config.task.labels)), config.seed))
 
     return make
 

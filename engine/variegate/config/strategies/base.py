@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from variegate.closed import Closed
 from variegate.errors import nearest
+from variegate.kinds.task import TaskConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +33,24 @@ class StrategyConfig(Closed):
     """Kinds of tasks."""
     works: ClassVar[bool] = False
     """Whether it asks for works beside requests. The engine then lives in a process of its own and rests meanwhile."""
+    decoding: ClassVar[Mapping[str, Any]] = {}
+    """Fields of a run's `decoding` that have another default with this strategy."""
 
     kind: str
     templates: dict[str, str] = Field(default_factory=dict)
     """Jinja2 texts in place of the built-in templates, by name (`variegate plan` shows the filled-in prompts)."""
 
-    @property
-    def num_seeds(self) -> int:
-        """Real training examples that a run draws before it begins."""
+    def num_seeds(self, num_labels: int) -> int:
+        """Real training examples that a run of a task with so many labels draws before it begins, as evenly over them as possible."""
         return 0
 
     @property
     def judging(self) -> Judging | None:
         """The real examples that its works are judged by; None for none."""
         return None
+
+    def check_task(self, task: TaskConfig) -> None:
+        """Raise ValueError where the strategy cannot serve this task, though it serves its kind."""
 
     def template_names(self) -> tuple[str, ...]:
         """The templates that these settings make use of: only they may be overridden."""

@@ -24,8 +24,7 @@ class FewShotConfig(FormConfig):
     own_label_only: bool = False
     """Take the examples from the asked label alone."""
 
-    @property
-    def num_seeds(self) -> int:
+    def num_seeds(self, num_labels: int) -> int:
         return self.seed_pool
 
     def template_names(self) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ class _Study:
     @property
     def _num_seeds(self) -> int:
         """The most real examples that a run draws."""
-        return max(place.run.strategy.num_seeds for place in self.places)
+        return max(place.run.strategy.num_seeds(len(place.run.task.labels)) for place in self.places)
 
     def _cell(self, place: Place, sample: Sample | None, size: int, made: Made) -> dict[str, Any]:
         scores, error = None, made.error_of(place)

@@ -175,7 +175,7 @@ def make_sampling(config: RunConfig) -> Sampling:
     decoding = config.decoding
     suppression = decoding.suppression
     after = suppression is not None and suppression.order == "after_temperature" and decoding.temperature > 0
-    stop = STRATEGIES.find(config.strategy.kind).stop(chat=config.model.chat)
+    stop = STRATEGIES.find(config.strategy.kind).stop(config.strategy, chat=config.model.chat)
     return Sampling(
         temperature=decoding.temperature,
         top_p=decoding.top_p,

@@ -30,6 +30,11 @@ class LinesConfig(StrategyConfig):
 class Lines(Conversation):
     name = "lines"
 
+    @property
+    def per_answer(self) -> float:
+        assert isinstance(self.brief.config, LinesConfig)
+        return self.brief.config.lines
+
     def next(self, ledger: Counts) -> Sequence[Request]:
         assert isinstance(self.brief.config, LinesConfig)
         lines, out = self.brief.config.lines, []
@@ -37,7 +42,7 @@ class Lines(Conversation):
             first = ledger.requested(name)
             text = f"Write {lines} texts, one a line. {self.brief.task.labels[name].description}\n"
             messages, target = (Message("user", text),), Target((name,))
-            slots = range(first, first + self.to_ask(ledger, name, per_answer=lines))
+            slots = range(first, first + self.to_ask(ledger, name))
             out += [Request(messages=messages, sampling=self.brief.sampling, target=target, slot=slot) for slot in slots]
         return out
 
@@ -45,7 +50,7 @@ class Lines(Conversation):
         return [Piece(line.strip()) if line.strip() else Piece(line, "empty") for line in completion.text.split("\n")]
 
     @classmethod
-    def stop(cls, *, chat: bool) -> tuple[str, ...]:
+    def stop(cls, config: StrategyConfig, *, chat: bool) -> tuple[str, ...]:
         return ("\n\n",)
 
 
