@@ -254,3 +254,35 @@ def test_an_answer_of_named_lines(said: str, chat: bool, finish: str, expected: 
     request = Request((Message("user", "Write one for me please now.\nQuestion:"),), Sampling())
     piece = reader.lines(request, Completion("k", said, (), finish, 1), ("Question", "Answer"))
     assert ((piece.reason,) if piece.reason else piece.text) == expected
+
+
+def several(text: str, finish: str = "stop", *, of_chat: bool = True, **asked: object) -> list[tuple[str, str]]:
+    request = Request((Message("user", "Write 3 tweets, one a line, and nothing else.\n"),), Sampling())
+    reader = Reader(make_task(text_type="tweet", labels=LABELS), chat=of_chat, keep_unfinished=False)
+    pieces = reader.texts(request, Completion("k", text, (), finish, 3), **{"number": 3, **asked})  # type: ignore[arg-type]
+    return [(piece.text, piece.reason) for piece in pieces]
+
+
+def test_each_text_of_a_list_is_read_as_a_single_one_is() -> None:
+    said = 'Sure!\n1. "So glad."\n2. Tweet: So cross!\nThis tweet conveys anger.\n3. I cannot write such a tweet.\n4. …'
+    assert several(said) == [("So glad.", ""), ("So cross!", ""), ("I cannot write such a tweet.", "refusal"), ("…", "empty")]
+
+
+def test_an_answer_without_a_list_is_one_piece() -> None:
+    assert several("So glad of it.") == [("So glad of it.", "no_list")]
+    assert several("I'm sorry, I cannot write such a tweet.") == [("I'm sorry, I cannot write such a tweet.", "refusal")]
+    assert several("So glad of it.", number=1) == [("So glad of it.", "")]
+    assert several("<think>1. So") == [("<think>1. So", "thinking")]
+
+
+def test_what_only_one_prompt_needs_is_taken_off_by_its_strategy() -> None:
+    assert several("1. So glad @end\n2. So cross @end", clean=lambda text: text.removesuffix(" @end")) == [
+        ("So glad", ""),
+        ("So cross", ""),
+    ]
+    assert several("1. So glad of it.\n2. So cross.", most_words=3) == [("So glad of it.", "too_long"), ("So cross.", "")]
+
+
+def test_a_list_of_plain_text_goes_on_from_its_cue() -> None:
+    assert several('So glad."\n2. "So cross', "length", of_chat=False, cue='1. "') == [("So glad.", ""), ('"So cross', "unfinished")]
+    assert several("So glad.\nand then on\n2. So cross", of_chat=False, cue="1. ") == [("So glad.", ""), ("So cross", "")]

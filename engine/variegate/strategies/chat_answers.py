@@ -56,7 +56,7 @@ class Peeler:
         )
 
     def peel(self, answer: str) -> Taken:
-        text, listed = self._without_prefixes(_without_emphasis(_squeezed(answer)))
+        text, listed = self._without_prefixes(without_markdown(answer))
         end = self._end(text, listed=listed)
         return Taken(without_quotes(" ".join(text[:end].split())), cut=end is not None)
 
@@ -119,6 +119,11 @@ def _remark(own: str, name: str) -> str:
         rf"|feel free to (?:ask|modify|adjust|edit|customi[sz]e)|to make (?:the|this|your|it) (?:{name} )?more\b|here(?:'s|’s| is) [^\n:]{{0,60}}\b{name}\b[^\n:.]{{0,60}}:"
         rf"|(?:(?:original|revised|new) )?(?:{name}|(?:correct )?answer|user|human|assistant|options|label|category|element) ?(?:\d ?)?:|[qa] ?: |---)"
     )
+
+
+def without_markdown(answer: str) -> str:
+    """Without emphasis and code fences, and without long runs of spaces and line ends."""
+    return _without_emphasis(_squeezed(answer))
 
 
 def _squeezed(text: str) -> str:

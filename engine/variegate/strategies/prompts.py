@@ -7,6 +7,7 @@ sandbox lets a template call any public method of what it is given, and `parse_r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -39,10 +40,22 @@ def sentence_case(noun: str) -> str:
     return noun[:1].upper() + noun[1:]
 
 
+def plural(noun: str) -> str:
+    """`question` -> `questions`, `story about a dog` -> `stories about a dog`: of the first noun, by its ending."""
+    head, between, rest = re.match(r"(.*?)(?:( (?:from|to|of|about|in|on|for|with|by|that|which) )(.*))?$", noun, re.DOTALL).groups("")  # type: ignore[union-attr]
+    if head[-1:].lower() == "y" and head[-2:-1].lower() not in "aeiou":
+        head = f"{head[:-1]}ies"
+    elif head.lower().endswith("sis"):
+        head = f"{head[:-2]}es"
+    else:
+        head += "es" if head.lower().endswith(("s", "x", "z", "ch", "sh")) else "s"
+    return f"{head}{between}{rest}"
+
+
 def _environment() -> SandboxedEnvironment:
     # autoescape stays off: the output is a prompt, not HTML.
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=False, keep_trailing_newline=False)
-    environment.filters.update(with_article=with_article, sentence_case=sentence_case)
+    environment.filters.update(with_article=with_article, sentence_case=sentence_case, plural=plural)
     return environment
 
 

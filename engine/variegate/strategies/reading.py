@@ -6,11 +6,12 @@ What a model of plain text wrote stands as it is; around what a chat model wrote
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from variegate.config import TaskConfig
 from variegate.records import Completion, Message, Piece, Request
-from variegate.strategies.chat_answers import Peeler, Taken, names_of
+from variegate.strategies.chat_answers import Peeler, Taken, names_of, without_quotes
+from variegate.strategies.lists import Lists
 from variegate.strategies.refusals import Refusals
 
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'"}
@@ -24,24 +25,20 @@ class Reader:
     def __init__(self, task: TaskConfig, *, chat: bool, keep_unfinished: bool) -> None:
         self._keep_unfinished = keep_unfinished
         self._peeler, self._refusals = None, None
+        names = names_of(task.text_type)
+        self._lists = Lists(names)
         if chat:
-            names = names_of(task.text_type)
             labels = tuple(word for name, label in task.labels.items() for word in (name, label.title, label.phrase) if word)
             phrases = [label.phrase for label in task.labels.values()]
             self._peeler, self._refusals = Peeler(names, labels), Refusals(names, phrases, serves=names[-1] in _SERVING)
 
     def one_text(self, request: Request, completion: Completion) -> Piece:
         """The whole answer as one text; refused as "unfinished", "empty" or "echo", of a chat model also by a name of `refusals`."""
-        if self._peeler is None:
-            taken = Taken(strip_quotes(" ".join(completion.text.split())), cut=False)
-        else:
-            said = without_thoughts(completion.text)
-            if said is None:
-                return Piece(completion.text, "thinking")
-            taken = self._peeler.peel(said)
-        reason = self._reason(taken.text, request)
-        if completion.finish_reason == "length" and not taken.cut and not self._keep_unfinished:
-            reason = reason if self._refusals is not None and reason else "unfinished"
+        said = self._said(completion)
+        if said is None:
+            return Piece(completion.text, "thinking")
+        taken = self._taken(said)
+        reason = self._reason_of(taken, request, open_end=completion.finish_reason == "length")
         return Piece(completion.text, reason) if reason else Piece(taken.text)
 
     def lines(self, request: Request, completion: Completion, names: Sequence[str]) -> Piece:
@@ -65,6 +62,56 @@ class Reader:
             return Piece(completion.text, "unfinished")
         reason = "echo" if echoes(parts[0], request) else self._refusals.reason(parts[0]) if self._refusals is not None else ""
         return Piece(completion.text, reason) if reason else Piece(text)
+
+    def texts(
+        self,
+        request: Request,
+        completion: Completion,
+        *,
+        number: int,
+        cue: str = "",
+        clean: Callable[[str], str] = str,
+        most_words: int | None = None,
+    ) -> list[Piece]:
+        """All texts of an answer that was asked for `number` of them (`lists`); those refused by the names of `one_text`, or as "too_long".
+
+        An answer without a list is one piece, refused as "no_list" where `one_text` has no better name.
+        cue: the end of the prompt that the answer goes on from. clean: takes off what stands around a text of this prompt alone.
+        """
+        said = self._said(completion)
+        if said is None:
+            return [Piece(completion.text, "thinking")]
+        listed = self._lists.find(cue + said, number=number)
+        if not listed.texts:
+            reason = self._reason_of(self._taken(said), request, open_end=False)
+            return [Piece(completion.text, reason or "no_list")]
+        pieces = []
+        for place, raw in enumerate(listed.texts, 1):
+            if self._peeler is not None:
+                taken = self._peeler.peel(clean(raw))
+            else:
+                taken = Taken(without_quotes(" ".join(clean(raw.partition("\n")[0]).split())), cut="\n" in raw)
+            taken = Taken(clean(taken.text), taken.cut)
+            cut = listed.open and place == len(listed.texts) and completion.finish_reason == "length"
+            reason = self._reason_of(taken, request, open_end=cut)
+            if not reason and most_words is not None and len(taken.text.split()) > most_words:
+                reason = "too_long"
+            pieces.append(Piece(raw, reason) if reason else Piece(taken.text))
+        return pieces
+
+    def _said(self, completion: Completion) -> str | None:
+        """None where a chat model came to no end of thinking."""
+        return completion.text if self._peeler is None else without_thoughts(completion.text)
+
+    def _taken(self, said: str) -> Taken:
+        return Taken(strip_quotes(" ".join(said.split())), cut=False) if self._peeler is None else self._peeler.peel(said)
+
+    def _reason_of(self, taken: Taken, request: Request, *, open_end: bool) -> str:
+        """open_end: max_tokens was reached in the text, or in what was cut off behind it."""
+        reason = self._reason(taken.text, request)
+        if open_end and not taken.cut and not self._keep_unfinished:
+            return reason if self._refusals is not None and reason else "unfinished"
+        return reason
 
     def _reason(self, text: str, request: Request) -> str:
         if not any(char.isalnum() for char in text):
