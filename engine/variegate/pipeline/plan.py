@@ -5,21 +5,22 @@ With `measure` it starts the engine and times a few rows, which are not stored.
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from variegate.config import RunConfig
-from variegate.errors import BackendError, UsageError
-from variegate.inference.backend import DEFAULT_SEQUENCE_LEN, check_model_path, too_long
+from variegate.errors import BackendError
+from variegate.inference.backend import check_model_path
 from variegate.inference.session import EngineSession
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.driver.stream import Stream
 from variegate.pipeline.generate import make_table
 from variegate.pipeline.givens import planned_givens
 from variegate.pipeline.gold import Gold, planned_gold
+from variegate.pipeline.room import max_model_len, why_too_long
 from variegate.pipeline.seeds import planned_seeds
 from variegate.pipeline.works import Desk
 from variegate.pipeline.works.bench import Bench
@@ -68,11 +69,10 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
     encoder = PromptEncoder(config.model)
     kept, reusable, requests, work = _replay(stream, folder, bench)
     lengths = [len(encoder.encode(request.messages)) for request in requests]
-    limit = _max_model_len(config, encoder)
-    prompt_limit = limit if encoder.encoder_decoder else None
+    limit = max_model_len(config, encoder)
     refusals = []
     if limit is not None:
-        reasons = [reason for length in lengths if (reason := too_long(length, config.decoding.max_tokens, limit, prompt_limit))]
+        reasons = [reason for length in lengths if (reason := why_too_long(config, encoder, length, limit))]
         if reasons:
             refusals.append(f"{len(reasons)} of {len(requests)} prompts would be dropped as too long: {reasons[0]}")
     if config.model.engine.backend == "vllm":
@@ -106,18 +106,18 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
         plan.measured_rows = min(measure, len(requests))
         with session:
             plan.seconds_per_row = _measure(session, requests, plan.measured_rows, progress or Silent())
-        plan.eta_seconds = plan.seconds_per_row * max(0, plan.target - kept)
+        plan.eta_seconds = plan.seconds_per_row * max(0, plan.target - kept) / stream.talk.per_answer
     return plan
 
 
 def _feedback(stream: Stream) -> tuple[int, float]:
     """(blocks of each label, share of the records made under feedback), if nothing is dropped."""
     blocks = stream.talk.blocks
-    wanted = stream.talk.wanted.values()
     if blocks.first is None:
         return 1, 0.0
-    without = sum(min(blocks.at(0).end or 0, number) for number in wanted)
-    return max(blocks.at(number - 1).index + 1 for number in wanted), 1 - without / sum(wanted)
+    requests = [math.ceil(number / stream.talk.per_answer) for number in stream.talk.wanted.values()]
+    without = sum(min(blocks.at(0).end or 0, number) for number in requests)
+    return max(blocks.at(number - 1).index + 1 for number in requests), 1 - without / sum(requests)
 
 
 def plan_stream(config: RunConfig, folder: RunFolder, session: EngineSession) -> tuple[Stream, Gold]:
@@ -155,21 +155,6 @@ def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:
     for request in requests:
         first.setdefault(request.target.name, request)
     return [{"label": label, "messages": [asdict(message) for message in request.messages]} for label, request in list(first.items())[:num]]
-
-
-def _max_model_len(config: RunConfig, encoder: PromptEncoder) -> int | None:
-    if config.model.engine.max_model_len:
-        return config.model.engine.max_model_len
-    path = Path(config.model.path) / "config.json"
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("max_position_embeddings")
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: not valid JSON: {error}") from error
-    if found:
-        return int(found)
-    return DEFAULT_SEQUENCE_LEN if encoder.encoder_decoder else None
 
 
 def _measure(session: EngineSession, requests: list[Request], rows: int, progress: Progress) -> float:

@@ -10,6 +10,7 @@ from variegate.inference.backend import check_model_path
 from variegate.inference.session import EngineSession, Start
 from variegate.pipeline.driver.nothing import nothing_kept
 from variegate.pipeline.plan import plan_stream
+from variegate.pipeline.room import check_room
 from variegate.progress import Progress, Silent
 from variegate.records import KEPT, Request, Work
 from variegate.store.rows import Row
@@ -39,6 +40,8 @@ def preview(config: RunConfig, number: int, *, progress: Progress | None = None,
             requests = notes or requests[: number - kept]
             if not requests:
                 break
+            if not rows:
+                check_room(config, requests)
             with session.lease() as backend:
                 progress.update("writing", kept, number, asked=len(requests))
                 if stream.table is not None:

@@ -12,6 +12,7 @@ from variegate.inference.session import EngineSession
 from variegate.pipeline.driver.nothing import stop_if_nothing
 from variegate.pipeline.driver.shards import cut
 from variegate.pipeline.driver.stream import Stream, facts_of
+from variegate.pipeline.room import check_room
 from variegate.pipeline.works.bench import Bench
 from variegate.progress import Progress
 from variegate.records import KEPT, Completion, Request, Work
@@ -87,6 +88,8 @@ class Run:
             known.update((key, stored_completion(row)) for key, row in others.items())
         shards = enumerate(cut(requests, self.config.rounds.shard))
         missing = [(place, left) for place, shard in shards if (left := [each for each in shard if each.key not in known])]
+        if missing and self.engine is None:
+            check_room(self.config, [request for _, shard in missing for request in shard])
         for place, shard in missing:
             fresh, took = self._generate(shard)
             seconds += took
