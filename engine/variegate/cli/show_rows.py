@@ -18,6 +18,11 @@ from variegate.store.verdicts import CURATION_REASONS, DROPPING, CurationFolder
 Row = Any  # a StoredItem, or a row of a curation
 
 
+def _facts(origin: Mapping[str, Any]) -> str:
+    """What the strategy noted of a record, but for lists and the like."""
+    return "".join(f" · {name} {value}" for name, value in origin.get("facts", {}).items() if not isinstance(value, list | dict))
+
+
 class Rows(Protocol):
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -52,7 +57,7 @@ class GeneratedRows:
                 yield item.name, item.outcome, item
 
     def shown(self, row: StoredItem, dropped: bool) -> tuple[str, str, str]:
-        facts = f"round {row.origin.get('round')} · {row.origin.get('num_tokens')} tokens"
+        facts = f"round {row.origin.get('round')} · {row.origin.get('num_tokens')} tokens{_facts(row.origin)}"
         if not dropped:
             return "", self._kind.show(row.fields), facts
         return row.name, row.text, facts + (f" · {row.error}" if row.error else "")
@@ -101,7 +106,8 @@ class CuratedRows:
             labels = f"{row['given_label']} -> {row['label']}" if changed else row["label"]
             return labels, self._kind.show(row), f"stage {row['stage']}{sure}"
         said = ", ".join(row["reasons"])
-        return f"{row['given_label']} -> {row['label']}" if changed else "", self._kind.show(row), f"{said or 'as given'}{sure}"
+        facts = f"{said or 'as given'}{sure}{_facts(row['origin'])}"
+        return f"{row['given_label']} -> {row['label']}" if changed else "", self._kind.show(row), facts
 
     def as_json(self, row: Row, dropped: bool) -> bytes:
         return orjson.dumps(row)
