@@ -28,6 +28,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "pool": {"kind": "few_shot", "form": "chung", "seeds": SEEDS, "completions_per_call": 3},
     "still_pool": {"kind": "few_shot", "form": "li", "seeds": SEEDS, "grow_pool": False, "completions_per_call": 3},
     "works": {"kind": "s3", "rationales": 0},
+    "mixed": {"kind": "promptmix", "shots": 0, "utterances": 1, "requests_per_cycle": 4},
+    "mixed_suppression": {"kind": "promptmix", "shots": 0, "utterances": 1, "suppression": True},
     "faithful": {"kind": "few_shot", "form": "chung", "seeds": SEEDS, "completions_per_call": 3, "rounds": {"faithful": True}},
 }
 
@@ -52,7 +54,7 @@ def dropping(share: float, salt: int = 0) -> Callable[[str, int], str]:
 
 
 def test_the_registry_knows_them(talk: Make) -> None:
-    assert STRATEGIES.names() == ["few_shot", "s3", "zero_shot"]
+    assert STRATEGIES.names() == ["few_shot", "promptmix", "s3", "zero_shot"]
     assert type(talk("zero_shot")) is STRATEGIES.find("zero_shot")
 
 

@@ -13,7 +13,9 @@ LABELS = ("apple", "bread", "cheese")
 
 
 def make_config(output: Path, per_label: int = 12, *, labels: Sequence[str] = LABELS, **parts: Any) -> RunConfig:
-    strategy = {"kind": "zero_shot", "completions_per_call": 4, **parts.pop("strategy", {})}
+    strategy = {"kind": "zero_shot", **parts.pop("strategy", {})}
+    if strategy["kind"] in ("zero_shot", "few_shot"):
+        strategy = {"completions_per_call": 4, **strategy}
     if strategy["kind"] == "zero_shot" and "form" not in strategy:
         strategy = {"form": "li", "history": 0, **strategy}
     return RunConfig.model_validate(
@@ -41,6 +43,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zero_shot": {"rounds": {"shard": 7}},
     "faithful": {"strategy": {"completions_per_call": 3}, "decoding": {"suppression": {"faithful": True}}},
     "few_shot": {"strategy": {"kind": "few_shot", "seed_pool": 0, "completions_per_call": 3}, "rounds": {"first": 2}},
+    "promptmix": {"strategy": {"kind": "promptmix", "shots": 0, "requests_per_cycle": 2}, "rounds": {"shard": 5}},
     "history": {"strategy": {"form": "li", "history": 2, "chats_per_label": 4}},
     "by_label": {"decoding": {"suppression": {"group": "label"}}, "rounds": {"first": 2, "shard": 7}},
     "by_run": {
