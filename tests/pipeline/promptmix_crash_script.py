@@ -19,7 +19,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
 
     def work(place: Path) -> None:
-        generate(make_quiz(place, folder / "data", per_label=5), start=lambda _: quiz_engine(batch_dependent=True))
+        generate(make_quiz(place, folder / "data", per_label=3), start=lambda _: quiz_engine(batch_dependent=True))
 
     def data(place: Path) -> bytes:
         return (place / "records.jsonl").read_bytes() + (place / "dropped.jsonl").read_bytes()

@@ -16,6 +16,7 @@ from tests.support.processes import run_script
 from tests.support.quiz import LABELS, make_quiz, quiz_engine
 from variegate.errors import UsageError
 from variegate.pipeline.generate import generate
+from variegate.pipeline.preview import preview
 from variegate.store.run_folder import RunFolder
 from variegate.store.verify import verify
 
@@ -60,6 +61,7 @@ def test_every_record_knows_its_share_partner_and_group(made: tuple[Any, Any, Pa
         assert record["origin"]["parents"] == list(request.parents)
 
 
+@pytest.mark.slow
 def test_resumed_after_a_kill_at_any_file_operation_it_ends_the_same(tmp_path: Path) -> None:
     found = run_script(Path(__file__).with_name("promptmix_crash_script.py"), tmp_path, timeout=600)
     assert found["different"] == []
@@ -113,9 +115,8 @@ def test_too_few_examples_are_an_error_before_an_engine_starts(tmp_path: Path) -
 def test_prompts_that_no_model_has_room_for_are_an_error_before_an_engine_starts(tmp_path: Path) -> None:
     config = make_quiz(tmp_path / "run", tmp_path / "data")
     config = config.model_copy(update={"decoding": config.decoding.model_copy(update={"max_tokens": 1000})})
-
-    def start(_: Any) -> Any:
-        raise AssertionError("started")
-
-    with pytest.raises(UsageError, match=r"none of the .* prompts .* max_tokens"):
-        generate(config, start=start)
+    for attempt in (lambda: generate(config), lambda: preview(config, 1)):
+        with pytest.raises(
+            UsageError, match=r"'nano-llama' has room for none of the \d+ prompts \(prompt of \d+ tokens \+ max_tokens 1000"
+        ):
+            attempt()

@@ -59,6 +59,11 @@ class EngineSession:
         self._leases = 0
         self._broken = self._closed = False
 
+    @property
+    def will_start(self) -> bool:
+        """Whether the next lease starts an engine of its own: what can be refused is then better refused before."""
+        return self._backend is None and self._start is None
+
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Hashes of the model's files, computed once: large ones take a while."""

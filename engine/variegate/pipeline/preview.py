@@ -40,7 +40,7 @@ def preview(config: RunConfig, number: int, *, progress: Progress | None = None,
             requests = notes or requests[: number - kept]
             if not requests:
                 break
-            if not rows:
+            if session.will_start:
                 check_room(config, requests)
             with session.lease() as backend:
                 progress.update("writing", kept, number, asked=len(requests))

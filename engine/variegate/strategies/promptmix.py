@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
 
 from variegate.config.strategies.base import StrategyConfig
 from variegate.config.strategies.promptmix import PromptMixConfig
@@ -189,4 +188,4 @@ def without_shares(text: str) -> str:
     return _BEHIND.sub("", _BEFORE.sub("", _BRACKETS.sub("", text))).strip()
 
 
-STRATEGY: type[Any] = PromptMix
+STRATEGY = PromptMix

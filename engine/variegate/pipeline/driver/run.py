@@ -88,7 +88,7 @@ class Run:
             known.update((key, stored_completion(row)) for key, row in others.items())
         shards = enumerate(cut(requests, self.config.rounds.shard))
         missing = [(place, left) for place, shard in shards if (left := [each for each in shard if each.key not in known])]
-        if missing and self.engine is None:
+        if missing and self._session.will_start:
             check_room(self.config, [request for _, shard in missing for request in shard])
         for place, shard in missing:
             fresh, took = self._generate(shard)
