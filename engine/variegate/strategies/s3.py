@@ -47,7 +47,7 @@ class S3(Conversation):
         self.s3: S3Config = brief.config
         self.writer = Writer.of(brief)
         self.sampling = brief.sampling
-        if brief.kind.answer_lines and brief.sampling.stop == self.stop(chat=False):  # an answer of lines may quote
+        if brief.kind.answer_lines and brief.sampling.stop == self.stop(brief.config, chat=False):  # an answer of lines may quote
             self.sampling = replace(brief.sampling, stop=("\n\n",))
         has_reasons = self.s3.rationales > 0 and not brief.givens[0]
         self.stage = "reasons" if has_reasons else "seed"
