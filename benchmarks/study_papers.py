@@ -1,9 +1,10 @@
-"""The effects of the papers with nano-llama on real data: what docs/STUDY.md shows.
+"""The effects of the papers with nano-llama and SmolLM2-135M on real data: what docs/STUDY.md shows.
 
     python benchmarks/study_papers.py --data DATA --runs FOLDER [--only chung_trec6 --only scope]
 
 `chung_TASK` and `li_TASK` run the bundled studies through `variegate compare`, each in a process of its own; finished cells in
-FOLDER are used again. `scope` filters clinc150's real out-of-scope queries out of its test split. `agreement` plants annotators
+FOLDER are used again. `worth` trains on each data set of `li_trec6` and `li_subj` beside its baselines, as `variegate train` does.
+`scope` filters clinc150's real out-of-scope queries out of its test split. `agreement` plants annotators
 on real hwu64 texts and sweeps gamma over a student of generated and one of real texts. Writes
 benchmarks/results/study-NAME.json.
 """
@@ -32,7 +33,8 @@ from variegate.store.texts import read_texts
 from variegate.students.data import LabelledTexts, without_overlap
 from variegate.students.train import train_student
 
-COMPARED = ("chung_clinc150", "chung_banking77", "chung_trec6", "chung_subj", "li_clinc150", "li_banking77", "li_hwu64")
+COMPARED = ("chung_clinc150", "chung_banking77", "chung_trec6", "chung_subj", "li_clinc150", "li_banking77", "li_hwu64", "li_trec6", "li_subj")  # fmt: skip
+WORTH = ("trec6", "subj")
 MEASURES = (
     "label_accuracy",
     "student_accuracy",
@@ -78,6 +80,30 @@ def reduced(study: dict[str, Any]) -> dict[str, Any]:
         found = study[side] if side == "real" else study[side]["test"]
         kept[side] = {key: found.get(key) for key in ("n", "accuracy", "accuracy_ci95", "macro_f1", "diversity")}
     return kept
+
+
+# -- worth -----------------------------------------------------------------------------------------------------
+
+
+def worth(runs: Path) -> dict[str, Any]:
+    """For each data set of `li_TASK`: its student's accuracy beside those of the baselines, and the verdict."""
+    rows = []
+    for task in WORTH:
+        for cell in json.loads((runs / f"li_{task}" / "study.json").read_text(encoding="utf-8"))["cells"]:
+            command = [sys.executable, "-m", "variegate.cli.main", "train", cell["folder"], "--drop-overlap", "--no-save", "--json"]
+            scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            rows.append(
+                {
+                    "task": task,
+                    "strategy": cell["axes"]["strategy"],
+                    "replicate": cell["replicate"],
+                    "n_test": scores["test"]["n"],
+                    "students": [{key: each[key] for key in ("name", "n", "accuracy", "accuracy_ci95")} for each in scores["beside"]],
+                    "helps": scores["verdict"]["helps"],
+                    "verdict": scores["verdict"]["sentence"],
+                }
+            )
+    return {"rows": rows}
 
 
 # -- scope -----------------------------------------------------------------------------------------------------
@@ -188,20 +214,21 @@ def agreement(data: Path, runs: Path) -> dict[str, Any]:
 def generated_run(study: Path) -> Path:
     """The run folder of the zero-shot cell, replicate 0."""
     cells = json.loads((study / "study.json").read_text(encoding="utf-8"))["cells"]
-    return Path(next(cell["folder"] for cell in cells if cell["axes"]["strategy"] == "zero" and cell["replicate"] == 0))
+    return Path(
+        next(cell["folder"] for cell in cells if cell["axes"] == {"strategy": "zero", "history": "none"} and cell["replicate"] == 0)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--only", action="append", choices=[*COMPARED, "scope", "agreement"])
+    parser.add_argument("--only", action="append", choices=[*COMPARED, "worth", "scope", "agreement"])
     args = parser.parse_args()
     os.environ["VARIEGATE_DATA"] = str(args.data)
-    for name in args.only or (*COMPARED, "scope", "agreement"):
-        results = (
-            scope(args.data) if name == "scope" else agreement(args.data, args.runs) if name == "agreement" else compare(name, args.runs)
-        )
+    sections = {"worth": lambda: worth(args.runs), "scope": lambda: scope(args.data), "agreement": lambda: agreement(args.data, args.runs)}
+    for name in args.only or (*COMPARED, *sections):
+        results = sections[name]() if name in sections else compare(name, args.runs)
         print(harness.save(f"study-{name}", results), flush=True)
 
 

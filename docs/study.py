@@ -10,7 +10,13 @@ from typing import Any
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 _MARKED = re.compile(r"(<!-- study: (\S+) -->\n).*?(<!-- /study -->)", re.DOTALL)
 _POINTS = {"label_accuracy", "student_accuracy", "coverage"}  # shown in points of a hundred
-_CURATIONS = ("lr90", "lr180", "lr270", "oracle")
+_WORTH = {
+    "majority": "none: the majority class",
+    "examples": "the real examples alone",
+    "set": "generated texts",
+    "with_examples": "generated texts and the examples",
+    "real": "as many real texts",
+}
 
 
 def filled(text: str) -> str:
@@ -25,6 +31,8 @@ def _results(name: str) -> dict[str, Any]:
 def _table(name: str) -> str:
     if name == "scope":
         return _scope(_results(name))
+    if name == "worth":
+        return _worth(_results(name))
     if name == "agreement":
         return _agreement(_results(name))
     kind, _, task = name.partition(":")
@@ -55,17 +63,17 @@ def _group(study: dict[str, Any], **axes: str) -> dict[str, Any]:
 
 def _chung(study: dict[str, Any]) -> str:
     """One row for each way to generate: its data as generated, then the student after each curation."""
-    rows = []
+    rows, curations = [], [each for each in study["axes"]["curation"] if each != "none"]
     for temperature in study["axes"]["temperature"]:
         for suppression in study["axes"]["suppression"]:
             way = {"temperature": temperature, "suppression": suppression}
             made = _group(study, **way, curation="none")
             names = ("remote_clique", "distinct_2", "top_5", "label_accuracy", "student_accuracy")
             row = [temperature, suppression, *(_value(made[name], name) for name in names)]
-            row += [_difference(_gain(study, way, curation)) for curation in _CURATIONS]
+            row += [_difference(_gain(study, way, curation)) for curation in curations]
             rows.append(row)
     header = ["T", "suppression", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"]
-    return _rows([*header, *(f"{name}: gain" for name in _CURATIONS)], rows)
+    return _rows([*header, *(f"{name}: gain" for name in curations)], rows)
 
 
 def _gain(study: dict[str, Any], way: dict[str, str], curation: str) -> dict[str, Any]:
@@ -81,32 +89,68 @@ def _gain(study: dict[str, Any], way: dict[str, str], curation: str) -> dict[str
 def _chung_effects(study: dict[str, Any]) -> str:
     """What temperature and suppression changed, over all cells as generated; and the regression."""
     names = ("remote_clique", "distinct_2", "top_5", "label_accuracy", "student_accuracy")
-    first, last = study["axes"]["temperature"][0], study["axes"]["temperature"][-1]
+    hottest = (study["axes"]["temperature"][0], study["axes"]["temperature"][-1])
+    pairs = [("temperature", hottest), *(("suppression", ("off", each)) for each in study["axes"]["suppression"] if each != "off")]
     rows = []
-    for axis, options in (("temperature", (first, last)), ("suppression", ("off", "label"))):
+    for axis, options in pairs:
         effects = {each["measure"]: each for each in study["effects"] if each["axis"] == axis and (each["from"], each["to"]) == options}
         rows.append([f"{axis} {options[0]} to {options[1]}", *(_difference(effects[name]) for name in names)])
     table = _rows(["change", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"], rows)
-    found = study["regression"]
-    terms = ", ".join(
-        f"{each['name'].replace('_', ' ')} {each['standardised']:+.2f} ({each['standardised_low']:+.2f} to {each['standardised_high']:+.2f})"
-        for each in found["terms"]
-        if each["name"] != "intercept"
+    return f"{table}\n\n{_regressions(study)}"
+
+
+def _regressions(study: dict[str, Any]) -> str:
+    """Student accuracy on label accuracy, diversity and similarity, with either measure of similarity and each term's inflation."""
+    rows = []
+    for name, found in (("top-5", study["regression"]), ("between the sets (Chung et al.)", study["regression_cross"])):
+        terms = [each for each in found["terms"] if each["name"] != "intercept"]
+        rows.append([name, *(_coefficient(each) for each in terms), f"{found['r2']:.2f}"])
+    return _rows(
+        [f"similarity, {study['regression']['n']} cells", "label accuracy", "Remote-Clique", "similarity", "R²"],
+        rows,
     )
-    return f"{table}\n\nRegression of student accuracy over {found['n']} cells, standardised coefficients: {terms}; R² {found['r2']:.2f}."
+
+
+def _coefficient(term: dict[str, Any]) -> str:
+    low, high = term["standardised_low"], term["standardised_high"]
+    return f"{term['standardised']:+.2f} ({low:+.2f} to {high:+.2f}), inflation {term['vif']:.1f}"
 
 
 def _li(study: dict[str, Any]) -> str:
+    """One row for each way to generate, and one for the effect of each axis."""
     names = ("remote_clique", "remote_clique_within_labels", "chamfer", "top_5", "coverage", "label_accuracy", "student_accuracy")
+    words = {"zero": "zero-shot", "few": "few-shot", "none": "no history", "four": "a history of four"}
     rows = [
-        [name, *(_value(_group(study, strategy=option)[each], each) for each in names)]
-        for name, option in (("zero-shot", "zero"), ("few-shot", "few"))
+        [", ".join(words[option] for option in each["axes"].values()), *(_value(each["measures"][name], name) for name in names)]
+        for each in study["summary"]
     ]
-    effects = {each["measure"]: each for each in study["effects"] if (each["from"], each["to"]) == ("zero", "few")}
-    rows.append(["few-shot less zero-shot", *(_difference(effects[name]) for name in names)])
+    for options in study["axes"].values():
+        first, second = options
+        effects = {each["measure"]: each for each in study["effects"] if (each["from"], each["to"]) == (first, second)}
+        rows.append([f"{words[second]} less {words[first]}", *(_difference(effects[name]) for name in names)])
     return _rows(
         ["", "Remote-Clique", "within labels", "Chamfer", "top-5 similarity", "coverage", "label accuracy", "student accuracy"], rows
     )
+
+
+def _worth(found: dict[str, Any]) -> str:
+    """Accuracy by what the student was trained on: mean of the replicates, lowest to highest, in points."""
+    ways = list(dict.fromkeys((each["task"], each["strategy"]) for each in found["rows"]))
+    rows = []
+    for name, words in _WORTH.items():
+        cells = []
+        for way in ways:
+            runs = [each for each in found["rows"] if (each["task"], each["strategy"]) == way]
+            students = [next(one for one in each["students"] if one["name"] == name) for each in runs]
+            values = [100 * each["accuracy"] for each in students]
+            texts = "" if students[0]["n"] is None else f", {students[0]['n']} texts"
+            cells.append(f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}){texts}")
+        rows.append([words, *cells])
+    helped = [sum(each["helps"] is True for each in found["rows"] if (each["task"], each["strategy"]) == way) for way in ways]
+    counts = [sum((each["task"], each["strategy"]) == way for each in found["rows"]) for way in ways]
+    rows.append(["the verdict is that the data helps", *(f"{some} of {whole}" for some, whole in zip(helped, counts, strict=True))])
+    shots = {"zero": "zero-shot", "few": "few-shot"}
+    return _rows(["trained on", *(f"{task}, {shots[strategy]}" for task, strategy in ways)], rows)
 
 
 def _scope(found: dict[str, Any]) -> str:
