@@ -1,5 +1,5 @@
-"""Write docs/cli.md from `--help`, configs/schema/*.json from the config models, and the measured numbers of README.md
-and docs/STUDY.md from benchmarks/results/; with --check, only compare.
+"""Write docs/cli.md from `--help`, configs/schema/*.json from the config models, and the measured numbers of README.md,
+docs/BENCHMARKS.md and docs/STUDY.md from benchmarks/results/; with --check, only compare.
 
 python docs/generate.py [--check]
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import click
-from measured import measured_block
+from measured import benchmarks_block, headline_block
 from study import filled
 
 from variegate.cli.main import COMMANDS, main
@@ -37,19 +37,20 @@ def help_of(command: click.Command, path: str) -> str:
     return f"## {path}\n\n```text\n{text}\n```\n"
 
 
-def readme() -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
+def measured(page: Path, block: str) -> str:
+    """The page with `block` between its marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
-    return f"{before}{START}\n{measured_block()}\n{END}{after}"
+    return f"{before}{START}\n{block}\n{END}{after}"
 
 
 def pages() -> dict[Path, str]:
     schemas = {ROOT / f"configs/schema/{kind}.schema.json": json.dumps(json_schema(kind), indent=2) + "\n" for kind in KINDS}
-    study = ROOT / "docs/STUDY.md"
+    readme, benchmarks, study = ROOT / "README.md", ROOT / "docs/BENCHMARKS.md", ROOT / "docs/STUDY.md"
     return {
         ROOT / "docs/cli.md": cli_page(),
-        ROOT / "README.md": readme(),
+        readme: measured(readme, headline_block()),
+        benchmarks: measured(benchmarks, benchmarks_block()),
         study: filled(study.read_text(encoding="utf-8")),
         **schemas,
     }

