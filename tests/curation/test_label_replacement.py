@@ -139,15 +139,20 @@ def test_everything_inspected_needs_no_proxy_and_no_vectors() -> None:
     replace_labels(same, None, dict.fromkeys(same.ids, "a"), labels=["a", "b"], weight=0.3, seed=0)
 
 
-def test_a_class_without_positives_keeps_what_it_was_given_or_loses_it() -> None:
+def test_what_was_given_a_class_that_nothing_was_inspected_of_keeps_it() -> None:
+    """Nothing is known against it: on banking77 a student of labels that lost such classes was right in half of their test texts less."""
     items, true, vectors = toy(classes="abcd", n=160)
     inspected = {id_: label for id_, label in inspect(items, true, list(range(60))).items() if label != "d"}
     judgement = replace_labels(items, vectors, inspected, labels=list("abcd"), weight=0.3, seed=0)
     changed = [each for each in judgement.verdicts if each.reason == "replaced"]
     assert changed
     assert all(each.label != "d" for each in changed)
+    given_d = [each for given, each in zip(items.labels, judgement.verdicts, strict=True) if given == "d" and each.id not in inspected]
+    assert given_d
+    assert {each.label for each in given_d} == {"d"}
+    assert any(each.details["margin"] < 0 for each in given_d)  # by the vote alone they would be of another class
     assert judgement.facts["proxy"]["without_positives"] == ["d"]
-    assert any("1 of 4 classes have no inspected item, so the proxy never gives them: d" in each for each in judgement.warnings)
+    assert any("1 of 4 classes have no inspected item, so the proxy never gives them, and texts given them keep them: d" in each for each in judgement.warnings)
     assert all(0 <= each.confidence <= 1 for each in judgement.verdicts)
 
 

@@ -65,12 +65,17 @@ def replace_labels(
     the proxy (see `proxy`). labels: all of the task's. weight: w in [0, 1], 0.3 in the paper; 1 keeps what was given, 0 is the
     proxy alone. A tie keeps the given label, else takes the first of the sorted labels. Items all inspected need no vectors.
 
+    An item given a class of which nothing was inspected keeps it: the proxy knows nothing of that class, which is no sign against it.
+    Differs from the paper, whose classes all have inspected items. With P = 0 for such a class, as the formula has it, its items go to
+    the classes known: on nano-llama's banking77 (1,530 texts, m = 90, 19 of 77 classes without one) that made the labels no better (58.0 %
+    right, and 58.8 % this way), and a student of them right in 47.9 % of those classes' test texts, not 72.4 %.
+
     confidence: the probability that the new label is right: Platt's sigmoid of the margin of S (best less second-best label),
     fitted on the inspected items as models see them that were not trained on them.
     facts: what the inspected items say of the given labels, of the proxy and of S, out of fold (a little too low where classes
     are many, as each fold's proxy learns from four fifths); the positives of each class.
     With 30 % of labels flipped at random, w = 0.3, share right of those not inspected at m = 90, 180, 270: trec6 (1,086 texts) 0.78,
-    0.81, 0.84; subj (1,200) 0.87, 0.88, 0.88; banking77 (2,310) 0.73, 0.78, 0.82; clinc150 (3,000) 0.73, 0.77, 0.81.
+    0.81, 0.84; subj (1,200) 0.87, 0.88, 0.88; banking77 (2,310) 0.75, 0.81, 0.84; clinc150 (3,000) 0.72, 0.78, 0.82.
     Cost: the proxy's, and O(n c d) in blocks. Memory: O(n) beside the vectors. Deterministic given `seed`.
     Raises UsageError when nothing or only one class was inspected, for unknown labels, bad vectors or a weight out of range.
     """
@@ -99,7 +104,7 @@ def replace_labels(
     check_vectors(items, vectors)
     _check_inspected(told, names)
     proxy = train_proxy(np.asarray(vectors[places]), told, num_classes=len(names), seed=derive_seed(seed, "label replacement"))
-    vote = _vote(proxy.held_out, given[places], weight)
+    vote = _vote(proxy.held_out, given[places], weight, proxy.positives > 0)
     confidence = fit_sigmoid(vote.margin, vote.chosen == told)
     facts["proxy"] = _facts(proxy, vote, told, names, confidence)
     warnings += _warnings(proxy, vote, given[places], told, names)
@@ -109,21 +114,24 @@ def replace_labels(
 @dataclass(frozen=True, slots=True)
 class _Vote:
     chosen: Int[np.ndarray, " n"]
-    margin: Float[np.ndarray, " n"]  # of S: the chosen label's less the best other's
+    margin: Float[np.ndarray, " n"]  # of S: the chosen label's less the best other's; below 0 where an unknown class is kept
     proxy_chosen: Int[np.ndarray, " n"]  # by the proxy alone
     probability: Float[np.ndarray, " n"]  # the proxy's, of the chosen label
     given_probability: Float[np.ndarray, " n"]  # the proxy's, of the given label
 
 
-def _vote(probabilities: Float[np.ndarray, "n c"], given: Int[np.ndarray, " n"], weight: float) -> _Vote:
+def _vote(probabilities: Float[np.ndarray, "n c"], given: Int[np.ndarray, " n"], weight: float, is_known: Bool[np.ndarray, " c"]) -> _Vote:
     rows = np.arange(len(given))
     scores = (1 - weight) * probabilities
     scores[rows, given] += weight
-    chosen = np.where(scores[rows, given] >= scores.max(axis=1), given, scores.argmax(axis=1))
-    best = np.partition(scores, -2, axis=1)[:, -2:] if scores.shape[1] > 1 else np.stack([np.zeros(len(given)), scores[:, 0]], axis=1)
+    keeps = (scores[rows, given] >= scores.max(axis=1)) | ~is_known[given]
+    chosen = np.where(keeps, given, scores.argmax(axis=1))
+    won = scores[rows, chosen]
+    scores[rows, chosen] = -np.inf
+    margin = won - (scores.max(axis=1) if scores.shape[1] > 1 else 0)
     own = probabilities[rows, given]
     alone = np.where(own >= probabilities.max(axis=1), given, probabilities.argmax(axis=1))
-    return _Vote(chosen, best[:, 1] - best[:, 0], alone, probabilities[rows, chosen], own)
+    return _Vote(chosen, margin, alone, probabilities[rows, chosen], own)
 
 
 def _judge(
@@ -139,7 +147,9 @@ def _judge(
     out: list[Verdict] = []
     for start in range(0, len(items), BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, len(items))
-        vote = _vote(proxy.probabilities(np.asarray(vectors[start:stop])).astype(np.float64), given[start:stop], weight)
+        vote = _vote(
+            proxy.probabilities(np.asarray(vectors[start:stop])).astype(np.float64), given[start:stop], weight, proxy.positives > 0
+        )
         sure = confidence(vote.margin)
         for row, place in enumerate(range(start, stop)):
             if items.ids[place] in inspected:
@@ -195,7 +205,9 @@ def _warnings(proxy: Proxy, vote: _Vote, given: Int[np.ndarray, " m"], told: Int
     out = []
     absent = [names[k] for k in np.flatnonzero(proxy.positives == 0)]
     if absent:
-        out.append(f"{len(absent)} of {len(names)} classes have no inspected item, so the proxy never gives them: {some_of(absent)}")
+        out.append(
+            f"{len(absent)} of {len(names)} classes have no inspected item, so the proxy never gives them, and texts given them keep them: {some_of(absent)}"
+        )
     few = Counter(int(count) for count in proxy.positives[proxy.known] if count < OWN_SIGMOID_FROM)
     if few:
         out.append(
