@@ -152,7 +152,10 @@ def test_what_was_given_a_class_that_nothing_was_inspected_of_keeps_it() -> None
     assert {each.label for each in given_d} == {"d"}
     assert any(each.details["margin"] < 0 for each in given_d)  # by the vote alone they would be of another class
     assert judgement.facts["proxy"]["without_positives"] == ["d"]
-    assert any("1 of 4 classes have no inspected item, so the proxy never gives them, and texts given them keep them: d" in each for each in judgement.warnings)
+    assert any(
+        "1 of 4 classes have no inspected item, so the proxy never gives them, and texts given them keep them: d" in each
+        for each in judgement.warnings
+    )
     assert all(0 <= each.confidence <= 1 for each in judgement.verdicts)
 
 
