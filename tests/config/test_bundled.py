@@ -13,6 +13,7 @@ from variegate.config.curation import DenoiseStage, LabelReplacementStage, Relab
 from variegate.config.load import load_curation
 from variegate.config.resources import bundled
 from variegate.kinds import kind_of
+from variegate.pipeline.real_records import read_records
 
 LI = (
     "ag_news",
@@ -99,7 +100,16 @@ def test_the_curations_of_the_papers() -> None:
     assert denoise.weight == 0.5
 
 
-@pytest.mark.parametrize("name", [name for name in bundled("tasks") if load_task(name).data])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_questions_of_ours_have_answers_in_their_contexts(split: str) -> None:
+    found = read_records(load_task("places"), split)
+    assert len(found) == {"train": 36, "test": 18}[split]
+    assert all(0 < len(text.split()) <= 12 for each in found for text in each["answers"]["text"])
+    others = read_records(load_task("places"), "test" if split == "train" else "train")
+    assert not {each["context"] for each in found} & {each["context"] for each in others}
+
+
+@pytest.mark.parametrize("name", [name for name in bundled("tasks") if load_task(name).data and load_task(name).labels])
 def test_labels_are_those_of_the_real_data(name: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARIEGATE_DATA", str(data_folder))
     task = load_task(name)

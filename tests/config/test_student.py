@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from variegate.config.load import load_student
 from variegate.config.resources import bundled
-from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
+from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig, SpanStudentConfig
 from variegate.errors import ConfigError
 
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -32,6 +32,8 @@ def test_every_bundled_student_loads_and_says_what_it_is(name: str) -> None:
     if name in ("logistic_regression", "linear_svc"):
         assert isinstance(config, LinearStudentConfig)
         assert config.kind == name
+    elif name == "span_qa":
+        assert isinstance(config, SpanStudentConfig)
     else:
         assert isinstance(config, FinetunedStudentConfig)
         assert {field: getattr(config, field) for field in PUBLISHED[name]} == PUBLISHED[name]
@@ -39,7 +41,7 @@ def test_every_bundled_student_loads_and_says_what_it_is(name: str) -> None:
 
 
 def test_the_students_the_issue_asks_for() -> None:
-    assert {*PUBLISHED, "logistic_regression", "linear_svc"} == set(bundled("students"))
+    assert {*PUBLISHED, "logistic_regression", "linear_svc", "span_qa"} == set(bundled("students"))
 
 
 def test_what_a_paper_does_not_say_is_said() -> None:

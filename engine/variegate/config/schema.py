@@ -11,6 +11,7 @@ from variegate.config.curation import CurationConfig
 from variegate.config.model import ModelConfig
 from variegate.config.run import AnyTask
 from variegate.config.stages import RunFile
+from variegate.config.strategies import STRATEGY_CONFIGS
 from variegate.config.student import AnyStudentConfig
 from variegate.config.study import StudyConfig
 from variegate.config.tagged import with_installed
@@ -37,6 +38,7 @@ def json_schema(kind: str, *, installed: bool = False) -> dict[str, Any]:
     schema.pop("title", None)  # the class name, which would replace ours
     if kind == "run":
         _allow_names_in_run(schema)
+        _allow_names_in_strategies(schema["$defs"])
         _allow_names_in_stages(schema)
     if kind == "curation":
         _allow_names_in_curation(schema, schema["$defs"])
@@ -55,6 +57,13 @@ def _allow_names_in_run(schema: dict[str, Any]) -> None:
     schema["required"] = [name for name in schema["required"] if name != "output"]
 
 
+def _allow_names_in_strategies(parts: dict[str, Any]) -> None:
+    for config in STRATEGY_CONFIGS.builtin().values():
+        properties = parts[config.__name__]["properties"]
+        if "student" in properties:
+            properties["student"] = _or_name("student", properties["student"])
+
+
 def _allow_names_in_stages(schema: dict[str, Any]) -> None:
     _allow_names_in_curation(schema["$defs"]["CurateConfig"], schema["$defs"])
     schema["properties"]["curate"]["anyOf"].insert(0, {"type": "string", "description": "A bundled curation's name, or a path."})
@@ -71,6 +80,7 @@ def _allow_names_in_curation(schema: dict[str, Any], parts: dict[str, Any]) -> N
 def _allow_names_in_study(schema: dict[str, Any]) -> None:
     parts, properties = schema["$defs"], schema["properties"]
     _allow_names_in_run(parts["RunConfig"])
+    _allow_names_in_strategies(parts)
     _allow_names_in_curation(parts["CurationConfig"], parts)
     for name, kind in (("run", "run"), ("oracle", "student")):
         properties[name] = _or_name(kind, properties[name])

@@ -4,10 +4,10 @@ follows from. Knows no work by name.
 
 from __future__ import annotations
 
-import resource
+import os
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 from variegate.pipeline.works import DOERS, Desk
 from variegate.records import Work
@@ -40,17 +40,40 @@ class Bench:
         return self.folder.shelf.made(work_name(work), self.key(work), lambda: self._made(work))
 
     def _made(self, work: Work) -> Made:
+        engine = sum(map(_peak_of, _descendants(os.getpid()))) or None  # none runs, or it runs in this process
         self._free()
         start = time.monotonic()
         rows, facts = DOERS.find(work.task).do(self.desk, work.args)
         self.folder.retire_manifest()
-        return rows, {**facts, "task": work.task, "seconds": round(time.monotonic() - start, 3), "memory": memory()}
+        memory = {"here": _peak_of(os.getpid()) or None, "engine": engine, "device": _device_peak()}
+        return rows, {**facts, "task": work.task, "seconds": round(time.monotonic() - start, 3), "memory": memory}
 
 
-def memory() -> dict[str, Any]:
-    """Peaks in bytes: of this process, of the largest one that it started and that ended (an engine's), and of this process on a GPU."""
-    here, ended = (resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {"here": here, "engine": ended, "device": _device_peak()}
+# Peaks in bytes: of this process so far, of those of the engine before it rested, and of what this process held on a GPU. A process that
+# was started by another one counts that one's memory in `getrusage`; what Linux says in /proc does not.
+
+
+def _peak_of(process: int) -> int:
+    """0 where nothing is known."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def _descendants(process: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it ended just now
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+    found = [process]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
 
 
 def _device_peak() -> int | None:
