@@ -107,12 +107,21 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Encoder(cache=tmp_path_factory.mktemp("vectors"))
 
 
+START_STEPS: dict[str, list[str]] = {}  # "vllm nano-llama" -> what its engine told while it started
+
+
+@pytest.fixture
+def start_steps() -> dict[str, list[str]]:
+    return START_STEPS
+
+
 def started(backend: str, model: str, *, separate_process: bool = False) -> Iterator[Any]:
     from variegate.config import load_model
     from variegate.inference.start import start_backend
 
     settings = {"backend": backend, "batch_size": 16, "separate_process": separate_process}
-    running = start_backend(load_model(model, [f"engine.{name}={json.dumps(value)}" for name, value in settings.items()]))
+    loaded = load_model(model, [f"engine.{name}={json.dumps(value)}" for name, value in settings.items()])
+    running = start_backend(loaded, on_step=START_STEPS.setdefault(f"{backend} {model}", []).append)
     yield running
     running.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -184,3 +185,21 @@ def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for terminal, kind in ((True, TerminalProgress), (False, PlainProgress)):
         monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal, raising=False)
         assert isinstance(make_progress(), kind)
+
+
+def test_it_is_seen_while_an_engines_output_is_hidden() -> None:
+    """An engine that starts in this process has descriptor 2 hidden, for minutes."""
+    script = (
+        "import os\n"
+        "from variegate.cli.progress import make_progress\n"
+        "from variegate.inference.engine_output import EngineOutput\n"
+        "progress = make_progress()\n"
+        "with EngineOutput().hidden():\n"
+        "    os.write(2, b'noise\\n')\n"
+        "    progress.update('starting vllm: compiling', 0, 1)\n"
+        "    progress.note('60 s so far')\n"
+        "progress.stop()\n"
+        "progress.note('started')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=100)
+    assert done.stderr == "60 s so far\nstarted\n"

@@ -31,7 +31,8 @@ class Starts:
         self.engines: list[FakeEngine] = []
         self.models: list[ModelConfig] = []
 
-    def __call__(self, model: ModelConfig) -> Any:
+    def __call__(self, model: ModelConfig, *, on_step: Callable[[str], None] = lambda _: None) -> Any:
+        on_step("loading the weights")
         self.models.append(model)
         if self.failures:
             raise self.failures.pop(0)

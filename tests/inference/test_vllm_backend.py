@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from variegate.config import ModelConfig
+from variegate.config.resources import asset
 from variegate.errors import BackendError
 from variegate.inference.choices import Descent
 from variegate.inference.engine_output import EngineOutput
 from variegate.inference.scoring import Question
+from variegate.inference.tokenization import PromptEncoder
 from variegate.inference.vllm_backend import MOST_ALLOWED_TOKENS, VllmBackend, _progress_bar
 from variegate.records import Message, Request, Sampling
 
@@ -38,6 +45,34 @@ def test_an_engine_that_dies_is_told_in_its_own_words() -> None:
         said = r"(?s)vLLM stopped in a batch: .*Run the same command again.*OutOfMemoryError: no room"
         with pytest.raises(BackendError, match=said), backend._explained("in a batch"):
             raise error
+
+
+def test_a_start_is_told_in_steps(nano_vllm: Any, nano_transformers: Any, start_steps: dict[str, list[str]]) -> None:
+    assert start_steps["vllm nano-llama"][:3] == ["importing", "loading the weights", "compiling"]
+    assert "profiling" in start_steps["vllm nano-llama"]
+    assert start_steps["transformers nano-llama"] == ["importing", "loading the weights"]
+    assert logging.getLogger("vllm.v1").level == logging.NOTSET  # and its log is as quiet as before
+
+
+def test_a_chat_prompt_goes_through_the_engine(nano_vllm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the model's template, with all its turns: what comes back is what the same text gets as a plain prompt."""
+    template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+    for name in ("tokenizer.json", "config.json"):
+        shutil.copy(asset("nano-llama") / name, tmp_path)
+    settings = json.loads((asset("nano-llama") / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
+    chat = PromptEncoder(ModelConfig(name="chatty", path=str(tmp_path), chat=True))
+    turns = (Message("system", "You write."), Message("user", "Write."), Message("assistant", "One card."), Message("user", "Another."))
+    rendered = "[system] You write.\n[user] Write.\n[assistant] One card.\n[user] Another.\n[assistant] "
+    sampling = Sampling(temperature=0.0, max_tokens=12, ignore_eos=True)
+    assert nano_vllm.prompts.encode((Message("user", rendered),)) == chat.encode(turns)
+    (plain,) = nano_vllm.generate([Request((Message("user", rendered),), sampling, key="a", seed=1)])
+    monkeypatch.setattr(nano_vllm, "prompts", chat)
+    (answer,) = nano_vllm.generate([Request(turns, sampling, key="a", seed=1)])
+    assert (answer.error, len(answer.token_ids), answer.num_prompt_tokens) == (None, 12, len(chat.encode(turns)))
+    assert answer.token_ids == plain.token_ids
+    (other,) = nano_vllm.generate([Request(turns[-1:], sampling, key="a", seed=1)])
+    assert other.num_prompt_tokens < answer.num_prompt_tokens
 
 
 @pytest.mark.slow

@@ -196,7 +196,7 @@ def test_driver_and_memory_of_a_gpu(
 def test_a_failing_engine_is_a_finding_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from variegate.errors import BackendError
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise BackendError("not enough memory")
 
     monkeypatch.setattr(session, "start_backend", fail)

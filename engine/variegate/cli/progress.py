@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 import click
 
@@ -39,7 +40,7 @@ class TerminalProgress(_Live):
             TextColumn("{task.fields[more]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", markup=False),
-            console=Console(stderr=True),
+            console=Console(stderr=True) if (own := _own_stderr()) is None else Console(file=own),
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None, more="", left="")
@@ -79,6 +80,7 @@ class PlainProgress(_Live):
 
     def __init__(self, every_s: float = 60.0) -> None:
         self._every_s, self._start = every_s, time.monotonic()
+        self._file = _own_stderr()
         self._stage: Pace | None = None
         self._stopped = threading.Event()
         self._ticker: threading.Thread | None = None
@@ -86,7 +88,7 @@ class PlainProgress(_Live):
     def note(self, text: str) -> None:
         from variegate.report.visible import visible
 
-        click.echo(visible(text), err=True)
+        click.echo(visible(text), err=True, file=self._file)
 
     def update(self, stage: str, done: int, whole: int, *, asked: int = 0, detail: str = "") -> None:
         self._stage = Pace(stage, done, whole, asked, detail).after(self._stage)
@@ -113,6 +115,18 @@ class PlainProgress(_Live):
         self._stopped.set()
         if self._ticker is not None:
             self._ticker.join()
+
+
+def _own_stderr() -> TextIO | None:
+    """Standard error, as a file of its own: while an engine starts in this process, what is written to descriptor 2 is hidden. None where
+    sys.stderr is something else, as in tests."""
+    try:
+        if sys.stderr.fileno() != 2:
+            return None
+        copy = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return os.fdopen(copy, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def make_progress() -> TerminalProgress | PlainProgress:

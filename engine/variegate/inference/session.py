@@ -17,6 +17,7 @@ from variegate.errors import BackendError, VariegateError
 from variegate.inference.backend import Backend, EngineInfo, check_model_path
 from variegate.inference.identity import Fingerprint, fingerprint, identity
 from variegate.inference.start import start_backend
+from variegate.inference.start_steps import StartSteps
 from variegate.inference.worker import WorkerBackend
 from variegate.progress import Progress, Silent
 from variegate.records import Message, Request, Sampling
@@ -127,25 +128,28 @@ class EngineSession:
             self._make_room()
             what = f"starting {self.model.engine.backend} on {self.model.name}"
             self._progress.note(f"{what}{', a chat model' if self.model.chat else ''} ...")
-            self._progress.update(what, 0, 1)
             began = time.monotonic()
-            try:
-                self._backend = self._make()
-            except BackendError as error:
-                self._failure = error
-                raise
+            with StartSteps(self.model, what, self._progress) as steps:
+                try:
+                    self._backend = self._make(steps)
+                except BackendError as error:
+                    self._failure = error
+                    raise
             seconds = time.monotonic() - began
             self.start_seconds += seconds
             self.info = info = self._backend.info
             runner = f", model runner {info.runner}" if info.runner else ""
-            self._progress.note(f"{info.name} {info.version} on {info.device}{runner}, {info.dtype}, started in {seconds:.0f} s")
+            self._progress.note(
+                f"{info.name} {info.version} on {info.device}{runner}, {info.dtype}, started in {seconds:.0f} s{steps.in_words()}"
+            )
         return self._backend
 
-    def _make(self) -> Backend:
+    def _make(self, steps: StartSteps) -> Backend:
         if self._start is not None:
             return self._start(self.model)
-        backend = WorkerBackend(self.model) if self._process == "worker" else start_backend(self.model)
+        backend = WorkerBackend(self.model, on_step=steps) if self._process == "worker" else start_backend(self.model, on_step=steps)
         if self._warm_up:
+            steps("warming up")
             sampling = Sampling(max_tokens=4, ignore_eos=True)
             backend.generate([Request((Message("user", "One"),), sampling, key=str(each), seed=each) for each in range(8)])
         return backend

@@ -23,6 +23,7 @@ from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, 
 from variegate.inference.engine_output import EngineOutput
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.soft_prompts import SoftPrompts
+from variegate.inference.start_steps import OnStep, listening
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import Pairs, SparseRow
@@ -54,7 +55,8 @@ class _Sent:
 
 
 class VllmBackend(Backend):
-    def __init__(self, model: ModelConfig) -> None:
+    def __init__(self, model: ModelConfig, *, on_step: OnStep = lambda _: None) -> None:
+        """on_step: told of the steps of the start; of those of vLLM's own processes it cannot tell."""
         version = vllm_version()
         check_version(version)
         if warning := untested(version):
@@ -73,7 +75,7 @@ class VllmBackend(Backend):
             t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
         arguments = arguments_of(model, gpu=not current_platform.is_cpu(), encoder_decoder=self.prompts.encoder_decoder)
         try:
-            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"):
+            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"), listening(on_step):
                 self._llm = vllm.LLM(**arguments)
         except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
             output = self._output.quoted() if has_processes(model) else ""

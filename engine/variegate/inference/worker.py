@@ -16,6 +16,7 @@ import traceback
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -26,6 +27,7 @@ from variegate import errors
 from variegate.config import ModelConfig
 from variegate.errors import BackendError, VariegateError
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage
+from variegate.inference.start_steps import OnStep
 from variegate.inference.suppression.sparse import SparseRow
 from variegate.inference.tokenization import PromptEncoder
 from variegate.records import Completion, Message, Request
@@ -36,13 +38,13 @@ _TELL_EVERY_S = 0.5
 
 
 class WorkerBackend(Backend):
-    """start: "module:name" of what makes the engine of `model`, importable over there.
+    """start: "module:name" of what makes the engine of `model`, importable over there; START is told to say its steps, to `on_step`.
 
     Raises what the start raises; BackendError where the process dies, and for an error that is no VariegateError, whose
     traceback is printed over there. After either there is no engine any more: close this one and start another.
     """
 
-    def __init__(self, model: ModelConfig, *, start: str = START) -> None:
+    def __init__(self, model: ModelConfig, *, start: str = START, on_step: OnStep = lambda _: None) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process: Any = context.Process(target=_main, args=(theirs, start, model), name=f"engine of {model.name}")
@@ -53,7 +55,7 @@ class WorkerBackend(Backend):
         self._idle = False  # whether it waits for a call
         self.usage = Usage()
         try:
-            self.info: EngineInfo = self._answer(None)
+            self.info: EngineInfo = self._answer(None, on_step)
             self.prompts = PromptEncoder(model)
         except BaseException:
             self._end()
@@ -102,7 +104,7 @@ class WorkerBackend(Backend):
             self._pipe.send((method, arguments, named, on_progress is not None))
         return self._answer(on_progress)
 
-    def _answer(self, on_progress: OnProgress | None) -> Any:
+    def _answer(self, on_progress: OnProgress | None, on_step: OnStep = lambda _: None) -> Any:
         while True:
             try:
                 kind, value, usage = self._pipe.recv()
@@ -112,6 +114,9 @@ class WorkerBackend(Backend):
             if kind == "progress":
                 if on_progress is not None:
                     on_progress(value)
+                continue
+            if kind == "step":
+                on_step(value)
                 continue
             self._idle = kind != "end"
             self.usage = usage
@@ -151,7 +156,7 @@ def _rebuilt(name: str, message: str) -> BaseException:
 
 def _main(pipe: Connection, start: str, model: ModelConfig) -> None:
     """Sends ("result", value, usage) for the start and for every call, ("error", (kind, message), usage) for one that failed,
-    ("end", (kind, message), usage) where that was the last, and ("progress", count, None) in between."""
+    ("end", (kind, message), usage) where that was the last, and ("progress", count, None) or ("step", name, None) in between."""
     threading.Thread(target=_watch, args=(_interrupt_once(),), daemon=True).start()
     engine: Backend | None = None
 
@@ -161,7 +166,8 @@ def _main(pipe: Connection, start: str, model: ModelConfig) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody listens any more
         try:
             module, _, name = start.partition(":")
-            engine = getattr(importlib.import_module(module), name)(model)
+            told = {"on_step": partial(tell, "step")} if start == START else {}
+            engine = getattr(importlib.import_module(module), name)(model, **told)
             tell("result", engine.info)
             while (call := pipe.recv()) is not None:
                 method, arguments, named, wants_progress = call
