@@ -1,8 +1,12 @@
 """Real answers of a small chat model (SmolLM2-135M-Instruct), each beside what a careful person takes of it.
 
-The labels were written by reading each raw answer before the rules were run on it, by whoever wrote the rules. Those of other tasks are
-held out: no rule was made from them, though other answers to the same tasks were looked at. Of the others, 57 were held out at first
-(84 % read as labelled) and then tuned on. No answer that copies a real example is among them.
+The labels were written by reading each raw answer before the rules were run on it, by whoever wrote the rules.
+
+chat_answers.jsonl: those of its other tasks (`held_out`) were held out at first, and 82.6 % of them read as labelled; rules were then made
+for the kinds of what was misread, so that their 94 % say little now. No answer that copies a real example is among them.
+chat_answers_fresh.jsonl: 96 answers to nine tasks of which none stands there, at temperatures of 0.6 to 1.2, made and labelled afterwards.
+83.3 % are read as labelled; no rule was made from them. Half of what is misread is a text about the task ("An overview of a river and its
+tributary") that a person would drop.
 """
 
 from __future__ import annotations
@@ -23,7 +27,12 @@ from variegate.strategies.conversation import Brief
 from variegate.strategies.reading import Reader
 from variegate.strategies.writing import Writer
 
-ANSWERS = [json.loads(line) for line in Path(__file__).with_name("chat_answers.jsonl").open(encoding="utf-8")]
+
+def stored(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(__file__).with_name(name).open(encoding="utf-8")]
+
+
+ANSWERS, FRESH = stored("chat_answers.jsonl"), stored("chat_answers_fresh.jsonl")
 
 
 @cache
@@ -44,14 +53,16 @@ def read(answer: dict[str, Any]) -> tuple[str | None, str]:
     return (None, piece.reason) if piece.reason else (piece.text, "")
 
 
-@pytest.mark.parametrize(("held_out", "least"), [(False, 0.95), (True, 0.8)])
-def test_real_answers_are_read_as_a_careful_person_reads_them(held_out: bool, least: float) -> None:
-    answers = [answer for answer in ANSWERS if answer["held_out"] == held_out]
+OTHERS = {held_out: [answer for answer in ANSWERS if answer["held_out"] == held_out] for held_out in (False, True)}
+
+
+@pytest.mark.parametrize(("answers", "least"), [(OTHERS[False], 0.95), (OTHERS[True], 0.9), (FRESH, 0.8)], ids=["tuned", "kinds", "fresh"])
+def test_real_answers_are_read_as_a_careful_person_reads_them(answers: list[dict[str, Any]], least: float) -> None:
     wrong = [(answer, got) for answer in answers if (got := read(answer)) != (answer["text"], answer["reason"])]
     right = 1 - len(wrong) / len(answers)
     for answer, got in wrong:
         print(f"{answer['task']} {answer['raw']!r}\n  person: {answer['text'] or answer['reason']!r}\n  read:   {got[0] or got[1]!r}")
-    print(f"{right:.1%} of {len(answers)}, held out: {held_out}")
+    print(f"{right:.1%} of {len(answers)}")
     assert right >= least
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _PAIRS = {'"': '"', "“": "”", "”": "”", "„": "“”", "«": "»", "'": "'", "‘": "’", "`": "`"}
 _DOUBLE = '"“”„«»'
-_GENERIC = ("text", "sentence", "response", "answer", "reply", "output", "example", "version")
+_GENERIC = ("text", "sentence", "response", "answer", "reply", "output", "example", "version", "question")
 _INTRODUCES = r"(?:here(?:'s|’s| is| are)?|below is|this is|the following is|how about(?: this)?)\b"
 _MOST_PREFIXES = 8
 
@@ -44,8 +44,9 @@ class Peeler:
         name, label = one_of((*names, *_GENERIC)), one_of(labels)
         self._one_line = _ONE_LINE.get(names[-1])
         self._prefixes = [re.compile(pattern, re.IGNORECASE) for pattern in _prefixes(name, label)]
-        self._lead = re.compile(  # before a quotation: six words and a colon, or what says what is quoted
-            rf"(?:[\w'’]+(?: [\w'’]+){{0,5}}:|[^:\"“\n.!?]{{0,120}}\b(?:{name}|{label})\b[^:\"“\n.!?]{{0,120}}(?::|\b(?:is|be|reads)\b)) ?(?=[\"“])",
+        self._lead = re.compile(  # before a quotation: what says what is quoted, perhaps behind a first sentence; or six words and a colon
+            rf"(?:(?P<named>(?:[^:\"“\n.!?]{{1,60}}[.!] ?)?[^:\"“\n.!?]{{0,120}}\b(?:{name}|{label})\b[^:\"“\n.!?]{{0,120}}(?::|\b(?:is|be|reads)\b))"
+            r"|[\w'’]+(?: [\w'’]+){0,5}:) ?(?=[\"“])",
             re.IGNORECASE,
         )
         self._line = re.compile(rf"\n ?(?={_remark(one_of(names), name)})", re.IGNORECASE)
@@ -60,26 +61,31 @@ class Peeler:
         end = self._end(text, listed=listed)
         return Taken(without_quotes(" ".join(text[:end].split())), cut=end is not None)
 
-    def _without_prefixes(self, text: str) -> tuple[str, bool]:
-        """What is left behind the introduction, and whether it begins a list."""
-        listed = False
+    def _without_prefixes(self, text: str) -> tuple[str, str]:
+        """What is left behind the introduction, and what it is announced as: "list", "quotation", or ""."""
+        announced = ""
         for _ in range(_MOST_PREFIXES):
             found = next((match for rule in self._prefixes if (match := rule.match(text))), None)
-            if found is None and (lead := self._lead.match(text)) and self._is_quotation(text[lead.end() :]):
+            if found is None and (lead := self._lead.match(text)) and self._is_quotation(text[lead.end() :], named=bool(lead["named"])):
                 found = lead
             if found is None:
                 break
-            listed = listed or found.group()[0] in "-*•1"
             text = text[found.end() :].lstrip()
-        return text, listed
+            if found.group()[0] in "-*•1":
+                announced = "list"
+            elif text[:1] in _OPENING and (found.groupdict().get("named") or _ANNOUNCES.match(found.group())):
+                announced = announced or "quotation"
+        return text, announced
 
-    def _is_quotation(self, text: str) -> bool:
-        """Whether all of it is quoted, but for an explanation."""
-        return _wraps(text.rstrip()) or self._closed.search(text, 1) is not None
+    def _is_quotation(self, text: str, *, named: bool) -> bool:
+        """Whether all of it is quoted, but for an explanation; or a whole sentence, where it is `named` a text."""
+        return _wraps(text.rstrip()) or self._closed.search(text, 1) is not None or (named and _quoted_end(text) is not None)
 
-    def _end(self, text: str, *, listed: bool) -> int | None:
-        """Where the text ends and something else follows; None where nothing does."""
-        rules = [self._line, self._sentence, *([_ITEM] if listed else [])]
+    def _end(self, text: str, *, listed: str) -> int | None:
+        """Where the text ends and something else follows; None where nothing does. listed: as what it was announced."""
+        rules = [self._line, self._sentence, _BRACKETED, *([_ITEM] if listed == "list" else [])]
+        if listed == "quotation" and (quoted := _quoted_end(text)) is not None and text[quoted:].strip():
+            return quoted
         ends = [match.start() for rule in rules if (match := rule.search(text, 1))]
         line = text.find("\n")
         if self._one_line and line > 0 and self._one_line.search(text[:line]):
@@ -91,13 +97,26 @@ class Peeler:
 
 _ONE_LINE = {"question": re.compile(r"\?[ *\"”]{0,3}$"), "headline": re.compile(r"\w"), "title": re.compile(r"\w")}
 """Last word of a text type -> how its line ends where the text does: an answer follows, or another text."""
+_OPENING = ('"', "“", "«")
+_ANNOUNCES = re.compile(rf"{_INTRODUCES}", re.IGNORECASE)
+_CLOSES = re.compile(r"(?<=[.!?…])[\"”»](?=\s|$)|[\"”»](?= ?(?:\n|[(\[]|$))")
+_BRACKETED = re.compile(r"\n ?\([^()\n]{3,300}\) ?$")  # the last line, all of it in brackets: a remark
 _TELLS = r"(?:covers|conveys|expresses|captures|aims|reflects|falls|belongs|ensures|requires|showcases|is (?:about|from|designed|intended|meant|an? (?:\w+ )?example))"
 _ITEM = re.compile(r"\n ?(?:[-*•] |\d{1,2}[.)] )")
+
+
+def _quoted_end(text: str) -> int | None:
+    """Behind the mark that closes the quotation which `text` begins with, of three words at least."""
+    for match in _CLOSES.finditer(text, 1):
+        if len(text[: match.start()].split()) >= 3:
+            return match.end()
+    return None
 
 
 def _prefixes(name: str, label: str) -> list[str]:
     """Patterns of what may stand before a text, one of each kind."""
     return [
+        rf"[^\w\s\"“”'‘’«»(\[<#@*•>:.,;!?-]{{1,8}} ?(?=(?:{name}|{label}) ?:)",  # a picture before a label
         r"(?:#{1,6} |> |[-*•] |1[.)] )",  # Markdown's heading, quotation and lists
         r"(?:sure|certainly|of course|absolutely|okay|ok|alright)(?: thing)?[!,.]* *(?:\n+|(?=here\b|below\b|this is\b))",
         rf"(?:category|label|element|topic|class|style) ?: ?{label}[.\n]+",  # the request, repeated
@@ -115,6 +134,7 @@ def _remark(own: str, name: str) -> str:
     """A pattern of how a line begins that is about the text before it, or is another. own: names of the text alone."""
     return (
         rf"(?:this {own} |(?:this|the above) {name} {_TELLS}|the above {name}|in this {name}\b|\(?note ?:|explanation ?:|rationale ?:"
+        rf"|this is (?:just )?(?:an?|the|not an?) (?:[\w-]+ ){{0,5}}(?:{name}|request)\b|here (?:is|are) (?:an?|the|your|my|some) (?:[\w-]+ ){{0,3}}{name}s?[.:]"
         rf"|i hope this (?:{name} )?(?:helps|meets|works|is what)|let me know if (?:you|this)[^.\n]{{0,40}} (?:help|changes?|adjust|revis|another {name})"
         rf"|feel free to (?:ask|modify|adjust|edit|customi[sz]e)|to make (?:the|this|your|it) (?:{name} )?more\b|here(?:'s|’s| is) [^\n:]{{0,60}}\b{name}\b[^\n:.]{{0,60}}:"
         rf"|(?:(?:original|revised|new) )?(?:{name}|(?:correct )?answer|user|human|assistant|options|label|category|element) ?(?:\d ?)?:|[qa] ?: |---)"
@@ -135,6 +155,7 @@ def _squeezed(text: str) -> str:
 def _without_emphasis(text: str) -> str:
     """Without Markdown's bold, and its code fences."""
     text = re.sub(r"(?m)^```\w*\n?", "", text).strip()
+    text = re.sub(r"(?m)^\*(?=[^\s*])([^*\n]{1,200} [^*\n]{1,200}?)(?<=[^\s*])\*(?![\w*])", r"\1", text)  # italics of several words
     return re.sub(r"(?<![\w*])(\*\*|__)(?=[^\s*_])([^*\n]{1,400}?)(?<=\S)\1(?![\w*])", r"\2", text)
 
 

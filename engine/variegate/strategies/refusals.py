@@ -41,7 +41,7 @@ class Refusals:
         name, phrase = one_of(names), one_of(phrases)
         wanted = (
             r"(?:an?|any|the|this|that|your|such|more|another|it|you)\b[^.!?]{0,60}"
-            rf"\b(?:{name}|request|instructions?|question|content|information|response|answer)s?\b"
+            rf"\b(?:{name}|request(?:ed)?|instructions?|question|content|information|response|answer)s?\b"
         )
         self._refusal = re.compile(
             rf"^(?:[^.!?]{{0,60}}\b(?:sorry|apologi[sz]e|apologies|unfortunately)\b[^.!?]{{0,60}}[.!?]? ?)?\b{_CANNOT} "
@@ -50,7 +50,8 @@ class Refusals:
         )
         self._meta = re.compile(
             rf"^(?:this is )?(?:an?|the|your|one) (?:[\w-]+ ){{0,2}}?{name} (?:(?:about|that|which|covering|requiring|for the category|is about)\b|{_IS_ABOUT})"
-            rf"|^this {name} {_IS_ABOUT}"
+            rf"|^(?:[^.!?]{{1,40}}, )?this {name} {_IS_ABOUT}|^I hope this {name}\b|^the [\w-]+ you (?:requested|asked for|mentioned|provided)\b"
+            rf"|\b(?:sentiment|tone|emotion) (?:in|of) (?:the|this) {name}\b|\bit(?:['’]s| is) an? (?:[\w-]+ ){{0,3}}(?:piece|{name}) (?:designed|intended|meant) to\b"
             rf"|(?:^|[.!?] )(?:I will|I['’]ll|let me|I['’]d|I would|I can|I have to) (?:need to )?(?:\w+ )?(?:rewrite|rephrase|create|provide|generate)\b[^.!?]{{0,80}}\b{name}s?\b"
             rf"|\b(?:revised|rewritten|rephrased|original) {name}\b|\bmore divers(?:e|ity)\b[^.!?]{{0,40}}\b(?:version|{name})\b"
             rf"|\bwithout (?:an |any )?introduction\b|\bno introduction\b|\bword limit\b|\bfor the category [\"“]|\belement\b.{{0,20}}\b{phrase}",
