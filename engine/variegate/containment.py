@@ -24,20 +24,23 @@ _INVERSE = pow(_BASE, -1, 1 << 64)
 
 
 class _Characters(dict[int, str]):
-    """For `str.translate`: what becomes of a character. Filled as characters are met."""
+    """For `str.translate`: what becomes of a character. Filled as characters are met. apostrophe: what becomes of one."""
+
+    def __init__(self, apostrophe: str) -> None:
+        self._apostrophe = apostrophe
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        self[code] = char if char.isalnum() or unicodedata.category(char)[0] == "M" else "" if char in "'’" else " "
+        self[code] = char if char.isalnum() or unicodedata.category(char)[0] == "M" else self._apostrophe if char in "'’" else " "
         return self[code]
 
 
-_CHARACTERS = _Characters()
+_JOINED, _PARTED = _Characters(""), _Characters(" ")
 
 
-def words_of(text: str) -> list[str]:
-    """The folded text's runs of letters, digits and combining marks; an apostrophe parts nothing."""
-    return fold(text).translate(_CHARACTERS).split()
+def words_of(text: str, *, apostrophes_part: bool = False) -> list[str]:
+    """The folded text's runs of letters, digits and combining marks, which belong to their letter."""
+    return fold(text).translate(_PARTED if apostrophes_part else _JOINED).split()
 
 
 def run_length(num_words: int) -> int | None:

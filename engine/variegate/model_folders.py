@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError
 
 _POINTER = b"version https://git-lfs"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _AGAIN = "download it again"
 
 
@@ -58,15 +58,25 @@ def check_weights(folder: Path, whose: str) -> None:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UsageError(f"{whose}: {folder / missing[0]}{more}, which {index.name} names, is not there: the download is not whole")
     if not files:
-        pickles = [path for pattern in _PICKLES for path in sorted(folder.glob(pattern)) if path.name != "training_args.bin"]
-        if pickles:
-            raise UsageError(
-                f"{whose}: {pickles[0]} is a pickle, which can run code when it is loaded, and no *.safetensors lies beside it: convert it"
-                " (load it where you trust it, and save_pretrained), or take a model with safetensors weights"
-            )
+        refuse_pickles(folder.iterdir(), whose)
         raise UsageError(f"{whose}: {folder} holds no weights (*.safetensors): put them there, or set model.path to where they are")
     for path in files:
         check_file(path, whose)
+
+
+def is_pickle(path: Path) -> bool:
+    """Of weights, by its name."""
+    return path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl") and path.name != "training_args.bin"
+
+
+def refuse_pickles(paths: Iterable[Path], whose: str) -> None:
+    """paths: of files with no safetensors beside them. Raises UsageError naming the first that is a pickle."""
+    pickles = sorted(filter(is_pickle, paths))
+    if pickles:
+        raise UsageError(
+            f"{whose}: {pickles[0]} is a pickle, which can run code when it is loaded, and no *.safetensors lies beside it: convert it"
+            " (load it where you trust it, and save_pretrained), or take a model with safetensors weights"
+        )
 
 
 def check_file(path: Path, whose: str) -> None:

@@ -83,6 +83,10 @@ def test_a_study_is_shown_as_tables_and_kept(study_file: Path, scripted: Any) ->
     found = json.loads(again.stdout)
     assert found == json.loads((folder / "study.json").read_bytes())
     assert again.stderr == ""  # nothing was made
+    moved = folder.rename(study_file.parent / "archived")
+    there = compare(moved, "--json")
+    assert (there.exit_code, there.stderr, folder.exists()) == (0, "", False)
+    assert json.loads(there.stdout)["cells"][0]["folder"].startswith(str(moved))
 
 
 def test_the_list_of_cells(study_file: Path, scripted: Any) -> None:

@@ -68,6 +68,15 @@ def test_a_data_set_from_one_command_and_then_from_the_folder_alone(run_file: Pa
     assert (summary["kept"], summary["records"], summary["changes"]) == (6, str(out / "records.jsonl"), [])
     assert "starting" not in again.stderr  # no engine for what is there
 
+    (run_file.parent / "archive").mkdir()
+    moved = out.rename(run_file.parent / "archive" / "one")
+    plan = CliRunner().invoke(main, ["plan", str(moved), "--prompts", "0"])
+    assert f"Folder {moved}: 6 records are there" in plan.stdout, plan.output
+    there = CliRunner().invoke(main, ["generate", str(moved), "--json"])
+    assert (there.exit_code, json.loads(there.stdout)["records"]) == (0, str(moved / "records.jsonl"))
+    assert not out.exists()
+    moved.rename(out)
+
     more = generate(run_file, "-n", "4")
     assert more.exit_code == 0
     assert "Changed since the last run: target.per_label: 3 -> 4\nReused " in more.stdout

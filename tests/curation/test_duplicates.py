@@ -51,6 +51,14 @@ def test_shingles_are_word_trigrams_without_punctuation() -> None:
     assert shingles("?!") == [b""]
 
 
+def test_combining_marks_belong_to_their_word() -> None:
+    """Said by a man and by a woman; "day" and "gift": they differ in vowel signs alone."""
+    kept = DuplicateFilter(exact=True, near=0.9)
+    texts = ("मैं रोज सुबह दफ्तर जाता हूँ और शाम को घर लौटता हूँ", "मैं रोज सुबह दफ्तर जाती हूँ और शाम को घर लौटती हूँ", "मुझे दिन चाहिए", "मुझे दान चाहिए")
+    assert [kept.check(text) for text in texts] == [None] * 4
+    assert kept.check("मुझे दिन चाहिए।") is not None
+
+
 def test_the_estimate_is_jaccard_within_its_standard_error() -> None:
     texts = edited_texts(150)
     signatures = [NearIndex.signature(text) for text in texts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -57,3 +58,31 @@ def test_nothing_is_hidden_from_who_asks_to_see_it(monkeypatch: pytest.MonkeyPat
     with output.hidden():
         os.write(1, b"seen")
     assert (capfd.readouterr().out, output.quoted()) == ("seen", "")
+
+
+def test_what_is_hidden_can_be_read_line_by_line_while_it_is_written() -> None:
+    lines: list[str] = []
+    first = threading.Event()
+
+    def take(line: str) -> None:
+        lines.append(line)
+        first.set()
+
+    output = EngineOutput()
+    with output.hidden():
+        os.write(1, b"before\n")
+        with output.read_by(take):
+            os.write(1, b"Starting to load ")
+            os.write(2, b"model\nand")
+            assert first.wait(10)  # at once, not at the end
+            os.write(1, b" more\nno line yet")
+    assert lines == ["Starting to load model", "and more"]
+    output.close()
+
+
+def test_what_informs_is_not_quoted_as_what_went_wrong() -> None:
+    output = EngineOutput()
+    with output.hidden():
+        os.write(1, b"(EngineCore pid=7) INFO 12-01 13:27:37 [model.py:1] fine\nkilled by hand\nWARNING 12-01 13:27:37 [a.py:1] so so\n")
+    assert output.quoted().splitlines()[2:] == ["  killed by hand"]
+    output.close()

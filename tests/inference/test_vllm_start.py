@@ -50,9 +50,9 @@ def test_a_start_error_quotes_what_a_process_printed_and_reads_its_hint_there() 
 @pytest.mark.parametrize(
     ("engine", "expected"),
     [
-        ({"dtype": "float32"}, {"TRITON_F32_DEFAULT": "ieee", "VLLM_WORKER_MULTIPROC_METHOD": None, "VLLM_LOGGING_LEVEL": "CRITICAL"}),
+        ({"dtype": "float32"}, {"TRITON_F32_DEFAULT": "ieee", "VLLM_WORKER_MULTIPROC_METHOD": None, "VLLM_LOGGING_LEVEL": "INFO"}),
         ({"dtype": "bfloat16", "tensor_parallel_size": 2}, {"TRITON_F32_DEFAULT": None, "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}),
-        ({"separate_process": True}, {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_LOGGING_LEVEL": "ERROR"}),  # its processes' errors
+        ({"separate_process": True}, {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_LOGGING_LEVEL": "INFO"}),
     ],
 )
 def test_the_environment_follows_from_the_model(

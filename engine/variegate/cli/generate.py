@@ -49,10 +49,14 @@ def read_run_file(
     """The same, with what becomes of the run's records."""
     from variegate.config.load import find_config
     from variegate.config.load_stages import load_run_file
+    from variegate.store.run_folder import is_ours
 
     named = {"target.per_label": per_label, "output": output, "seed": seed}
     every = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
     path = run_file / "run.yaml" if (run_file / "run.yaml").is_file() else find_config("run", str(run_file), Path())
+    if path.parent == run_file and is_ours(run_file):
+        # A folder that is named is the one that is worked on, wherever it was when it was made.
+        every = [f"output={json.dumps(str(run_file))}", *every]
     return load_run_file(path, every)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from datasketch import MinHash
 from jaxtyping import UInt32, UInt64
 
-from variegate.containment import KnownTexts
+from variegate.containment import KnownTexts, words_of
 from variegate.folding import fold
 from variegate.kinds.text import BETWEEN, Text
 
@@ -25,7 +25,7 @@ BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 shares a band with prob
 
 def shingles(text: str) -> list[bytes]:
     """Word trigrams of the folded text without punctuation; the words themselves where there are fewer than three."""
-    words = "".join(char if char.isalnum() or char.isspace() else " " for char in fold(text)).split()
+    words = words_of(text, apostrophes_part=True)
     if len(words) < 3:
         return [" ".join(words).encode()]
     return [" ".join(words[place : place + 3]).encode() for place in range(len(words) - 2)]

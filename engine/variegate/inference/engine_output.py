@@ -9,12 +9,15 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _MOST_LINES = 8  # quoted
 _MOST_BYTES = 1 << 18  # read back, from the end
+_LOOK_EVERY_S = 0.2
 _LOG_PREFIX = re.compile(r"^(\([^)]*pid=\d+\) *)?((ERROR|CRITICAL) [\d: -]+\[[^]]*\] ?)?")
+_NO_ERROR = re.compile(r"^(\([^)]*pid=\d+\) *)?(DEBUG|INFO|WARNING) [\d-]+ [\d:]+ \[")
 _ERROR = re.compile(r"^[\w.]*(Error|Exception)\b|^(terminate called|Fatal Python error|what\(\):|!{3})")
 
 
@@ -52,6 +55,33 @@ class EngineOutput:
                 os.dup2(copy, stream)
                 os.close(copy)
 
+    @contextmanager
+    def read_by(self, on_line: Callable[[str], None]) -> Iterator[None]:
+        """Give `on_line` what is written meanwhile, line by line and soon after, on a thread that has ended when the block has."""
+        if self._file is None:
+            yield
+            return
+        file, done = self._file.fileno(), threading.Event()
+        start = os.fstat(file).st_size
+
+        def read() -> None:
+            place, rest, ended = start, b"", False
+            while not ended:
+                ended = done.wait(_LOOK_EVERY_S)
+                found = os.pread(file, _MOST_BYTES, place)
+                place += len(found)
+                *lines, rest = (rest + found).split(b"\n")
+                for line in lines:
+                    on_line(line.decode(errors="replace"))
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            done.set()
+            reader.join()
+
     def quoted(self) -> str:
         """A paragraph with the errors that were printed, oldest first, each once; with the last lines where none looks like an
         error; "" where nothing was printed."""
@@ -60,7 +90,7 @@ class EngineOutput:
         size = os.fstat(self._file.fileno()).st_size
         text = os.pread(self._file.fileno(), _MOST_BYTES, max(0, size - _MOST_BYTES)).decode(errors="replace")  # its offset is the writers'
         lines = [_LOG_PREFIX.sub("", line).rstrip() for line in text.splitlines()]
-        lines = [line for line in lines if line.strip()]
+        lines = [line for line in lines if line.strip() and not _NO_ERROR.match(line)]
         errors = list(dict.fromkeys(line for line in lines if _ERROR.match(line.strip())))
         found = (errors or lines)[-_MOST_LINES:]
         if not found:

@@ -1,16 +1,14 @@
 """What an engine does while it starts, in steps with their times, and what a user can do where it takes long.
 
-vLLM tells its steps in its log alone: the lines are listened to, and stay off the terminal. Knows nothing of who is told.
+vLLM tells its steps in its log alone, which is hidden and read line by line. Knows nothing of who is told.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from variegate.config import ModelConfig
 from variegate.progress import Progress
@@ -19,8 +17,6 @@ OnStep = Callable[[str], None]  # a step begins, named by what is done in it
 
 IMPORTING, LOADING, COMPILING, PROFILING, CAPTURING = "importing", "loading the weights", "compiling", "profiling", "capturing graphs"
 SLOW_S = 60.0
-# Of modules of vLLM; not "vllm" itself, whose handlers it sets anew while it starts.
-_LOGGERS = ("vllm.v1", "vllm.compilation", "vllm.model_executor")
 _BEGINS = (  # what a line of the log holds, where a step begins
     (LOADING, re.compile(r"Starting to load model|Loading model", re.IGNORECASE)),
     (COMPILING, re.compile(r"Warming up model for the compilation|Start compiling|Compiling (?:a|the) (?:graph|model)|torch\.compile", re.IGNORECASE)),
@@ -29,33 +25,18 @@ _BEGINS = (  # what a line of the log holds, where a step begins
 )  # fmt: skip
 
 
-class _Listener(logging.Handler):
-    def __init__(self, on_step: OnStep) -> None:
-        super().__init__(logging.INFO)
-        self._on_step, self._last = on_step, -1
+def steps_in(on_step: OnStep) -> Callable[[str], None]:
+    """Takes vLLM's log line by line, and tells each step once. Steps follow one another: a later line about an earlier one begins none."""
+    last = -1
 
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        found = [place for place, (_, rule) in enumerate(_BEGINS) if rule.search(message)]
-        if found and found[0] > self._last:  # steps follow one another: a later line about an earlier one begins nothing
-            self._last = found[0]
-            self._on_step(_BEGINS[found[0]][0])
+    def read(line: str) -> None:
+        nonlocal last
+        found = next((place for place, (_, rule) in enumerate(_BEGINS) if place > last and rule.search(line)), None)
+        if found is not None:
+            last = found
+            on_step(_BEGINS[found][0])
 
-
-@contextmanager
-def listening(on_step: OnStep) -> Iterator[None]:
-    """While vLLM starts in this process. Its log's level on the terminal stays what it is."""
-    listener = _Listener(on_step)
-    loggers = [(logger, logger.level) for logger in map(logging.getLogger, _LOGGERS)]
-    for logger, _ in loggers:
-        logger.addHandler(listener)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in loggers:
-            logger.removeHandler(listener)
-            logger.setLevel(level)
+    return read
 
 
 class StartSteps:

@@ -23,7 +23,7 @@ from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, 
 from variegate.inference.engine_output import EngineOutput
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.soft_prompts import SoftPrompts
-from variegate.inference.start_steps import OnStep, listening
+from variegate.inference.start_steps import OnStep, steps_in
 from variegate.inference.suppression import ARGUMENT
 from variegate.inference.suppression.held import HeldRows
 from variegate.inference.suppression.sparse import Pairs, SparseRow
@@ -34,6 +34,7 @@ from variegate.inference.vllm_start import (
     explain_start,
     has_processes,
     hidden_module,
+    quietened,
     set_environment,
 )
 from variegate.inference.vllm_versions import check_version, untested, vllm_version
@@ -61,27 +62,14 @@ class VllmBackend(Backend):
         check_version(version)
         if warning := untested(version):
             to_stderr(warning)
-        set_environment(model)
         self._output = EngineOutput()
-        try:
-            with self._output.hidden():
-                import vllm
-                from vllm.platforms import current_platform
-        except ImportError as error:
-            raise BackendError(f"vLLM {version} is installed but cannot be imported: {error}. Run `variegate doctor`") from error
-        self.prompts = PromptEncoder(model)
-        if self.prompts.encoder_decoder:
-            check_encoder_decoder(model, list(self.prompts.architectures))
-            t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
-        arguments = arguments_of(model, gpu=not current_platform.is_cpu(), encoder_decoder=self.prompts.encoder_decoder)
-        try:
-            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"), listening(on_step):
-                self._llm = vllm.LLM(**arguments)
-        except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
-            output = self._output.quoted() if has_processes(model) else ""
-            raise BackendError(explain_start(model, version, error, output)) from error
+        with quietened():
+            self._llm = self._started(model, version, on_step)
         if not has_processes(model):
             self._output.close()
+        import vllm
+        from vllm.platforms import current_platform
+
         self._vllm = vllm
         self.usage = Usage()
         engine = self._llm.llm_engine.vllm_config
@@ -99,6 +87,27 @@ class VllmBackend(Backend):
         )
         self._width = config.get_hidden_size()  # of soft prompts
         self._rows = HeldRows()
+
+    def _started(self, model: ModelConfig, version: str, on_step: OnStep) -> Any:
+        """vLLM's engine; `self.prompts` too, since an encoder-decoder is looked at first."""
+        set_environment(model)
+        try:
+            with self._output.hidden():
+                import vllm
+                from vllm.platforms import current_platform
+        except ImportError as error:
+            raise BackendError(f"vLLM {version} is installed but cannot be imported: {error}. Run `variegate doctor`") from error
+        self.prompts = PromptEncoder(model)
+        if self.prompts.encoder_decoder:
+            check_encoder_decoder(model, list(self.prompts.architectures))
+            t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
+        arguments = arguments_of(model, gpu=not current_platform.is_cpu(), encoder_decoder=self.prompts.encoder_decoder)
+        try:
+            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"), self._output.read_by(steps_in(on_step)):
+                return vllm.LLM(**arguments)
+        except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
+            output = self._output.quoted() if has_processes(model) else ""
+            raise BackendError(explain_start(model, version, error, output)) from error
 
     def generate(
         self,

@@ -5,6 +5,7 @@ Knows models' configurations; knows no requests.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -43,18 +44,33 @@ def has_processes(model: ModelConfig) -> bool:
 
 
 def set_environment(model: ModelConfig) -> None:
-    """vLLM reads these once, when it is first imported; what the user has set stands."""
+    """vLLM reads these once, when it is first imported or started; what the user has set stands. Its log tells the steps of its start, and
+    is hidden: see `quietened`."""
     engine = model.engine
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if engine.separate_process else "0"
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(engine.cpu_kv_cache_gib)
-    level = "INFO" if shown() else "ERROR" if has_processes(model) else "CRITICAL"
-    chosen = {"VLLM_LOGGING_LEVEL": level, "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}
+    chosen = {"VLLM_LOGGING_LEVEL": "INFO", "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "true"}
     if engine.tensor_parallel_size > 1:
         chosen["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # CUDA cannot be used in a fork of a process that has used it
     if engine.dtype == "float32":
         chosen["TRITON_F32_DEFAULT"] = "ieee"  # else vLLM's attention multiplies float32 in TF32, with 10 bits
     for name, value in chosen.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def quietened() -> Iterator[None]:
+    """Around a start: what vLLM logs in this process afterwards is errors that end it, unless the user asks for more."""
+    asked = "VLLM_LOGGING_LEVEL" in os.environ or shown()
+    try:
+        yield
+    finally:
+        if not asked:
+            os.environ.pop("VLLM_LOGGING_LEVEL", None)
+            logger = logging.getLogger("vllm")
+            logger.setLevel(logging.CRITICAL)
+            for handler in logger.handlers:
+                handler.setLevel(logging.CRITICAL)
 
 
 def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dict[str, Any]:

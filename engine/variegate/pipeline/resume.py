@@ -57,7 +57,7 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             if mode == "always":
                 raise UsageError(f"{path}: damaged: leave --resume out, and it is written anew; rounds that fit stay") from error
-            folder.tell(f"{path}: was damaged: it is written anew; rounds that fit stay")
+            folder.shelf.tell(f"{path}: was damaged: it is written anew; rounds that fit stay")
     changes = [line for line in changed_fields(stored, new) if not line.startswith("output:")] if isinstance(stored, dict) else []
     if mode == "always" and stored is None:
         raise UsageError(f"{folder.path}: --resume always, but there is no run here: leave --resume out to start one")

@@ -58,6 +58,11 @@ OWN = (
 _MARKS = ("format.json", "lock", "rounds", "manifest.json", "study.json")
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether Variegate has worked in it: one with a run.yaml that a person wrote is none."""
+    return any((folder / mark).exists() for mark in _MARKS)
+
+
 def round_name(number: int) -> str:
     return f"{ROUNDS}/{number:06d}"
 
@@ -72,8 +77,7 @@ class RunFolder:
 
     def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self.shelf = Shelf(path) if on_damage is None else Shelf(path, on_damage=on_damage)
-        self.tell = on_damage or warn
+        self.shelf = Shelf(path, on_damage=on_damage or warn)
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
@@ -113,7 +117,7 @@ class RunFolder:
 
     def _check_own(self, own: Iterable[str]) -> None:
         there = [self.path / name for name in own if os.path.lexists(self.path / name)]
-        if there and not any((self.path / mark).exists() for mark in _MARKS):
+        if there and not is_ours(self.path):
             raise UsageError(
                 f"{self.path}: holds {there[0].name}, and is no folder that Variegate made: it would be written over. Choose another"
                 " folder with `output:` or -o"
@@ -203,7 +207,7 @@ class RunFolder:
                 self.shelf.set_damaged_aside(name, StoreError(f"{self.path / name}: is no round's name"))
         missing = sorted(set(range(max(numbers.values(), default=-1) + 1)) - set(numbers.values()))
         if missing:
-            self.tell(f"{self.path / round_name(missing[0])}: is missing, and later rounds are there: it is made again")
+            self.shelf.tell(f"{self.path / round_name(missing[0])}: is missing, and later rounds are there: it is made again")
 
     def set_rounds_aside(self, first: int, *, reuse: bool = True) -> None:
         """Set the rounds from number `first` on aside. reuse: False where their rows, and those of parts, may not be used again."""

@@ -44,7 +44,7 @@ class Shelf:
     """Entries below the folder `path`. on_damage: told in words of each damaged entry that is met."""
 
     def __init__(self, path: Path, *, on_damage: Callable[[str], None] = warn) -> None:
-        self.path, self._on_damage = path, on_damage
+        self.path, self.tell = path, on_damage
         self._lookups: weakref.WeakSet[RowLookup] = weakref.WeakSet()
         self._aside: dict[str, Path] = {}  # ending -> the folder that this shelf sets aside to
 
@@ -118,7 +118,7 @@ class Shelf:
     def set_damaged_aside(self, name: str, error: StoreError) -> None:
         """Name and set aside an entry, or a single file, that is not what it states: it is made again."""
         aside = self._set_aside([name], DAMAGED)
-        self._on_damage(f"{error}. It was damaged after it was written: it is set aside in {aside}, and made again")
+        self.tell(f"{error}. It was damaged after it was written: it is set aside in {aside}, and made again")
 
     def drop(self, names: Iterable[str]) -> None:
         """Delete entries whose rows stand elsewhere: spooled parts that a committed round has taken in."""
@@ -155,7 +155,7 @@ class Shelf:
                 if key in (None, stated["key"]):
                     lookup.add(read_entry(path, stated), keep)
             except DamagedEntryError as error:
-                self._on_damage(f"{error}. It was damaged after it was written: its rows are not used")
+                self.tell(f"{error}. It was damaged after it was written: its rows are not used")
         self._lookups.add(lookup)
         return lookup
 
@@ -229,7 +229,7 @@ class Shelf:
                     if stated["key"] == key:
                         return read_entry(path, stated).path
                 except DamagedEntryError as error:
-                    self._on_damage(f"{error}. It was damaged after it was set aside: it is not used")
+                    self.tell(f"{error}. It was damaged after it was set aside: it is not used")
         return None
 
     # -- moving ------------------------------------------------------------------------------------------------

@@ -86,6 +86,24 @@ def test_a_failure_leaves_the_old_training_whole(bert: Path, splits: Splits, tmp
     assert scores["seeds"][0]["facts"]["epochs_run"] == 1
 
 
+def test_a_training_that_ended_there_meanwhile_stays(bert: Path, small_encoder: Encoder, splits: Splits, tmp_path: Path) -> None:
+    """Two are begun for one folder. The one that ends last is refused, unless it may overwrite."""
+    output = tmp_path / "s"
+    first: dict[str, Any] = {}
+
+    def other(*_: Any) -> None:
+        if not first:
+            first["scores"] = None
+            first["scores"] = train_students(svc(bert), splits, seeds=(0,), output=output, encoder=small_encoder)
+
+    with pytest.raises(UsageError, match=r"s: exists already: choose another folder with -o"):
+        train_students(svc(bert), splits, seeds=(5,), output=output, encoder=small_encoder, progress=other)
+    assert json.loads((output / SCORES).read_bytes())["seeds"][0]["seed"] == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["s"]
+    train_students(svc(bert), splits, seeds=(5,), output=output, encoder=small_encoder, overwrite=True)
+    assert json.loads((output / SCORES).read_bytes())["seeds"][0]["seed"] == 5
+
+
 def test_where_something_stands_already(bert: Path, small_encoder: Encoder, splits: Splits, tmp_path: Path) -> None:
     output = tmp_path / "s"
     output.mkdir()

@@ -96,6 +96,8 @@ def train_students(
         scores = make_scores(config, splits, found, rows, warnings, time.perf_counter() - started)
         if place is not None:
             write_scores(place, scores, splits.test, said)
+        if output is not None:
+            check_output(output, overwrite=overwrite)  # another training may have ended there meanwhile: this one is then not kept
     return scores
 
 
