@@ -50,12 +50,11 @@ $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-g
 	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
 	touch $@
 
-demo: $(READY)   ## generate a small data set with the embedded model, and say where it is
+demo: $(READY)   ## the whole of it on a small task: texts, repaired labels, a student beside its baselines, a verdict (about a minute)
 	$(BIN)/variegate demo
 
-demo-real: $(READY)  ## the same with a real chat model of 135 M parameters, and a verdict: does the data help? (about 5 minutes)
-	$(BIN)/variegate generate demo-real
-	$(BIN)/variegate train runs/demo-real
+demo-real: $(READY)  ## the same with a real chat model of 135 M parameters (about 5 minutes)
+	$(BIN)/variegate run demo-real
 
 test: $(READY)   ## run all tests
 	$(BIN)/python -m pytest $(SHARED)

@@ -32,7 +32,7 @@ COMMANDS = {
     "models": "List the bundled models; prepare one that comes as a GGUF file.",
     "doctor": "Check this machine: GPU, versions, conflicting packages, memory, a one-prompt test.",
     "schema": "Print the JSON Schema of task, model and run files.",
-    "demo": "Generate a small data set with the embedded model.",
+    "demo": "Do the whole of it on a small task with the embedded model: `run demo`.",
 }
 
 

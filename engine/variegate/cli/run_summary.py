@@ -92,8 +92,9 @@ def _print_texts(done: RunOfStages, stages: StagesConfig) -> None:
 
 
 def _print_repaired(done: RunOfStages, stages: StagesConfig) -> None:
+    """Those first of which the curation is surest."""
     changed = [(f"{given} -> {final}", fields) for given, final, fields in _rows(done, stages) if given != final]
-    _print(done, changed[:: max(1, len(changed) // _REPAIRED)][:_REPAIRED])
+    _print(done, sorted(changed, key=lambda each: -(each[1]["confidence"] or 0.0))[:_REPAIRED])
 
 
 def _print(done: RunOfStages, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

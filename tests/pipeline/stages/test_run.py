@@ -59,7 +59,7 @@ def test_everything_from_one_call_each_stage_told_when_it_begins_and_when_it_is_
     scores = json.loads((folder / "students/linear_svc-checked/scores.json").read_bytes())
     assert scores["verdict"] == done.facts("evaluate")["verdict"]
     assert scores["verdict"]["sentence"].startswith("The data ")
-    assert [row["name"] for row in scores["beside"]] == ["set", "majority", "examples", "with_examples"]
+    assert [row["name"] for row in scores["beside"]] == ["set", "uncurated", "majority", "examples", "with_examples"]
     assert [each["seed"] for each in scores["seeds"]] == [0, 1]
     measured = json.loads((folder / "curations/checked/measures.json").read_bytes())
     assert (measured["set"]["n"], measured["reference"]["n"]) == (done.facts("curate")["kept"], 90)

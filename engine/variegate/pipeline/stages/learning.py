@@ -245,7 +245,8 @@ class Evaluate:
     @cached_property
     def _key(self) -> str:
         splits, train = self._splits, self._train
-        sets = [None if each is None else [each.texts, each.labels] for each in (splits.test, splits.real.examples, splits.real.train)]
+        beside = (splits.test, splits.real.examples, splits.real.train, splits.uncurated)
+        sets = [None if each is None else [each.texts, each.labels] for each in beside]
         baselines = self.config is not None and self.config.baselines
         return digest([_RECIPE, [train.key(seed) for seed in train.seeds], baselines, sets], length=32)
 

@@ -1,6 +1,7 @@
 """What a student's score stands beside: the majority class, students of the same configuration on other texts, and paired differences.
 
     set            the generated texts
+    uncurated      the same before they were curated, where that makes a difference
     majority       no student: every test text is given the test data's most frequent label
     examples       the real examples that were there before, alone
     with_examples  the generated texts and those examples
@@ -28,9 +29,10 @@ from variegate.students import LabelledTexts, Predictions, Student, evaluate, pa
 from variegate.students.data import draw
 from variegate.students.evaluate import is_correct
 
-SET, WITH_EXAMPLES, MAJORITY, EXAMPLES, REAL = "set", "with_examples", "majority", "examples", "real"
+SET, UNCURATED, WITH_EXAMPLES, MAJORITY, EXAMPLES, REAL = "set", "uncurated", "with_examples", "majority", "examples", "real"
 NAMES = {
     SET: "generated texts",
+    UNCURATED: "generated texts, not curated",
     MAJORITY: "majority class",
     EXAMPLES: "real examples",
     WITH_EXAMPLES: "generated texts and real examples",
@@ -75,6 +77,8 @@ def texts_beside(splits: Splits, *, seed: int) -> Iterator[tuple[str, LabelledTe
     """(name, training texts) of the students that the one on `splits.train` stands beside. seed: of the draw of real texts."""
     examples, train = splits.real.examples, splits.real.train
     generated = splits.generated or splits.train
+    if splits.uncurated is not None:
+        yield UNCURATED, splits.uncurated
     if examples is not None:
         yield EXAMPLES, examples
         if splits.generated is None:

@@ -50,6 +50,7 @@ class Splits:
     run: Path | None = None  # the folder of the run that the training data are
     real: RealTexts = field(default_factory=RealTexts)  # what the student may stand beside; apart from dev and test as well
     generated: LabelledTexts | None = None  # the training data without the examples, where those were added
+    uncurated: LabelledTexts | None = None  # the run's records as they were generated, where the curation makes another set of them
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -128,6 +129,8 @@ def read_splits(
     splits = _apart(splits, drop_overlap, dev_share, seed)
     held_out = [each for each in (splits.test, splits.dev) if each]
     splits = replace(splits, real=real.apart_from(held_out, {*leave_out, *out_of_scope}))
+    if with_real and train.curation is not None:
+        splits = replace(splits, uncurated=_uncurated(splits, train, {*leave_out, *out_of_scope}))
     return _checked(_with_examples(splits) if with_examples else splits, warnings)
 
 
@@ -189,6 +192,16 @@ def _apart(splits: Splits, drop: bool, dev_share: float | None, seed: int) -> Sp
     if dev_share is not None:
         train, dev = split_off(train, dev_share, seed=seed)
     return replace(splits, train=train, dev=dev, overlap_dropped=dropped)
+
+
+def _uncurated(splits: Splits, train: Source, left_out: set[str]) -> LabelledTexts | None:
+    """None where it is the same set."""
+    texts = _read(replace(train, curation=None), strict=True, warnings=[]).without_labels(left_out)
+    for held_out in (splits.test, splits.dev):
+        if held_out:
+            texts, _ = without_overlap(texts, held_out)
+    same = (texts.texts, texts.labels) == (splits.train.texts, splits.train.labels)
+    return None if same or not len(texts) else texts
 
 
 def _with_examples(splits: Splits) -> Splits:
