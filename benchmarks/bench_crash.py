@@ -34,7 +34,7 @@ def command(folder: Path, per_label: int) -> list[str]:
         "strategy.completions_per_call": "2",
     }
     options = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *options, "-n", str(per_label), "-o", str(folder)]
+    return [sys.executable, "-m", "variegate.cli.main", "generate", "clinc150", *options, "-n", str(per_label), "-o", str(folder)]
 
 
 def run_to_end(folder: Path, per_label: int) -> float:

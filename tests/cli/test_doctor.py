@@ -17,7 +17,7 @@ def test_without_the_smoke_test_no_engine_is_imported() -> None:
     result = CliRunner().invoke(main, ["doctor", "--no-smoke-test", "--json"])
     findings = json.loads(result.stdout)
     builds = ["torch", "vllm", "faiss", "bitsandbytes", "encoder"]
-    assert [finding["check"] for finding in findings] == ["python", "gpu", *builds, "kernels", "versions", "memory", "disk"]
+    assert [finding["check"] for finding in findings] == ["python", "gpu", *builds, "kernels", "versions", "memory", "disk", "model"]
     assert result.exit_code == int(any(finding["status"] == "failed" for finding in findings))
     assert all(finding["advice"] for finding in findings if finding["status"] != "ok")
     assert ("vllm" in sys.modules) == before
@@ -32,6 +32,15 @@ def test_a_failed_check_is_advice_and_exit_code_1(monkeypatch: pytest.MonkeyPatc
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert result.stdout.splitlines() == ["ok       gpu          none", "failed   faiss        two", f"{'':21} -> Uninstall one"]
+
+
+@pytest.mark.parametrize("smoke_test", [(), ("--no-smoke-test",)])
+def test_a_model_that_is_not_there_is_a_failed_check(smoke_test: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--model", "nano-lama", *smoke_test, "--json"])
+    assert result.exit_code == 1
+    last = json.loads(result.stdout)[-1]
+    assert (last["check"], last["status"]) == ("model", "failed")
+    assert "did you mean 'nano-llama'" in last["saw"]
 
 
 def test_the_smoke_test_writes_something() -> None:

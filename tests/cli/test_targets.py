@@ -244,6 +244,18 @@ def test_what_is_no_run_folder_is_not_written_over(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["study.yaml"]
 
 
+@pytest.mark.parametrize("command", ["generate", "plan", "run"])
+def test_other_peoples_files_are_left_to_themselves(tmp_path: Path, command: str) -> None:
+    """`-o .` in a folder of documents would have strewn a run among them."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("Dear Sir")
+    (tmp_path / "mine" / ".hidden").touch()
+    (tmp_path / "run.yaml").write_text(RUN_YAML)
+    said = refused(command, tmp_path / "run.yaml", "-o", tmp_path / "mine")
+    assert "mine: holds letter.txt, and is no folder that Variegate made: a run's files would lie among others" in said
+    assert sorted(each.name for each in (tmp_path / "mine").iterdir()) == [".hidden", "letter.txt"]
+
+
 def test_the_machines_own_null_device_survives(tmp_path: Path, run_folder: RunFolder) -> None:
     """As root, `export -o /dev/null --overwrite` put a file in the device's place. Root gets a /dev of its own for the test."""
     export = f"{sys.executable} -m variegate.cli.main export {run_folder.path} -f jsonl -o /dev/null --overwrite"

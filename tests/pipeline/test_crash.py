@@ -30,12 +30,12 @@ SETTINGS = (
 
 def test_a_killed_run_resumes_to_the_same_file(nano_vllm: Any, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run_file = find_config("run", "demo", Path())
+    run_file = find_config("run", "clinc150", Path())
     summary = generate(load_run(run_file, [*SETTINGS, f"output={whole}"]), start=lambda _: nano_vllm)
     assert summary.kept == 600
 
     options = [option for setting in SETTINGS for option in ("--set", setting)]
-    command = [sys.executable, "-m", "variegate.cli.main", "generate", "demo", *options, "-o", str(broken)]
+    command = [sys.executable, "-m", "variegate.cli.main", "generate", "clinc150", *options, "-o", str(broken)]
     kill_when((broken / "rounds" / "000000").is_dir, command, after=0.3)  # in the second round
     assert 0 < len(RunFolder(broken).rounds()) < len(RunFolder(whole).rounds())
 

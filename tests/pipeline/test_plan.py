@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from variegate.config import ModelConfig
 from variegate.errors import UsageError
 from variegate.inference.tokenization import load_tokenizer
 from variegate.pipeline.plan import make_plan
+from variegate.store.run_folder import RunFolder
 
 Run = Callable[..., Any]
 
@@ -91,10 +93,42 @@ def test_an_encoder_decoders_prompts_need_no_room_for_answers(config_of: Run, ma
     assert f"prompt of {longest} tokens > max_prompt_len {longest - 1}" in plan.refusals[0]
 
 
+def test_what_a_change_sets_aside_is_said(config_of: Run, run: Run, tmp_path: Path) -> None:
+    parts = {"strategy": {"kind": "few_shot", "seed_pool": 0, "num_examples": 2}, "rounds": {"first": 2}}
+    run(config_of(tmp_path / "r", **parts), clean=True)
+    rounds = RunFolder(tmp_path / "r").rounds()
+    assert len(rounds) > 2
+    plan = make_plan(config_of(tmp_path / "r", **parts))
+    assert (plan.changes, plan.set_aside) == ([], 0)
+    plan = make_plan(config_of(tmp_path / "r", 14, **parts))
+    assert plan.changes == ["target.per_label: 12 -> 14"]
+    for change in ({"decoding": {"temperature": 0.3}}, {"seed": 5}, {"strategy": {**parts["strategy"], "num_examples": 1}}):
+        config = config_of(tmp_path / "r", **{**parts, **change})
+        plan = make_plan(config)
+        assert len(plan.changes) == 1
+        before = {name: RunFolder(tmp_path / "r").round_hashes()[name] for name in rounds}
+        assert len(RunFolder(tmp_path / "r").rounds()) == len(rounds)  # a plan moves nothing
+        shutil.copytree(tmp_path / "r", tmp_path / "copy")
+        run(config_of(tmp_path / "copy", **{**parts, **change}), clean=True)
+        after = RunFolder(tmp_path / "copy").round_hashes()
+        assert plan.set_aside == sum(after.get(name) != digest for name, digest in before.items())
+        shutil.rmtree(tmp_path / "copy")
+
+
+def test_a_damaged_run_file_is_said(config_of: Run, run: Run, tmp_path: Path) -> None:
+    run(config_of(tmp_path / "r"), clean=True)
+    (tmp_path / "r" / "run.yaml").write_text("a: [1")
+    plan = make_plan(config_of(tmp_path / "r"))
+    assert plan.changes[0].startswith("run.yaml is damaged")
+    assert (plan.set_aside, plan.next_round) == (0, 0)
+
+
 @pytest.mark.slow
-def test_an_eta_is_measured_on_real_rows(config_of: Run, tmp_path: Path) -> None:
-    plan = make_plan(config_of(tmp_path / "r", 4, decoding={"max_tokens": 4}), measure=8)
-    assert plan.measured_rows == 8
-    assert plan.seconds_per_row is not None
-    assert 0 < plan.seconds_per_row < 30
-    assert plan.eta_seconds == pytest.approx(12 * plan.seconds_per_row)
+def test_the_time_is_measured_on_real_rows(config_of: Run, tmp_path: Path) -> None:
+    plan = make_plan(config_of(tmp_path / "r", 4, decoding={"max_tokens": 4}, keep_unfinished=True), measure=8)
+    found = plan.estimate
+    assert found is not None
+    assert (found.measured_rows, found.at_once) == (8, 12)
+    assert 0 < found.seconds_per_row < 30
+    assert found.start_seconds > 0
+    assert found.seconds is None or found.seconds == pytest.approx(found.start_seconds + found.requests * found.seconds_per_row)

@@ -72,13 +72,33 @@ def command(
 
 
 def print_folder(config: RunConfig, plan: Plan) -> None:
-    """What is there already."""
+    """What is there already, and what becomes of it."""
     click.echo(f"Folder {config.output}: {plan.kept} records are there and stay; {plan.reusable} rows need no generation.")
+    if plan.changes:
+        more = f" and {len(plan.changes) - 5} more" if len(plan.changes) > 5 else ""
+        click.echo(f"Changed since the run that it holds: {'; '.join(plan.changes[:5])}{more}.")
+    if plan.set_aside:
+        click.echo(
+            f"Set aside would be {plan.set_aside} round{'s' * (plan.set_aside > 1)} that no longer fit; nothing is deleted, and rows that the change"
+            " leaves alone are used again."
+        )
 
 
 def print_time(plan: Plan) -> None:
-    """Nothing where no rows were measured."""
-    if plan.eta_seconds is not None:
+    """What generating the rest would take. Nothing where no rows were timed."""
+    from variegate.progress import spelt
+
+    found = plan.estimate
+    if found is None:
+        return
+    timed = f"{found.measured_rows} were timed, all at once, {found.seconds_per_row:.4f} s each"
+    slower = f"; the run asks {found.at_once} at once, which goes faster" if found.at_once > found.measured_rows else ""
+    if found.seconds is None:
+        click.echo(f"\nNo time can be said: of {found.measured_rows} requests that were asked, none gave a record ({timed}).")
+    else:
         click.echo(
-            f"\nMeasured on {plan.measured_rows} rows: {plan.seconds_per_row:.4f} s a row, so about {plan.eta_seconds:.0f} s for the rest (drops come on top)."
+            f"\nAbout {spelt(found.seconds)}: {spelt(found.start_seconds)} for the start, and some {found.requests:,} requests, as {found.kept_per_row:.2f}"
+            f" records came of each ({timed}{slower})."
         )
+    if found.not_included:
+        click.echo(f"Not included: {'; '.join(found.not_included)}.")

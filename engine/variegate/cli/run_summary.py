@@ -23,6 +23,8 @@ _REPAIRED = 4  # shown, of those whose label changed
 def print_run(done: RunOfStages, stages: StagesConfig) -> None:
     """Numbers and texts to standard output, notes to standard error."""
     from variegate.report.visible import visible
+    from variegate.store.run_folder import RunFolder
+    from variegate.store.verdicts import CURATED, CurationFolder
 
     generated, curated, scores = done.facts("generate"), done.facts("curate"), done.facts("evaluate")
     _print_texts(done, stages)
@@ -34,17 +36,28 @@ def print_run(done: RunOfStages, stages: StagesConfig) -> None:
         click.echo(f"Measured: {_words(done, 'measure')}.")
     records = generated.folder / "records.jsonl"
     if curated is not None:
-        records = generated.folder / "curations" / curated["name"] / "curated.jsonl"
+        records = CurationFolder(RunFolder(generated.folder), curated["name"]).path / CURATED
     click.echo(f"Records: {visible(str(records))}")
     if (report := done.facts("report")) is not None:
         click.echo(f"Report:  {visible(str(report))}")
     if scores is not None:
-        from variegate.cli.scores_table import print_worth
-
         click.echo()
-        print_worth(scores)
+        _print_worth(scores)
     elif (why := next((each.words for each in done.outcomes if each.stage == "evaluate"), None)) is not None:
         click.echo(f"No verdict: {why}.")
+
+
+def _print_worth(scores: Mapping[str, Any]) -> None:
+    if "verdict" in scores:
+        from variegate.cli.scores_table import print_worth
+
+        print_worth(scores)
+        return
+    from variegate.pipeline.training.spans import in_words
+    from variegate.report.visible import visible
+
+    for line in in_words(scores):
+        click.echo(visible(line))
 
 
 def print_outlook(config: RunConfig, outcomes: Sequence[Outcome], plan: Plan) -> None:
@@ -58,7 +71,7 @@ def print_outlook(config: RunConfig, outcomes: Sequence[Outcome], plan: Plan) ->
     click.echo()
     print_folder(config, plan)
     print_time(plan)
-    if plan.eta_seconds is None:
+    if plan.estimate is None:
         click.echo("No time is estimated: --measure 64 starts the engine, and times as many rows of what is to be generated.")
     click.echo("Not included: the other stages. Each says how long it will take when it has begun.")
 
@@ -74,7 +87,9 @@ def _rows(done: RunOfStages, stages: StagesConfig) -> Iterator[tuple[str, str, M
 
     run = RunFolder(done.folder)
     if done.facts("curate") is None or stages.curate is None:
-        yield from ((record.label, record.label, record.fields) for record in run.records())
+        for record in run.records():
+            label = str(record.fields.get("label", ""))  # some kinds have none
+            yield label, label, record.fields
         return
     for row in CurationFolder(run, stages.curate.name).rows():
         yield row["given_label"], row["label"], row

@@ -12,6 +12,7 @@ from typing import Any
 from variegate.config.load import apply_overrides, build_run, find_config, read_yaml, resolve_curation, validated
 from variegate.config.run import RunConfig
 from variegate.config.stages import SECTIONS, RunFile, StagesConfig
+from variegate.config.student import STUDENT_KINDS
 from variegate.errors import ConfigError, nearest
 from variegate.kinds import kind_of
 from variegate.kinds.task import TaskConfig
@@ -54,7 +55,7 @@ def _build_stages(value: dict[str, Any], overrides: list[str], task: TaskConfig,
         base_of_curation = base
     value["curate"] = resolve_curation(curate, base_of_curation) if isinstance(curate, dict) else curate
     if isinstance(train, dict):
-        value["train"] = _resolve_train(train, base)
+        value["train"] = _resolve_train({"student": {"kind": _default_student(task) or _DEFAULT_STUDENT}, **train}, base)
     if isinstance(measure, dict):
         value["measure"] = {"reference": _default_reference(task), **measure}
         value["measure"]["reference"] = _found(value["measure"]["reference"], base)
@@ -71,7 +72,6 @@ def _is_inside_a_named_part(assignment: str) -> bool:
 
 
 def _resolve_train(value: dict[str, Any], base: Path) -> dict[str, Any]:
-    value = {"student": {"kind": _DEFAULT_STUDENT}, **value}
     student = value["student"]
     if isinstance(student, str):
         path = find_config("student", student, base)
@@ -91,12 +91,22 @@ def _found(reference: Any, base: Path) -> Any:
 
 
 def _defaults(task: TaskConfig) -> dict[str, Any]:
-    learns = _DEFAULT_STUDENT in kind_of(task).students
-    return {"curate": _default_curation(task), "measure": {}, "train": {} if learns else None, "evaluate": {}}
+    student = _default_student(task)
+    train = None if student is None else {"student": {"kind": student}}
+    return {"curate": _default_curation(task), "measure": {}, "train": train, "evaluate": {}}
 
 
-def _default_curation(task: TaskConfig) -> dict[str, Any]:
-    """No copies, and nothing of the data that a student is judged by: it asks no model, and changes no label."""
+def _default_student(task: TaskConfig) -> str | None:
+    """The first that the kind's records can teach; None where it has none of ours."""
+    wanted = kind_of(task).students
+    ours = [each for each in (_DEFAULT_STUDENT, *wanted) if each in wanted and each in STUDENT_KINDS]
+    return ours[0] if ours else None
+
+
+def _default_curation(task: TaskConfig) -> dict[str, Any] | None:
+    """No copies, and nothing of the data that a student is judged by: it asks no model, and changes no label. None without labels."""
+    if not kind_of(task).labelled:
+        return None
     against = [split for split in ("dev", "test") if is_on_disk(task, split)]
     return {"name": DEFAULT_CURATION, "stages": [{"kind": "duplicates", "against": against}]}
 

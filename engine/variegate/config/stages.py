@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from variegate.closed import Closed, Name
 from variegate.config.curation import CurationConfig
 from variegate.config.run import RunConfig
-from variegate.config.student import LinearStudentConfig, StudentConfig
+from variegate.config.student import AnyStudentConfig, LinearStudentConfig
 
 
 class CurateConfig(CurationConfig):
@@ -35,7 +35,7 @@ class MeasureConfig(Closed):
 
 
 class TrainConfig(Closed):
-    student: StudentConfig = LinearStudentConfig(kind="logistic_regression")
+    student: AnyStudentConfig = LinearStudentConfig(kind="logistic_regression")
     """A bundled student's name, a path, or its fields."""
     name: Name = "logistic_regression"
     """Of the student's folder in the run. A student that is given by name or path keeps that name, another is called by its kind."""

@@ -106,3 +106,4 @@ class SpanStudentConfig(Closed):
 StudentConfig = Annotated[LinearStudentConfig | FinetunedStudentConfig, Field(discriminator="kind")]
 """Of texts with labels."""
 AnyStudentConfig = Annotated[LinearStudentConfig | FinetunedStudentConfig | SpanStudentConfig, Field(discriminator="kind")]
+STUDENT_KINDS = ("logistic_regression", "linear_svc", "finetune", "span_qa")

@@ -14,6 +14,7 @@ from pathlib import Path
 from variegate.config import ModelConfig, load_model
 from variegate.config.model import EngineConfig
 from variegate.errors import VariegateError
+from variegate.inference.backend import check_model_path
 from variegate.inference.session import EngineSession
 from variegate.pipeline.checkup_builds import (
     Finding,
@@ -144,6 +145,16 @@ def check_disk(folder: Path) -> Finding:
     return Finding("disk", status, f"{free:.1f} GiB free in {folder}", "" if status == "ok" else "Free some space before a long run")
 
 
+def check_model(name: str, overrides: Sequence[str] = ()) -> tuple[Finding, ModelConfig | None]:
+    """(whether it is known, and its weights are there and whole; its configuration, where it is)"""
+    try:
+        model = load_model(name, overrides)
+        check_model_path(model)
+    except VariegateError as error:
+        return Finding("model", "failed", str(error), "Give a bundled model, a model file, a folder or a hub id with --model"), None
+    return Finding("model", "ok", f"{model.name}: {model.path}"), model
+
+
 def check_generation(model: ModelConfig) -> Finding:
     """One prompt through the real engine."""
     sampling = Sampling(temperature=0.0, max_tokens=8)
@@ -181,5 +192,7 @@ def examine(*, model: str = "nano-llama", overrides: Sequence[str] = (), smoke_t
     yield check_versions()
     yield check_memory()
     yield check_disk(Path.cwd())
-    if smoke_test:
-        yield check_generation(load_model(model, overrides))
+    found, config = check_model(model, overrides)
+    yield found
+    if smoke_test and config is not None:
+        yield check_generation(config)

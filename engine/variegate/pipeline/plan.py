@@ -6,7 +6,6 @@ With `measure` it starts the engine and times a few rows, which are not stored.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from variegate.inference.backend import check_model_path
 from variegate.inference.session import EngineSession
 from variegate.inference.tokenization import PromptEncoder
 from variegate.pipeline.driver.stream import Stream
+from variegate.pipeline.estimate import Estimate, estimate
 from variegate.pipeline.generate import make_table
 from variegate.pipeline.givens import planned_givens
 from variegate.pipeline.gold import Gold, planned_gold
+from variegate.pipeline.resume import changes_since
 from variegate.pipeline.room import max_model_len, why_too_long
 from variegate.pipeline.seeds import planned_seeds
 from variegate.pipeline.works import Desk
@@ -29,7 +30,7 @@ from variegate.records import Request, Work
 from variegate.seeding import digest
 from variegate.store.formats import check_format
 from variegate.store.rows import KEPT, stored_completion, stored_items
-from variegate.store.run_folder import RunFolder
+from variegate.store.run_folder import ROUNDS, RunFolder, round_key
 
 
 @dataclass(slots=True)
@@ -50,9 +51,9 @@ class Plan:
     max_model_len: int | None  # of an encoder-decoder's prompt and answer each; None: unknown before the model was downloaded
     samples: list[dict[str, Any]]  # filled-in prompts
     refusals: list[str] = field(default_factory=list)
-    seconds_per_row: float | None = None
-    eta_seconds: float | None = None
-    measured_rows: int = 0
+    changes: list[str] = field(default_factory=list)  # since the run that the folder holds: `field: old -> new`
+    set_aside: int = 0  # rounds on disk that no longer fit; their rows stay a source of answers
+    estimate: Estimate | None = None  # where rows were timed
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,12 +63,13 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
     """Raises UsageError and ConfigError as the run itself would. `measure`: rows to time, 0 for none."""
     check_model_path(config.model)
     folder = RunFolder(Path(config.output))
+    folder.check_place()
     check_format(folder.path, ("run.yaml", "rounds"))
     session = EngineSession(config.model, progress=progress, warm_up=True)
     stream, gold = plan_stream(config, folder, session)
     bench = Bench(folder, Desk(config, stream.kind, gold, progress or Silent()), session.rest)
     encoder = PromptEncoder(config.model)
-    kept, reusable, requests, work = _replay(stream, folder, bench)
+    kept, reusable, requests, work, standing = _replay(stream, folder, bench)
     lengths = [len(encoder.encode(request.messages)) for request in requests]
     limit = max_model_len(config, encoder)
     refusals = []
@@ -86,7 +88,7 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
     blocks, share = _feedback(stream)
     plan = Plan(
         labels=len(labels),
-        target=config.target.per_label * len(labels),
+        target=sum(stream.talk.wanted.values()),
         kept=kept,
         reusable=reusable,
         next_round=len(requests),
@@ -101,13 +103,24 @@ def make_plan(config: RunConfig, *, measure: int = 0, num_samples: int = 2, prog
         max_model_len=limit,
         samples=_samples(requests, num_samples),
         refusals=refusals,
+        changes=_changes(folder, config),
+        set_aside=_set_aside(folder, standing),
     )
     if measure and requests:
-        plan.measured_rows = min(measure, len(requests))
-        with session:
-            plan.seconds_per_row = _measure(session, requests, plan.measured_rows, progress or Silent())
-        plan.eta_seconds = plan.seconds_per_row * max(0, plan.target - kept) / stream.talk.per_answer
+        plan.estimate = estimate(config, stream, session, requests, measure, max(0, plan.target - kept), progress or Silent())
     return plan
+
+
+def _changes(folder: RunFolder, config: RunConfig) -> list[str]:
+    try:
+        return changes_since(folder, config)[1]
+    except ValueError as error:
+        return [f"run.yaml is damaged, and is written anew ({error})"]
+
+
+def _set_aside(folder: RunFolder, standing: int) -> int:
+    """Rounds on disk beyond the first `standing`."""
+    return max(0, len(folder.shelf.names(ROUNDS)) - standing)
 
 
 def _feedback(stream: Stream) -> tuple[int, float]:
@@ -127,26 +140,28 @@ def plan_stream(config: RunConfig, folder: RunFolder, session: EngineSession) ->
     return Stream(config, digest(session.identity, length=32), make_table(config), seeds, givens, gold.validation), gold
 
 
-def _replay(stream: Stream, folder: RunFolder, bench: Bench) -> tuple[int, int, list[Request], str]:
+def _replay(stream: Stream, folder: RunFolder, bench: Bench) -> tuple[int, int, list[Request], str, int]:
     """Take what is on disk into the stream as far as it holds; (records that stay, rows that can be reused, what the first round
-    that is not whole lacks, or the work that comes first)."""
+    that is not whole lacks, or the work that comes first, rounds that stay as they are)."""
     answers = folder.answers()
-    kept = reusable = 0
+    kept = reusable = standing = 0
     while requests := stream.ask():
         if isinstance(requests, Work):
             done = bench.find(requests)
             if done is None:
-                return kept, reusable, [], requests.name
+                return kept, reusable, [], requests.name, standing
             stream.talk.heard(requests, done.rows())
             continue
         known = answers.take(request.key for request in requests)
         reusable += len(known)
         if len(known) < len(requests):
             kept += sum(item.outcome == KEPT for row in known.values() for item in stored_items(row))
-            return kept, reusable, [request for request in requests if request.key not in known], ""
+            return kept, reusable, [request for request in requests if request.key not in known], "", standing
+        if standing == stream.round and folder.round_stands(standing, round_key(request.key for request in requests)):
+            standing += 1
         rows = stream.settle(requests, [stored_completion(known[request.key]) for request in requests])
         kept += sum(item.outcome == KEPT for row in rows for item in row.items)
-    return kept, reusable, [], ""
+    return kept, reusable, [], "", standing
 
 
 def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:
@@ -155,18 +170,3 @@ def _samples(requests: list[Request], num: int) -> list[dict[str, Any]]:
     for request in requests:
         first.setdefault(request.target.name, request)
     return [{"label": label, "messages": [asdict(message) for message in request.messages]} for label, request in list(first.items())[:num]]
-
-
-def _measure(session: EngineSession, requests: list[Request], rows: int, progress: Progress) -> float:
-    """Seconds a row at full load: the difference between a run of all `rows` and of a quarter of them, so that what is
-    paid once falls out; the larger run's mean where that difference is not positive."""
-    with session.lease() as backend:
-        few = max(1, rows // 4)
-        times = []
-        for count in (few, rows):
-            progress.update("timing", 0, 1, asked=count)
-            start = time.monotonic()
-            backend.generate(requests[:count], on_progress=progress.advance)
-            times.append(time.monotonic() - start)
-    slope = (times[1] - times[0]) / (rows - few) if rows > few else 0.0
-    return slope if slope > 0 else times[1] / rows

@@ -41,6 +41,19 @@ def changed_fields(old: Any, new: Any, path: str = "") -> list[str]:
     return [f"{path}: {short(old)} -> {short(new)}"]
 
 
+def changes_since(folder: RunFolder, config: RunConfig) -> tuple[Any, list[str]]:
+    """(what the folder's run.yaml holds, None where there is none; the fields that differ now). Raises ValueError where it is damaged."""
+    path = folder.path / "run.yaml"
+    if not path.is_file():
+        return None, []
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    new = config.model_dump(mode="json")
+    return stored, [line for line in changed_fields(stored, new) if not line.startswith("output:")] if isinstance(stored, dict) else []
+
+
 def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]:
     """Make the folder ready for `config`; returns what changed since the run it held (empty: nothing, or no run yet).
 
@@ -48,17 +61,15 @@ def prepare(folder: RunFolder, config: RunConfig, mode: ResumeMode) -> list[str]
     auto: the run goes on, and after a change every row whose key is unchanged is reused.
     Raises UsageError.
     """
-    new = config.model_dump(mode="json")
     path = folder.path / "run.yaml"
     stored = None
-    if path.is_file():
-        try:
-            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            if mode == "always":
-                raise UsageError(f"{path}: damaged: leave --resume out, and it is written anew; rounds that fit stay") from error
-            folder.shelf.tell(f"{path}: was damaged: it is written anew; rounds that fit stay")
-    changes = [line for line in changed_fields(stored, new) if not line.startswith("output:")] if isinstance(stored, dict) else []
+    changes: list[str] = []
+    try:
+        stored, changes = changes_since(folder, config)
+    except ValueError as error:
+        if mode == "always":
+            raise UsageError(f"{path}: damaged: leave --resume out, and it is written anew; rounds that fit stay") from error
+        folder.shelf.tell(f"{path}: was damaged: it is written anew; rounds that fit stay")
     if mode == "always" and stored is None:
         raise UsageError(f"{folder.path}: --resume always, but there is no run here: leave --resume out to start one")
     if mode == "always" and changes:

@@ -91,11 +91,10 @@ class RunFolder:
     def lock(self, *, own: Iterable[str] = OWN) -> Iterator[None]:
         """Hold the folder for this process. own: the names of what is written into it.
 
-        Raises StoreError when another process holds it; UsageError where something of these names is not ours: it stands in a
-        folder that is no run's, or is a link that leads out of the folder.
+        Raises StoreError when another process holds it; UsageError as `check_place`.
         """
         make_folder(self.path)
-        self._check_own(own)
+        self.check_place(own)
         path = self.path / "lock"
         with explained(path):
             file = open_appending(path)
@@ -115,14 +114,17 @@ class RunFolder:
                 file.write(str(os.getpid()).encode())
             yield  # the lock goes with the file, also when the process is killed
 
-    def _check_own(self, own: Iterable[str]) -> None:
-        there = [self.path / name for name in own if os.path.lexists(self.path / name)]
-        if there and not is_ours(self.path):
+    def check_place(self, own: Iterable[str] = OWN) -> None:
+        """Refuse a folder of other people's files, and one where a link leads out of it. Raises UsageError."""
+        names = sorted(each.name for each in self.path.iterdir() if not each.name.startswith(".")) if self.path.is_dir() else []
+        if names and not is_ours(self.path):
+            ours = [name for name in own if name in names]
+            why = "it would be written over" if ours else "a run's files would lie among others"
             raise UsageError(
-                f"{self.path}: holds {there[0].name}, and is no folder that Variegate made: it would be written over. Choose another"
-                " folder with `output:` or -o"
+                f"{self.path}: holds {(ours or names)[0]}, and is no folder that Variegate made: {why}. Choose another folder, a new one or"
+                " an empty one, with `output:` or -o"
             )
-        for path in (*there, *(self.path / "curations").glob("*")):
+        for path in (*(self.path / name for name in own if os.path.lexists(self.path / name)), *(self.path / "curations").glob("*")):
             check_inside(self.path, path)
 
     # -- rounds ------------------------------------------------------------------------------------------------
@@ -145,6 +147,14 @@ class RunFolder:
                 yield read_entry(path, read_statement(path, name))
             except DamagedEntryError as error:
                 raise StoreError(f"{error}: it was damaged after it was written. `variegate generate {self.path}` makes it anew") from error
+
+    def round_stands(self, number: int, key: str) -> bool:
+        """Whether the round of these requests is there; its rows are not looked at, and nothing is moved."""
+        name = round_name(number)
+        try:
+            return read_statement(self.path / name, name)["key"] == key
+        except StoreError:
+            return False
 
     def commit_round(self, number: int, rows: list[Row], facts: Mapping[str, Any]) -> None:
         """Raises StoreError; the round is then not there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from variegate.config.student import EMBEDDED, FinetunedStudentConfig, StudentConfig
+from variegate.config.student import EMBEDDED, AnyStudentConfig, FinetunedStudentConfig, LinearStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, nearest
 from variegate.overlap import text_hash
 from variegate.progress import Report
@@ -28,11 +28,11 @@ def depends_on_seed(config: StudentConfig) -> bool:
     return config.kind != "logistic_regression"
 
 
-def starts_from(config: StudentConfig) -> str:
+def starts_from(config: AnyStudentConfig) -> str:
     """Fingerprint of the files that it starts from: its encoder's, or its base model's. Raises UsageError or VariegateError."""
     from variegate.embeddings.models import DEFAULT_MODEL, find_model
 
-    if isinstance(config, FinetunedStudentConfig):
+    if not isinstance(config, LinearStudentConfig):
         return find_model(DEFAULT_MODEL if config.model == EMBEDDED else config.model, revision=config.revision).fingerprint
     return find_model(config.encoder).fingerprint
 

@@ -43,7 +43,7 @@ def test_of_a_new_run(tiny_encoder: Path, tmp_path: Path) -> None:
     assert [(each.stage, each.status) for each in outcomes] == [
         ("generate", "made"), ("curate", "made"), ("measure", "skipped"), ("train", "made")]  # fmt: skip
     assert outcomes[3].words == "linear_svc on the records of curation checked, 2 times"
-    assert (plan.target, plan.kept, plan.eta_seconds) == (24, 0, None)
+    assert (plan.target, plan.kept, plan.estimate) == (24, 0, None)
 
 
 def test_starting_over_makes_all(copy: Copy) -> None:

@@ -18,6 +18,7 @@ import orjson
 
 from variegate.config.load_stages import is_on_disk
 from variegate.config.stages import TrainConfig
+from variegate.config.student import SpanStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.kinds import kind_of
 from variegate.pipeline.stages.stage import Context, Status
@@ -54,7 +55,7 @@ class Train:
     def why_not(self) -> str | None:
         task = self.context.run.task
         if self._config is None:
-            return "train: null" if "logistic_regression" in kind_of(task).students else f"train names no student that learns {task.kind}"
+            return "train: null" if kind_of(task).students else f"no student learns task kind {task.kind!r}"
         check_fit(kind_of(task), self._config.student, "train: student")
         if getattr(self._config.student, "patience", None) is not None and self._config.dev_share is None and not is_on_disk(task, "dev"):
             raise UsageError(
@@ -94,8 +95,13 @@ class Train:
         return self._config
 
     @property
+    def student(self) -> StudentConfig:
+        assert not isinstance(self.config.student, SpanStudentConfig)  # noqa: S101  # `check_fit` lets none through
+        return self.config.student
+
+    @property
     def seeds(self) -> range:
-        count = self.config.seeds or (_DEFAULT_SEEDS if depends_on_seed(self.config.student) else 1)
+        count = self.config.seeds or (_DEFAULT_SEEDS if depends_on_seed(self.student) else 1)
         return range(self.config.seed, self.config.seed + count)
 
     @property
@@ -117,18 +123,18 @@ class Train:
 
     @cached_property
     def trainer(self) -> Trainer:
-        encoder = self.context.encoders.of_student(self.config.student)
-        return Trainer(self.config.student, self.splits, self.seeds, encoder=encoder, progress=self.context.progress.update)
+        encoder = self.context.encoders.of_student(self.student)
+        return Trainer(self.student, self.splits, self.seeds, encoder=encoder, progress=self.context.progress.update)
 
     def load(self, seed: int) -> Student:
-        encoder = self.context.encoders.of_student(self.config.student)
+        encoder = self.context.encoders.of_student(self.student)
         return load(self.place(seed), encoder=encoder, pairs=self.splits.train.pairs)
 
     # -- what is there -----------------------------------------------------------------------------------------
 
     @cached_property
     def _common_key(self) -> str:
-        student = self.config.student
+        student = self.student
         sets = [None if each is None else [each.texts, each.labels] for each in (self.splits.train, self.splits.dev)]
         return digest([_RECIPE, student.model_dump(mode="json", exclude_defaults=True), starts_from(student), self.splits.known, sets])
 
@@ -223,7 +229,7 @@ class Evaluate:
         rows: list[dict[str, Any]] = []
         if self.config is not None and self.config.baselines:
             rows = judge_beside(splits, train.trainer.judge_set(said), self._beside, seed=train.seeds[0], notes=warnings)
-        scores = make_scores(train.config.student, splits, found, rows, warnings, time.perf_counter() - began)
+        scores = make_scores(train.student, splits, found, rows, warnings, time.perf_counter() - began)
         scores["key"] = self._key
         train.forget_scores()
         self._set_strays_aside()

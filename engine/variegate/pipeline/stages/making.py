@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from variegate.config.curation import LabelReplacementStage, RelabelStage, ScopeStage
 from variegate.errors import UsageError
+from variegate.kinds import kind_of
 from variegate.pipeline.curation.curate import curate, standing_stages
 from variegate.pipeline.curation.inputs import INSPECTED, ORACLE, Inputs
 from variegate.pipeline.curation.stages import check
@@ -28,7 +29,9 @@ class Generate:
     def intent(self) -> str:
         run = self.context.run
         labels = len(run.task.labels)
-        return f"{labels * run.target.per_label:,} records of {labels} labels, by {run.model.name}, {run.strategy.kind}"
+        records = f"{labels * run.target.per_label:,} records of {labels} labels" if labels else f"{run.target.per_label:,} records"
+        more = " and what its rounds add" if run.strategy.works else ""
+        return f"{records}{more}, by {run.model.name}, {run.strategy.kind}"
 
     def stands(self) -> bool:
         manifest = self.context.folder.read_manifest()
@@ -57,9 +60,10 @@ class Curate:
         self.context, self.config = context, context.stages.curate
 
     def why_not(self) -> str | None:
-        if self.config is None:
-            return "curate: null"
         context = self.context
+        if self.config is None:
+            kind = kind_of(context.run.task)
+            return "curate: null" if kind.labelled else f"a curation judges labels, and records of task kind {kind.name!r} have none"
         inputs = Inputs(context.folder, context.run, self.config.curation, [], progress=context.progress)
         for stage in self.config.stages:
             if isinstance(stage, LabelReplacementStage | ScopeStage) and stage.labels != ORACLE:

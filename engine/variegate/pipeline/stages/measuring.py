@@ -11,7 +11,9 @@ import orjson
 from variegate.config.load_stages import is_on_disk
 from variegate.errors import StoreError, UsageError
 from variegate.kinds import kind_of
+from variegate.kinds.text import text_of
 from variegate.pipeline.measure import MeasureSettings, measure
+from variegate.pipeline.real_records import read_records
 from variegate.pipeline.real_splits import read_split
 from variegate.pipeline.stages.stage import Context, Status
 from variegate.seeding import digest
@@ -108,8 +110,13 @@ class Measure:
             return None
         if reference not in _SPLITS:
             return read_texts(reference)
+        kind = kind_of(task)
+        fields = tuple(kind.text_fields)
+        if not kind.labelled:
+            texts = tuple(text_of(kind.texts(each)) for each in read_records(task, reference))
+            return TextSet(f"{task.name}, {reference}", texts, None, tuple(f"row {n}" for n, _ in enumerate(texts, 1)), text_fields=fields)
         found = read_split(task, reference)
-        return TextSet(found.source, found.texts, found.labels, found.ids, text_fields=tuple(kind_of(task).text_fields))
+        return TextSet(found.source, found.texts, found.labels, found.ids, text_fields=fields)
 
     @cached_property
     def _key(self) -> str:

@@ -19,11 +19,13 @@ from variegate.config.stages import StagesConfig
 from variegate.errors import Interrupted, UsageError, nearest
 from variegate.inference.backend import check_model_path
 from variegate.inference.session import Sessions, Start
+from variegate.kinds import kind_of
 from variegate.pipeline.resume import ResumeMode
 from variegate.pipeline.stages.learning import Evaluate, Train
 from variegate.pipeline.stages.making import Curate, Generate
 from variegate.pipeline.stages.measuring import Measure
 from variegate.pipeline.stages.pace import Paced
+from variegate.pipeline.stages.questions import JudgeAnswers, TrainOnQuestions
 from variegate.pipeline.stages.stage import NAMES, Context, Outcome, Stage, Status
 from variegate.progress import Progress, Silent, spelt
 from variegate.store.files import write_atomic
@@ -108,15 +110,22 @@ def choose(context: Context, until: str) -> tuple[list[Stage], dict[str, str]]:
     """(the stages to `until`, why each of those that cannot be done is skipped). Raises UsageError."""
     if until not in NAMES:
         raise UsageError(f"--until {until!r}: no such stage{nearest(until, NAMES)} Stages: {', '.join(NAMES)}")
-    train = Train(context)
-    every: list[Stage] = [Generate(context), Curate(context), Measure(context), train, Evaluate(context, train), Report(context)]
+    if kind_of(context.run.task).labelled:
+        train = Train(context)
+        learning: list[Stage] = [train, Evaluate(context, train)]
+    else:
+        questions = TrainOnQuestions(context)
+        learning = [questions, JudgeAnswers(context, questions)]
+    every: list[Stage] = [Generate(context), Curate(context), Measure(context), *learning, Report(context)]
     chosen = every[: NAMES.index(until) + 1]
     return chosen, {stage.name: why for stage in chosen if (why := stage.why_not()) is not None}
 
 
 def check_folder(context: Context) -> None:
-    """Refuse a folder that holds the run of another task: all of it would be set aside. Raises UsageError, also for a missing model."""
+    """Refuse a folder of other people's files, or of another task's run: all of it would be set aside. Raises UsageError, also for a
+    missing model."""
     check_model_path(context.run.model)
+    context.folder.check_place()
     folder, name = context.folder.path, context.run.task.name
     check_format(folder, ("run.yaml", "rounds"))
     path = folder / "run.yaml"
