@@ -33,6 +33,7 @@ def _source_options(function: Any) -> Any:
 @click.option("-r", "--reference", metavar="REAL", help="The real data to compare with.")
 @_source_options
 @click.option("--curation", metavar="NAME", help="Where SET is a run folder: the records that this curation of it keeps, with their final labels.")  # fmt: skip
+@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Where SET is a run folder: the records of which this holds, such as 'alpha<0.8': = != < <= > >=, of a field of their origin or of what their strategy noted; may be given more than once. Nothing is then kept in the folder.")  # fmt: skip
 @click.option("--skip-bad-rows", is_flag=True, help="Leave bad rows out and count them, rather than stop at the first.")
 @click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True, help="Sentence encoder: a name, a folder or a hub id.")
 @click.option("--pooling", type=click.Choice(("mean", "cls")), help="For a plain transformers model, e.g. bert-base-uncased as Chung et al. used.")  # fmt: skip
@@ -94,7 +95,7 @@ def command(
     measurement["seconds"] = seconds | measurement["seconds"]
     text = json.dumps(measurement, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        _write(measurement, text, None if no_save or source == "-" else Path(source), options["curation"], output, html)
+        _write(measurement, text, None if no_save or source == "-" or options["where"] else Path(source), options["curation"], output, html)
     finally:  # a measurement that cannot be written is at least shown
         _print(measurement, text if as_json else None)
 
@@ -121,10 +122,12 @@ def _check(source: str, reference: str | None, options: dict[str, Any], outputs:
 
 def _read(source: str, prefix: str, options: dict[str, Any], progress: Any) -> TextSet:
     from variegate.store.texts import read_texts
+    from variegate.store.where import Condition
 
     progress.update(f"reading {source}", 0, 1)
     fields = {name: options[f"{prefix}{name}"] for name in ("text_field", "label_field", "vector_field", "split")}
-    return read_texts(source, **fields, curation=None if prefix else options["curation"], strict=not options["skip_bad_rows"])
+    own = {} if prefix else {"curation": options["curation"], "where": tuple(map(Condition.parse, options["where"]))}
+    return read_texts(source, **fields, **own, strict=not options["skip_bad_rows"])
 
 
 def _encoder(options: dict[str, Any], progress: Any, *sets: TextSet | None) -> Any:

@@ -26,6 +26,7 @@ _DEFAULT_SEEDS = 3
 @click.option("--seeds", type=click.IntRange(min=1), help=f"How often to train, each time with another seed. Otherwise {_DEFAULT_SEEDS}; 1 for logistic_regression, which depends on no seed.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first seed.")
 @click.option("--curation", metavar="NAME", help="Of a run folder: train on what this curation kept, with its labels.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Of a run folder: train on the records of which this holds, such as 'alpha<0.8': = != < <= > >=, of a field of their origin or of what their strategy noted; may be given more than once.")  # fmt: skip
 @click.option("--examples", metavar="REAL", help="The real examples that you have without SET: a student of them alone stands beside. Of a run folder: otherwise its task's train file, or what the run drew of a large one.")  # fmt: skip
 @click.option("--with-examples", is_flag=True, help="Train on SET and those examples together.")
 @click.option("--no-baselines", is_flag=True, help="Train no students to stand beside this one, and give no verdict.")
@@ -55,11 +56,14 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     from variegate.config.load import load_student
     from variegate.config.student import SpanStudentConfig
     from variegate.pipeline.training.train import STUDENTS, check_output, train_students
+    from variegate.store.where import Condition
     from variegate.students import depends_on_seed
 
     config = load_student(options["student"], options["overrides"])
     run = Path(source) if source != "-" and (Path(source) / "run.yaml").is_file() else None
-    parts = (Path(options["student"]).stem, options["curation"], "with-examples" if options["with_examples"] else None)
+    options["where"] = tuple(map(Condition.parse, options["where"]))
+    asked = [condition.name for condition in options["where"]]
+    parts = (Path(options["student"]).stem, options["curation"], *asked, "with-examples" if options["with_examples"] else None)
     name = "-".join(part for part in parts if part)
     output = _output(run, name, source, options)
     if output is not None:
@@ -101,7 +105,7 @@ def _train_on_questions(config: SpanStudentConfig, run: Path | None, output: Pat
 
     if run is None:
         raise UsageError(f"student {config.kind}: learns from a run's records: give the folder of a run of kind extractive_qa")
-    for option in ("test", "dev", "dev_share", "curation", "examples", "with_examples", "text_field", "label_field", "leave_out"):
+    for option in ("test", "dev", "dev_share", "curation", "where", "examples", "with_examples", "text_field", "label_field", "leave_out"):
         if options[option]:
             raise UsageError(f"--{option.replace('_', '-')}: a student of questions is judged on the task's own test data: leave it out")
     count = options["seeds"] or _DEFAULT_SEEDS
@@ -149,7 +153,7 @@ def _read(source: str, config: StudentConfig, options: dict[str, Any]) -> Splits
                 )
     real = {"text_field": options["test_text_field"], "label_field": options["test_label_field"]}
     return read_splits(
-        Source(source, options["text_field"], options["label_field"], options["split"], options["curation"]),
+        Source(source, options["text_field"], options["label_field"], options["split"], options["curation"], options["where"]),
         None if options["test"] is None else Source(options["test"], **real, split=options["test_split"]),
         None if options["dev"] is None else Source(options["dev"], **real, split=options["dev_split"]),
         wants_dev=getattr(config, "patience", None) is not None,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from variegate.kinds import TaskKind
+from variegate.report.facts import FactCounts
 from variegate.store.ledger import Ledger
 from variegate.store.rows import KEPT, NOTE, StoredItem, stored_items
 
@@ -89,12 +90,14 @@ class Counts:
     lengths: Counter[int] = field(default_factory=Counter)  # words, split at white space -> kept texts
     labels: dict[str, LabelCounts] = field(default_factory=dict)
     dropped_examples: dict[str, list[Example]] = field(default_factory=dict)
+    facts: FactCounts = field(default_factory=FactCounts)
     openings: BoundedCounter = field(default_factory=lambda: BoundedCounter(cap=100_000))
     ngrams: dict[int, BoundedCounter] = field(default_factory=lambda: {size: BoundedCounter(cap=100_000) for size in NGRAM_SIZES})
 
     def add(self, row: Mapping[str, Any]) -> None:
         self.ledger.add(row)
         for item in stored_items(row):
+            self.facts.add(item)
             if item.outcome == KEPT:
                 self._add_kept(item)
             elif item.outcome != NOTE:

@@ -15,6 +15,7 @@ from typing import Any
 from variegate.report import svg
 from variegate.report.counting import NGRAM_SIZES, OPENING_WORDS, BoundedCounter, Counts, count, quantile
 from variegate.report.curation import curations_section
+from variegate.report.facts import facts_section
 from variegate.report.measures import measures_context, read_measures
 from variegate.report.page import render_template
 from variegate.report.students import students_section
@@ -66,6 +67,7 @@ def _context(folder: RunFolder) -> dict[str, Any]:
         "target": target,
         "labels": _labels(counts, labels),
         "kept_plots": _kept_plots(counts, labels),
+        "facts": facts_section(folder, counts.facts),
         "lengths": _lengths(counts),
         "repetition": _repetition(counts),
         **_measures(folder, counts.kept),

@@ -206,6 +206,8 @@ class Collector:
 
     def _label(self, row: Mapping[str, Any], name: str, where: str) -> str:
         value = self._get(row, name, "label", where)
+        if isinstance(value, float) and self.asked.label is not None:  # a number that was asked for as a label: a share, a temperature
+            value = f"{value:g}"
         if isinstance(value, bool) or not (value is None or isinstance(value, str | int)):
             raise _RowError(
                 "label is no name",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -26,6 +26,7 @@ from variegate.store.kind import kind_of_run
 from variegate.store.run_folder import RunFolder
 from variegate.store.text_rows import FLOATS, NOT_FINITE, Asked, Collector, Fields
 from variegate.store.verdicts import open_curation
+from variegate.store.where import Condition, in_words
 from variegate.tabular import READERS, Rows, TableError, decode_lines, json_rows, jsonl_rows, line_rows, read_lines, suffix_of
 
 _TABLES = {**READERS, ".txt": line_rows}
@@ -58,6 +59,7 @@ def read_texts(
     vector_field: str | None = None,
     split: str | None = None,
     curation: str | None = None,
+    where: Sequence[Condition] = (),
     strict: bool = True,
 ) -> TextSet:
     """The texts (or vectors) of `source`.
@@ -70,12 +72,13 @@ def read_texts(
     text_field: `text` when absent, or the one of TEXT_FIELDS or TEXT_PAIRS that is there. "premise,hypothesis", or both names
         as a tuple, gives both texts of a row; a list of words is joined with spaces.
     label_field: `label` when absent, or the one of LABEL_FIELDS that is there. "": read no labels. Whole numbers become their
-        class names where the source holds them, else their digits. Of a run, any field of a record's origin can be named.
+        class names where the source holds them, else their digits. Of a run, any field of a record's origin can be named, and whatever its strategy noted: `alpha`.
     vector_field: a field that holds lists of numbers of one length. Texts need not be there then. Lists in JSON become float32
         where that loses nothing, else float64.
     split: of a source that has several. When absent, the only one or `train`.
     curation: of a run folder: the name of a curation, whose kept records are read with their final labels (`given_label` is a
         field then). When absent, the records as they were generated.
+    where: of a run folder: read only the records of which all of these hold.
     strict: False leaves bad rows out and counts them in `skipped`: a field that is not there, text that is empty or no text, no
         label, a vector that holds NaN or infinity or is of another width than the first, a line that is no JSON object, too
         many or too few cells. Blank lines of plain text are left out and counted in any case.
@@ -89,12 +92,14 @@ def read_texts(
     options = {"--text-field": text_field, "--label-field": label_field, "--vector-field": vector_field, "--split": split}
     if curation is not None and not (Path(source) / "run.yaml").is_file():
         raise UsageError(f"{name}: is no run folder, so it has no curation {curation!r}: leave --curation out, or give a run folder")
+    if where and not (Path(source) / "run.yaml").is_file():
+        raise UsageError(f"{name}: is no run folder, whose records say how they were made: leave --where out, or give a run folder")
     try:
         if name == "-":
             return _read_stdin(asked, options, strict)
         path = Path(source)
         if path.is_dir():
-            return _read_folder(path, asked, options, curation, strict)
+            return _read_folder(path, asked, options, curation, where, strict)
         path.stat()
         suffix = suffix_of(path)
         if suffix not in SUFFIXES or (path.suffix.lower() == ".gz" and suffix not in _TABLES):
@@ -218,12 +223,14 @@ def _read_npy(path: Path, options: Mapping[str, Any], strict: bool) -> TextSet:
 # -- folders ---------------------------------------------------------------------------------------------------
 
 
-def _read_folder(path: Path, asked: Asked, options: Mapping[str, Any], curation: str | None, strict: bool) -> TextSet:
+def _read_folder(
+    path: Path, asked: Asked, options: Mapping[str, Any], curation: str | None, where: Sequence[Condition], strict: bool
+) -> TextSet:
     name = str(path)
     inside = {each.name for each in path.iterdir()}
     if "run.yaml" in inside:
         _refuse(name, "a run", options, "--split")
-        return _read_run(path, asked, strict) if curation is None else _read_curation(path, curation, asked, strict)
+        return _read_run(path, asked, where, strict) if curation is None else _read_curation(path, curation, asked, where, strict)
     if "dataset_dict.json" in inside:
         splits = _saved_splits(path / "dataset_dict.json")
         return _read_saved(name, path / _chosen_split(name, splits, options["--split"]), asked, strict)
@@ -264,23 +271,33 @@ def _saved_splits(path: Path) -> list[str]:
     return splits
 
 
-def _read_run(path: Path, asked: Asked, strict: bool) -> TextSet:
+def _read_run(path: Path, asked: Asked, where: Sequence[Condition], strict: bool) -> TextSet:
     run = RunFolder.existing(path)
     kind = kind_of_run(run)
-    collector = Collector(str(path), _of_kind(asked, kind), unit="row", strict=strict)
-    for number, record in enumerate(run.records(), 1):
-        collector.add(number, {**record.origin, "id": record.id, **record.fields})
-    return _finished(str(path), collector, collector.vectors())
+    rows = ({**_flat(record.origin), "id": record.id, **record.fields} for record in run.records())
+    return _read_rows(str(path), rows, _of_kind(asked, kind), where, strict)
 
 
-def _read_curation(path: Path, name: str, asked: Asked, strict: bool) -> TextSet:
-    source = f"{path}, curation {name}"
+def _read_curation(path: Path, name: str, asked: Asked, where: Sequence[Condition], strict: bool) -> TextSet:
     curation = open_curation(RunFolder.existing(path), name)
     kind = kind_of_run(curation.run)
-    collector = Collector(source, _of_kind(asked, kind), unit="row", strict=strict)
-    for number, row in enumerate(curation.rows(), 1):
-        collector.add(number, {**row["origin"], **{name: row[name] for name in ("id", *kind.columns, "given_label")}})
+    columns = ("id", *kind.columns, "given_label")
+    rows = ({**_flat(row["origin"]), **{name: row[name] for name in columns}} for row in curation.rows())
+    return _read_rows(f"{path}, curation {name}", rows, _of_kind(asked, kind), where, strict)
+
+
+def _read_rows(source: str, rows: Iterable[Mapping[str, Any]], asked: Asked, where: Sequence[Condition], strict: bool) -> TextSet:
+    source = in_words(source, where)
+    collector = Collector(source, asked, unit="row", strict=strict)
+    for number, row in enumerate(rows, 1):
+        if all(condition.holds(row, f"row {number}") for condition in where):
+            collector.add(number, row)
     return _finished(source, collector, collector.vectors())
+
+
+def _flat(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """An origin with what the strategy noted as fields beside the others."""
+    return {**origin.get("facts", {}), **{name: value for name, value in origin.items() if name != "facts"}}
 
 
 def _of_kind(asked: Asked, kind: TaskKind) -> Asked:

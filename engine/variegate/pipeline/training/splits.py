@@ -14,6 +14,7 @@ from variegate.pipeline.examples import RealTexts, find_real_texts
 from variegate.pipeline.gold import stored_examples
 from variegate.store.run_folder import RunFolder
 from variegate.store.texts import TextSet, read_texts
+from variegate.store.where import Condition
 from variegate.students import LabelledTexts, check_disjoint, check_labels, split_off, without_overlap
 from variegate.students.data import check_same_form
 
@@ -27,9 +28,10 @@ class Source:
     label_field: str | None = None
     split: str | None = None
     curation: str | None = None  # of a run folder
+    where: tuple[Condition, ...] = ()  # of a run folder: which of its records
 
     def read(self, *, strict: bool) -> TextSet:
-        options: dict[str, Any] = {"text_field": self.text_field, "label_field": self.label_field, "split": self.split}
+        options: dict[str, Any] = {"text_field": self.text_field, "label_field": self.label_field, "split": self.split, "where": self.where}
         if self.curation is not None:
             options["curation"] = self.curation
         return read_texts(self.path, strict=strict, **options)
