@@ -23,11 +23,11 @@ from variegate.store.verify import verify
 
 
 @pytest.fixture
-def run_file(tmp_path: Path, tiny_encoder: Path) -> Path:
+def run_file(tmp_path: Path) -> Path:
     config = towns.make_config(tmp_path / "run")
     path = tmp_path / "towns.run.yaml"
     student = {**towns.student(tmp_path), "epochs": 1}
-    sections = {"measure": {"encoder": str(tiny_encoder), "k": 2}, "train": {"student": student, "seeds": 2}}
+    sections = {"measure": {"encoder": student["model"], "k": 2}, "train": {"student": student, "seeds": 2}}
     path.write_text(f"{to_yaml(config)}{''.join(f'{name}: {json.dumps(each)}' + chr(10) for name, each in sections.items())}")
     return path
 
