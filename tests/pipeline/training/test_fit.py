@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig
+from variegate.config.student import FinetunedStudentConfig, LinearStudentConfig, SpanStudentConfig
 from variegate.errors import UsageError
 from variegate.kinds import KINDS
 from variegate.kinds.classification import Classification
@@ -27,7 +27,8 @@ class OfNothing(Classification):
 def test_what_fits() -> None:
     for name in KINDS.builtin():
         kind = KINDS.find(name)
-        for student in (LINEAR, FinetunedStudentConfig(kind="finetune")):
+        fine_tuned = FinetunedStudentConfig(kind="finetune")
+        for student in (LINEAR, fine_tuned) if kind.labelled else (SpanStudentConfig(kind="span_qa"),):
             check_fit(kind.of({"first": "a", "second": "b"}), student)
 
 
