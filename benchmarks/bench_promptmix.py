@@ -98,7 +98,13 @@ def release(stream: Stream, backend: Backend, requests: list[Request], found: di
         return sum(map(one_record, requests))
 
     kept, seconds = harness.timed(all_records)
-    found.update(requests=calls, texts=texts, kept=kept, share_kept=round(kept / texts, 4) if texts else 0.0, calls_a_record=round(calls / max(kept, 1), 1))
+    found.update(
+        requests=calls,
+        texts=texts,
+        kept=kept,
+        share_kept=round(kept / texts, 4) if texts else 0.0,
+        calls_a_record=round(calls / max(kept, 1), 1),
+    )
     return kept / seconds
 
 
