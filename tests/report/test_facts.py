@@ -59,7 +59,7 @@ def test_the_report_shows_shares_and_what_a_curation_changed_at_each(tmp_path: P
     curate(run, CurationConfig.model_validate({"stages": [stage]}), "right")
     page = read_page(write_report(run).read_text())
     assert "Texts by alpha" in {value for key, value in page.attributes if key == "aria-label"}
-    assert "right: keeps" in page.text
+    assert "right : keeps" in page.text
     (alpha,) = (table for table in facts_section(run, counted(*run.items())) if table["name"] == "alpha")
     changed = {float(row["value"]): row["curations"][0]["changed"] for row in alpha["rows"]}
     expected = Counter(record.origin["facts"]["alpha"] for record in records if right[record.id] != record.label)
