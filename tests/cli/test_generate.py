@@ -97,11 +97,16 @@ def test_what_was_made_under_feedback_is_said(run_file: Path) -> None:
 
 
 def test_a_shortfall_is_exit_code_3_and_says_why(run_file: Path) -> None:
-    result = generate(run_file, "--set", "model.engine.max_model_len=40", "--set", "target.max_attempts=1", "--json")
-    assert result.exit_code == 3
-    assert json.loads(result.stdout)["dropped"] == {"prompt_too_long": 6}
-    assert "6 records short of the target" in result.stderr
-    assert "Dropped: 6 prompt_too_long" in result.stderr
+    """The prompts of one label are too long. Those of all, and the run is refused before an engine starts."""
+    long = f"task.labels.weather.phrase={'asking about the weather and ' * 40}the sky"
+    short = ("--set", "model.engine.max_model_len=128", "--set", "target.max_attempts=1")
+    result = generate(run_file, "--set", long, *short, "--json")
+    assert result.exit_code == 3, result.output
+    assert json.loads(result.stdout)["dropped"] == {"prompt_too_long": 3}
+    assert "3 records short of the target" in result.stderr
+    assert "Dropped: 3 prompt_too_long" in result.stderr
+    refused = generate(run_file, "--set", "model.engine.max_model_len=40", output=run_file.parent / "none")
+    assert refused.exit_code == 2, refused.output
 
 
 @pytest.mark.parametrize(
