@@ -27,7 +27,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_file(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VARIEGATE_CACHE", str(tmp_path / "vectors"))
-    monkeypatch.setattr(session, "WorkerBackend", lambda model: wordy_scorer(lent=False))
+    monkeypatch.setattr(session, "WorkerBackend", lambda model, **_: wordy_scorer(lent=False))
     return write_run_file(tmp_path, bert)
 
 
@@ -112,7 +112,7 @@ def test_short_of_the_target_the_exit_code_is_3_at_the_end(run_file: Path, monke
 
         return replace(completion, text="") if request.target.name == "money" and request.slot < 3 else completion
 
-    monkeypatch.setattr(session, "WorkerBackend", lambda model: wordy_scorer(lent=False, edit=edit))
+    monkeypatch.setattr(session, "WorkerBackend", lambda model, **_: wordy_scorer(lent=False, edit=edit))
     result = run(run_file, "--set", "target.max_attempts=1")
     assert result.exit_code == 3
     assert "3 records short of the target, most of all for money" in result.stderr
@@ -141,7 +141,7 @@ def test_the_real_thing(nano_vllm: Any, tmp_path: Path, monkeypatch: pytest.Monk
     class Lent:
         """The one engine of this process, in place of one of its own."""
 
-        def __init__(self, model: Any) -> None:
+        def __init__(self, model: Any, **_: Any) -> None:
             self._engine = nano_vllm
 
         def __getattr__(self, name: str) -> Any:
