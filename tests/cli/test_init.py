@@ -221,7 +221,7 @@ def test_the_fields_of_pairs_are_found_or_named(tmp_path: Path, model: Path) -> 
         ("", ["--kind", "pair"], "a.csv: holds no pair of fields with usual names"),
         ("premise,hypothesis,label\nx,y,l\n", [], "or say with --kind pair that each row has two texts"),
         ("text,label\nx,l\n", ["--written", "text"], "--written is about pairs"),
-        ("text,label\nx,l\n", ["--kind", "pear"], "no task kind 'pear'; did you mean 'pair'? Known: classification, pair"),
+        ("text,label\nx,l\n", ["--kind", "pear"], "no task kind 'pear'; did you mean 'pair'? Known: classification, extractive_qa, pair"),
     ],
 )
 def test_what_is_no_pair_is_refused_before_anything_is_written(
