@@ -135,7 +135,7 @@ def test_tasks(votes: Path, tmp_path: Path) -> None:
 
 def test_votes_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine(write=lambda request, _: " objective" if request.seed % 3 else " subjective")
-    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _: engine)
+    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _, on_step: engine)
     texts = tmp_path / "texts.csv"
     texts.write_text("text,label\n" + "".join(f"text {place},objective\n" for place in range(30)))
     arguments = (
@@ -181,7 +181,7 @@ def test_a_model_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def weigh(messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         return [worth[part.split("Sort each ")[1].split(" into")[0]] for part in messages[0].content.split("\n\n")[1:3]]
 
-    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _: FakeEngine(weigh=weigh))
+    monkeypatch.setattr("variegate.inference.session.WorkerBackend", lambda _, on_step: FakeEngine(weigh=weigh))
     common = ("tasks", "--compare", "trec6", "--compare", "subj", "--model", "nano-llama", "--instances", 0)
     found = measured(*common, "--compare", "sst2", "--votes-folder", tmp_path / "v", "--name", "subj")
     assert [each["task"] for each in found["tasks"]["ranking"]] == ["trec6", "subj", "sst2"]
