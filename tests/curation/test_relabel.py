@@ -259,7 +259,7 @@ def test_what_changes_an_answer_of_the_engine() -> None:
     base = asked(stage_of())
     for fields in (
         {"mode": "generate"},
-        {"scoring": "whole"},
+        {"scoring": "branching"},
         {"scoring": "whole", "length_normalised": True},
         {"calibration": "contextual"},
     ):
@@ -274,7 +274,7 @@ def test_what_changes_an_answer_of_the_engine() -> None:
     ("fields", "least"),
     [
         ({}, 1.0),
-        ({"scoring": "whole"}, 1.0),
+        ({"scoring": "branching"}, 1.0),
         ({"scoring": "whole", "margin": 0.1}, 0.05),
         ({"calibration": "temperature"}, 0.05),
         ({"calibration": "contextual"}, 0.0),
@@ -284,6 +284,23 @@ def test_what_changes_an_answer_of_the_engine() -> None:
 def test_no_more_is_asked_than_the_verdicts_need(fields: dict[str, Any], least: float) -> None:
     """The best label is exact in any case (tests/inference/test_scoring.py); only what else is looked at needs more."""
     assert least_probability(stage_of(**fields)) == least
+
+
+@pytest.mark.parametrize(
+    ("fields", "scores"),
+    [
+        ({}, "whole"),
+        ({"scoring": "branching"}, "branching"),
+        ({"margin": 0.1}, "branching"),
+        ({"calibration": "contextual"}, "branching"),
+        ({"calibration": "contextual", "scoring": "whole"}, "whole"),
+        ({"length_normalised": True}, "whole"),
+    ],
+)
+def test_whole_strings_are_scored_unless_that_takes_longer_than_writing_them(fields: dict[str, Any], scores: str) -> None:
+    stage = stage_of(**fields)
+    assert stage.scores == scores
+    assert relabel(stage, items_of(["who"], ["human"]), scripted()).facts["scoring"] == scores
 
 
 # On nano-llama.
@@ -409,12 +426,13 @@ def test_rows_are_brute_force_log_probabilities(engine: str, nano_transformers: 
         stage_of(**exact),
         stage_of(scoring="whole", **exact),
         stage_of(scoring="whole", length_normalised=True),
+        stage_of(scoring="whole", margin=0.1),
         stage_of(scoring="whole"),
     ]
     plan = plan_stage(stages[2], items, labels, **words_of(task))
     tokenizer = backend.prompts.tokenizer
     for ask, *rows in zip(plan.asks, *(observe(plan.asks, backend, stage) for stage in stages), strict=True):
-        branching, whole, normalised, pruned = (np.array(row["logprobs"]) for row in rows)
+        branching, whole, normalised, pruned, best = (np.array(row["logprobs"]) for row in rows)
         every, among = brute_force(nano_transformers._network.model, tokenizer, ask.messages[0].content, ask.answers)
         lengths = [len(tokenizer.encode(answer, add_special_tokens=False)) for answer in ask.answers]
         np.testing.assert_allclose(branching, among, atol=2e-3)
@@ -423,7 +441,8 @@ def test_rows_are_brute_force_log_probabilities(engine: str, nano_transformers: 
         assert math.fsum(np.exp(branching)) == pytest.approx(1)
         probable = np.exp(every) / np.exp(every).sum() > 0.06
         np.testing.assert_allclose(pruned[probable], every[probable], atol=2e-3)
-        assert pruned.argmax() == every.argmax()
+        assert pruned.argmax() == best.argmax() == every.argmax()
+        assert best.max() == pytest.approx(every.max(), abs=2e-3)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ _QUESTION = ("classify", "chat_answer")  # templates of a relabelling question
 
 
 class RelabelStage(Closed):
-    """Ask a language model which label a text has (PromptMix step 2), by scoring all label strings or by generation."""
+    """Ask a language model which label a text has (PromptMix step 2), by scoring the candidates' strings or by generation."""
 
     kind: Literal["relabel"]
     mode: Literal["score", "generate"] = "score"
@@ -45,10 +45,10 @@ class RelabelStage(Closed):
     class_block: bool | Literal["all"] = True
     """List the candidates with their descriptions in the prompt. all: every label of the task, in one block for all texts, whatever
     their candidates: a longer prompt, whose beginning is read once (false: no block)."""
-    scoring: Literal["branching", "whole"] = "branching"
-    """branching: at each token where the candidates part, the probabilities among them; takes about one request a text.
-    whole: the probability of all tokens of a label. It sees what the model would rather have gone on with: on real texts
-    with the embedded model 1 to 5 points more accurate, at 1 to 3 times the cost (4 with all of 77 labels)."""
+    scoring: Literal["branching", "whole"] | None = None
+    """whole: the probability of all tokens of a label (PromptMix); the more accurate, since it sees what the model would rather have
+    gone on with. branching: at each token where the candidates part, the probabilities among them: the faster, about one request a
+    text. null: whole, but branching where whole takes longer than writing the label: with a calibration or a margin."""
     length_normalised: bool = False
     """Divide a label's log-probability by its number of tokens. Only with `scoring: whole`."""
     calibration: Literal["none", "temperature", "contextual"] = "none"
@@ -62,15 +62,22 @@ class RelabelStage(Closed):
     templates: dict[str, str] = Field(default_factory=dict)
     """Jinja2 texts in place of the built-in templates of the question: `classify`, and `chat_answer` for chat models."""
 
+    @property
+    def scores(self) -> Literal["branching", "whole"]:
+        """What `scoring` comes to."""
+        if self.scoring is not None:
+            return self.scoring
+        return "whole" if self.margin == 0 and self.calibration == "none" else "branching"
+
     @model_validator(mode="after")
     def _consistent(self) -> RelabelStage:
         for name in self.templates:
             if name not in _QUESTION:
                 raise ValueError(f"templates.{name}: no template of this stage{nearest(name, _QUESTION)} It uses: {', '.join(_QUESTION)}")
-        if self.length_normalised and self.scoring != "whole":
+        if self.length_normalised and self.scores != "whole":
             raise ValueError("length_normalised: true needs scoring: whole: `branching` counts only tokens where candidates part")
         if self.mode == "generate":
-            unused = {"scoring": self.scoring != "branching", "calibration": self.calibration != "none", "margin": self.margin > 0}
+            unused = {"scoring": self.scoring is not None, "calibration": self.calibration != "none", "margin": self.margin > 0}
             given = [name for name, changed in unused.items() if changed]
             if given:
                 raise ValueError(f"{', '.join(given)}: mode: generate has no probabilities: use mode: score, or leave it out")

@@ -153,7 +153,7 @@ def asked(stage: RelabelStage) -> list[Any]:
     """What of the stage, beside the asks themselves, changes a row of `observe`: stored rows are good while it is equal."""
     if stage.mode == "generate":
         return [stage.mode]
-    return [stage.mode, stage.scoring, stage.length_normalised, least_probability(stage)]
+    return [stage.mode, stage.scores, stage.length_normalised, least_probability(stage)]
 
 
 def _score(asks: Sequence[Ask], rows: list[Row], backend: Backend, stage: RelabelStage, on_progress: Callable[[int], None] | None) -> None:
@@ -169,7 +169,7 @@ def _score(asks: Sequence[Ask], rows: list[Row], backend: Backend, stage: Relabe
         else:
             fitting.append(place)
             lengths.append(tokens)
-    whole = stage.scoring == "whole"
+    whole = stage.scores == "whole"
     scores = backend.score_each(
         [asks[place].messages for place in fitting],
         [asks[place].answers for place in fitting],

@@ -230,5 +230,5 @@ def _facts(
         paths = Counter(opinion.details["path"] for opinion in mine if "path" in opinion.details)
         facts["paths"] = {path: paths[path] for path in PATHS}
     else:
-        facts["scoring"] = stage.scoring
+        facts["scoring"] = stage.scores
     return facts

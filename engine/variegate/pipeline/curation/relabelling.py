@@ -58,6 +58,7 @@ class Relabelling:
         prompt = [message.content for message in wording.messages("A text.", list(task.labels))]
         return [
             _RECIPE,
+            asked(self.stage),
             self.identity,
             self.model.engine.max_model_len,  # beyond it nothing can be asked
             prompt,
