@@ -87,6 +87,9 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(run_file: Path) -> 
     found = json.loads(result.stdout)
     assert found["stages"]["train"] == {"status": "reused", "words": "linear_svc on the records of curation checked, 2 times"}
     assert found["plan"]["kept"] == 24
+    result = run(run_file, "--dry-run", "--set", "decoding.max_tokens=1020")
+    assert result.exit_code == 1
+    assert "Would fail: 24 of 24 prompts would be dropped as too long" in result.stdout
 
 
 @pytest.mark.parametrize(

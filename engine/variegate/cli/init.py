@@ -84,7 +84,7 @@ def command(
     click.echo(f"  1. improve the descriptions in {task_path}", err=True)
     click.echo(f"  2. variegate plan {run_path}", err=True)
     click.echo(f"  3. variegate preview {run_path}", err=True)
-    click.echo(f"  4. variegate generate {run_path}", err=True)
+    click.echo(f"  4. variegate run {run_path}", err=True)
 
 
 def _default_model() -> str:

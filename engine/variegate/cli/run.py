@@ -43,7 +43,7 @@ def command(
     RUN.yaml is a file, a bundled run's name, or a run folder. Stages: generate, curate, measure, train, evaluate, report. Its sections
     `curate`, `measure`, `train` and `evaluate` say how; what is left out has a default, and null switches a stage off. What is in the
     folder already, and is as it would be made, is made no second time: the same command goes on where it was stopped, and after a change
-    redoes what that touches.
+    redoes what that touches. --dry-run exits with 1 when generating would be refused, or would drop prompts as too long.
 
     Exit codes: 0 done, 1 failure, 2 wrong input, 3 finished short of the target, 130 interrupted.
     """
@@ -100,7 +100,9 @@ def _print_outlook(config: RunConfig, stages: StagesConfig, until: str, resume: 
     if as_json:
         found = {each.stage: {"status": each.status, "words": each.words} for each in outcomes}
         click.echo(json.dumps({"folder": config.output, "stages": found, "plan": plan.to_json()}, indent=2, ensure_ascii=False))
-        return
-    from variegate.cli.run_summary import print_outlook
+    else:
+        from variegate.cli.run_summary import print_outlook
 
-    print_outlook(config, outcomes, plan)
+        print_outlook(config, outcomes, plan)
+    if plan.refusals:
+        click.get_current_context().exit(1)

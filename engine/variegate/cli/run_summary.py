@@ -74,6 +74,8 @@ def print_outlook(config: RunConfig, outcomes: Sequence[Outcome], plan: Plan) ->
     if plan.estimate is None:
         click.echo("No time is estimated: --measure 64 starts the engine, and times as many rows of what is to be generated.")
     click.echo("Not included: the other stages. Each says how long it will take when it has begun.")
+    for refusal in plan.refusals:
+        click.echo(f"Would fail: {visible(refusal)}")
 
 
 def _words(done: RunOfStages, name: str) -> str:

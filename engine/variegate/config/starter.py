@@ -105,7 +105,7 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
     """The run file, with the settings that matter most spelled out."""
     lines = [
         *_schema_line(schema),
-        f"# A run: {name} generated with {model}. Try it with `variegate plan` before `variegate generate`.",
+        f"# A run: {name} generated with {model}. Try it with `variegate plan` before `variegate run`.",
         f"task: {scalar(task_file)}",
         "",
         "# A bundled model's name, a model folder, a model file (YAML) or a hub id.",
@@ -133,6 +133,10 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
         "",
         "seed: 0",
         f"output: {scalar(f'runs/{name}')}  # the run folder, relative to where you call variegate",
+        "",
+        "# What becomes of the texts, in `variegate run`; what is left out has a default.",
+        "# curate: relabel  # the model checks its own labels",
+        "# train: {student: minilm}",
     ]
     return "\n".join(lines) + "\n"
 
