@@ -7,7 +7,7 @@ import time
 from variegate.progress import Pace, Progress, spelt
 
 AFTER_S = 10.0  # of a part of a stage: a short one needs no word
-AFTER_SHARE = 0.05  # of what it has to do: before that a rate says little
+AFTER_SHARE = 0.2  # of what it has to do: before that a rate says little, since an engine works on many answers at once
 
 
 class Paced:
@@ -44,4 +44,4 @@ class Paced:
             return
         if done - pace.before >= AFTER_SHARE * (pace.whole - pace.before):
             self._told.add(pace.name)
-            self._progress.note(f"{self._head}: {pace.name} {done:,} of {pace.whole:,}, about {spelt(left)} left")
+            self._progress.note(f"{self._head}: {pace.name} {done:,} of {pace.whole:,}, at most about {spelt(left)} left")
