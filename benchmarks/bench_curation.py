@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1000, help="of the relabel section")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry", action="store_true", help="print only")
-    parser.add_argument("--chat-texts", type=int, default=64, help="of the relabel_chat section")
+    parser.add_argument("--chat-texts", type=int, default=32, help="of the relabel_chat section")
     args = parser.parse_args()
     if CHAT in args.only:
         found = {CHAT: relabel_chat(args.chat_texts)}

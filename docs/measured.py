@@ -125,25 +125,50 @@ def metrics(whole: dict[str, Any], embedding: dict[str, Any]) -> list[str]:
     return lines
 
 
-def curation(whole: dict[str, Any]) -> list[str]:
-    found = whole["results"]
-    rows = []
-    for case in found["relabel"].values():
-        rate, accuracy = case["items_per_second"], case["accuracy"]
-        candidates = "" if case["nearest"] is None else f", nearest {case['nearest']}"
-        rows.append(
-            f"| {case['task']}, {case['classes']} classes{candidates}, "
-            f"{'with' if case['class_block'] else 'no'} class block | {rate['score']['median']:,.0f} | {span(case['score_over_generate'])} | "
-            f"{rate['one_token']['median']:,.0f} | {accuracy['score']:.3f} / {accuracy['whole']:.3f} / {accuracy['generate']:.3f} | "
-            f"{case['prefix_hit_rate']['score']:.2f} |"
-        )
+_BLOCKS = {True: "with class block", False: "no class block", "all": "one block for all texts"}
+
+
+def relabelling_row(case: dict[str, Any], digits: int, hits: float) -> str:
+    rate, accuracy = case["items_per_second"], case["accuracy"]
+    candidates = "" if case["nearest"] is None else f", nearest {case['nearest']}"
+    return (
+        f"| {case['task']}, {case['classes']} classes{candidates}, {_BLOCKS[case['class_block']]} | "
+        f"{rate['score']['median']:,.{digits}f} / {rate['whole']['median']:,.{digits}f} | {span(case['score_over_generate'])} | "
+        f"{span(case['whole_over_generate'])} | {rate['one_token']['median']:,.{digits}f} | "
+        f"{accuracy['score']:.3f} / {accuracy['whole']:.3f} / {accuracy['generate']:.3f} | {hits:.2f} |"
+    )
+
+
+def curation(whole: dict[str, Any], chat: dict[str, Any]) -> list[str]:
+    found, real = whole["results"], chat["results"]["relabel_chat"]
+    rows = [relabelling_row(case, 0, case["prefix_hit_rate"]["score"]) for case in found["relabel"].values()]
+    chat_rows = [relabelling_row(case, 1, case["block_hit_rate"]) for case in real.values()]
+    first = next(iter(real.values()))
+    written, most = (
+        sum(case["usage"]["generate"]["generated_tokens"] for case in real.values()),
+        sum(case["texts"] for case in real.values()),
+    )
+    bounds = first["by_cpu_seconds"]
     study = found["compare"]
     return [
         f"{whole['date']}; nano-llama on real texts; trec6 it has never seen:",
         "",
-        "| relabelling by scoring | texts/s | times generating the label | bound: one token a prompt, texts/s | accuracy: branching / whole / generated | prefix-cache hits |",
-        "|---|---|---|---|---|---|",
+        "| relabelling by scoring | texts/s: branching / whole | branching, times generating the label | whole | bound: one token a prompt, texts/s "
+        "| accuracy: branching / whole / generated | prefix-cache hits |",
+        "|---|---|---|---|---|---|---|",
         *rows,
+        "",
+        f"{chat['date']}; smollm2-135m, {first['texts']} real texts a case, titles of {first['title_tokens']} tokens and more, no calibration, on a machine "
+        f"that others used too; generating wrote {written / most:.0f} tokens a text. Of class blocks' tokens, those found in the cache:",
+        "",
+        "| relabelling by scoring | texts/s: branching / whole | branching, times generating the label | whole | bound: one token a prompt, texts/s "
+        "| accuracy: branching / whole / generated | class blocks found |",
+        "|---|---|---|---|---|---|---|",
+        *chat_rows,
+        "",
+        f"By CPU-seconds, of the first case: branching {span(bounds['score_over_generate'])} times generating, whole {span(bounds['whole_over_generate'])}; "
+        f"the engine's own limit, one token a prompt, {span(bounds['one_token_over_generate'])}. Against writing no more tokens than the label has: "
+        f"{span(bounds['score_over_shortest'])} and {span(bounds['whole_over_shortest'])}.",
         "",
         f"`variegate compare` of {study['cells']} cells x {study['records'][0]:,} records with the embedding student, nothing cached: "
         f"{study['cpu_seconds']:.0f} CPU-seconds, {study['seconds']:.0f} s.",
@@ -212,7 +237,7 @@ def benchmarks_block() -> str:
         "Generating": [head, "", *speed(generate), "", *crash(load("crash-cpu"))],
         "Suppression and temperature": study(load("suppression-study-cpu")),
         "Measures": metrics(load("metrics-cpu"), load("embeddings-cpu")),
-        "Curation": curation(load("curation-cpu")),
+        "Curation": curation(load("curation-cpu"), load("relabelling-chat-cpu")),
         "T5 on vLLM": t5(load("t5-cpu")),
     }
     return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in parts.items())

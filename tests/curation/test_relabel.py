@@ -292,6 +292,7 @@ def test_no_more_is_asked_than_the_verdicts_need(fields: dict[str, Any], least: 
         ({}, "whole"),
         ({"scoring": "branching"}, "branching"),
         ({"margin": 0.1}, "branching"),
+        ({"class_block": "all"}, "branching"),
         ({"calibration": "contextual"}, "branching"),
         ({"calibration": "contextual", "scoring": "whole"}, "whole"),
         ({"length_normalised": True}, "whole"),

@@ -48,7 +48,8 @@ class RelabelStage(Closed):
     scoring: Literal["branching", "whole"] | None = None
     """whole: the probability of all tokens of a label (PromptMix); the more accurate, since it sees what the model would rather have
     gone on with. branching: at each token where the candidates part, the probabilities among them: the faster, about one request a
-    text. null: whole, but branching where whole takes longer than writing the label: with a calibration or a margin."""
+    text. null: whole, but branching where whole takes longer than writing the label: with a calibration, a margin or
+    `class_block: all`."""
     length_normalised: bool = False
     """Divide a label's log-probability by its number of tokens. Only with `scoring: whole`."""
     calibration: Literal["none", "temperature", "contextual"] = "none"
@@ -67,7 +68,7 @@ class RelabelStage(Closed):
         """What `scoring` comes to."""
         if self.scoring is not None:
             return self.scoring
-        return "whole" if self.margin == 0 and self.calibration == "none" else "branching"
+        return "whole" if self.margin == 0 and self.calibration == "none" and self.class_block != "all" else "branching"
 
     @model_validator(mode="after")
     def _consistent(self) -> RelabelStage:
