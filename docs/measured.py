@@ -159,7 +159,7 @@ def curation(whole: dict[str, Any], chat: dict[str, Any]) -> list[str]:
         *rows,
         "",
         f"{chat['date']}; smollm2-135m, {first['texts']} real texts a case, titles of {first['title_tokens']} tokens and more, no calibration, on a machine "
-        f"that others used too; generating wrote {written / most:.0f} tokens a text. Of class blocks' tokens, those found in the cache:",
+        f"that others used too, taken from the output of a run that was stopped before it saved; generating wrote {written / most:.0f} tokens a text. Of class blocks' tokens, those found in the cache:",
         "",
         "| relabelling by scoring | texts/s: branching / whole | branching, times generating the label | whole | bound: one token a prompt, texts/s "
         "| accuracy: branching / whole / generated | class blocks found |",
