@@ -55,14 +55,15 @@ def test_a_text_of_several_lines_goes_on_to_the_next_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "  \n", "Sure, here are three questions:", "Who is it?", "I cannot help with that.", "One.\nTwo.\nThree.\nFour.\nFive."]
+    "answer",
+    ["", "  \n", "Sure, here are three questions:", "Who is it?", "I cannot help with that.", "One.\nTwo.\nThree.\nFour.", "One.\nTwo."],
 )
 def test_what_is_no_list(answer: str) -> None:
     assert found(answer) == ()
 
 
 def test_numbers_that_begin_a_text_are_no_marks() -> None:
-    assert found("3.5 million people live where?\n1984 was written by whom?") == (
+    assert found("3.5 million people live where?\n1984 was written by whom?", number=2) == (
         "3.5 million people live where?",
         "1984 was written by whom?",
     )
@@ -76,7 +77,7 @@ def test_one_text_asked_for_needs_no_mark() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "open_end"),
-    [("1. Who is it?\n2. Where is", True), ("1. Who is it?\n2. Where is it?\n\nI hope th", False), ("Who is it?\nWhere is", True),
+    [("1. Who is it?\n2. Where is", True), ("1. Who is it?\n2. Where is it?\n\nI hope th", False), ("Who is it?\nWhere is it?\nWhen", True),
      ("1. Who is it? 2. Where is", True), ("- Who is it?\n- Where is it?\nLet me know if", False)],
 )  # fmt: skip
 def test_whether_a_cut_off_answer_has_cut_off_its_last_text(answer: str, open_end: bool) -> None:

@@ -50,8 +50,8 @@ class Lists:
         )
 
     def find(self, answer: str, *, number: int) -> Listed:
-        """The texts of an answer that was asked for `number` of them. Without marks it is a list where it has two lines to `number`; where
-        one text was asked for, it is that text."""
+        """The texts of an answer that was asked for `number` of them. Without marks it is a list where it has so many lines; where one
+        text was asked for, it is that text."""
         answer = without_markdown(answer)
         lines = [line.strip() for line in answer.split("\n")]
         marks = [self._numbered(line) for line in lines]
@@ -64,7 +64,7 @@ class Lists:
         texts = _unmarked(lines)
         if number == 1:
             return Listed((answer,), open=True) if texts else Listed(())
-        if not 1 < len(texts) <= number:  # prose has lines too
+        if len(texts) != number:  # prose has lines too
             return Listed(())
         return Listed(tuple(text for _, text in texts), open=texts[-1][0] == _last(lines))
 

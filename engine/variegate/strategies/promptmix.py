@@ -148,6 +148,8 @@ class PromptMix(Conversation):
     def read(self, request: Request, completion: Completion) -> list[Piece]:
         if self.config.utterances == 1 and not self.brief.chat:
             return [self.reader.one_text(request, completion)]
+        if _BLOCK.search(completion.text):  # texts below another category's name are none of the asked one
+            return [Piece(completion.text, "echo")]
         limit = self.brief.task.word_limit
         pieces = self.reader.texts(
             request,
@@ -177,7 +179,8 @@ class PromptMix(Conversation):
             yield piece if piece.reason or place == drawn else Piece(piece.text, "not_drawn")
 
 
-_SHARE = r"[^()\[\]{}\n]{0,80}\d ?(?:%|percent\b)[^()\[\]{}\n]{0,80}"
+_BLOCK = re.compile(r"^\W{0,4}category\W{0,3}:", re.IGNORECASE | re.MULTILINE)  # of the prompt, written anew
+_SHARE = r"[^()\[\]{}\n]{0,80}(?:\d ?(?:%|percent\b)|\d categor(?:y|ies)\b)[^()\[\]{}\n]{0,80}"
 _BRACKETS = re.compile(rf"^\s*[(\[{{]{_SHARE}[)\]}}][ :–—-]*|[ \t]*[(\[{{]{_SHARE}[)\]}}](?=[\s.!?\"”'’»:]*(?:\n|$))")
 _BEFORE = re.compile(r"^\s*\d{1,3} ?% [^:\"“\n?!.]{1,100}:\s*")
 _BEHIND = re.compile(r"\s[-–—|]\s*\d{1,3} ?% [^\n.?!]{1,100}$")
