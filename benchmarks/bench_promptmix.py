@@ -1,14 +1,13 @@
 """What PromptMix keeps of what is generated, and how fast, against the release's way of asking: on one engine and model, in one run.
 
-    python benchmarks/bench_promptmix.py [--model NAME ...] [--task NAME] [--per-label N] [--records N] [--repeats N] [--gpu]
+    python benchmarks/bench_promptmix.py --data DATA [--model NAME ...] [--task NAME] [--per-label N] [--records N] [--repeats N] [--gpu]
 
 Writes benchmarks/results/promptmix-{cpu,gpu}.json. Of each model:
   ours     a run of `promptmix`: one request for each class and share, all at once, every text of an answer kept
   release  one prompt at a time, asked again until ten different texts stand, of which one is kept at random (METHODS 2.4); it reads
            answers as we do, so that only the way of asking differs. It is given up after 30 answers to a prompt
 yield: records kept over texts generated. records/s: of whole runs on a started engine, files and all; of the release's way the loop
-alone. Real data are needed for a model that is shown examples; nano-llama, which knows no lists, is asked for one text an answer, of
-descriptions alone.
+alone. nano-llama, which knows no lists, is asked for one text an answer, of descriptions alone.
 """
 
 from __future__ import annotations
@@ -145,11 +144,10 @@ def main() -> None:
     parser.add_argument("--per-label", type=int, default=20, help="records of each label in a run of ours")
     parser.add_argument("--records", type=int, default=5, help="that the release's way is timed on")
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--data", type=harness.data_folder, help="the folder of the real data sets, where VARIEGATE_DATA does not name it")
+    parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--gpu", action="store_true", help="write the results as those of a GPU")
     options = parser.parse_args()
-    if options.data is not None:
-        os.environ["VARIEGATE_DATA"] = str(options.data)
+    os.environ["VARIEGATE_DATA"] = str(options.data)
     results = {}
     for name in options.model or ("nano-llama", "smollm2-135m"):
         model = load_model(name)

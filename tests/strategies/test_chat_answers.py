@@ -5,8 +5,8 @@ The labels were written by reading each raw answer before the rules were run on 
 chat_answers.jsonl: those of its other tasks (`held_out`) were held out at first, and 82.6 % of them read as labelled; rules were then made
 for the kinds of what was misread, so that their 94 % say little now. No answer that copies a real example is among them.
 chat_answers_fresh.jsonl: 96 answers to nine tasks of which none stands there, at temperatures of 0.6 to 1.2, made and labelled afterwards.
-83.3 % are read as labelled; no rule was made from them. Half of what is misread is a text about the task ("An overview of a river and its
-tributary") that a person would drop.
+83.3 % are read as labelled; no rule was made from them. A third of what is misread is a text about the task ("An overview of a river and
+its tributary") that a person would drop.
 """
 
 from __future__ import annotations
