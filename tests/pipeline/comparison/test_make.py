@@ -158,7 +158,7 @@ def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
 ) -> None:
     engines: list[FakeEngine] = []
 
-    def start(model: Any) -> Any:
+    def start(model: Any, on_step: Any) -> Any:
         assert all(engine.closed for engine in engines)
         # the first one warms up and dies at its first real call
         engines.append(chatter.wordy_engine(lent=False, fail_at=None if engines else 2, error=BackendError("died")))
@@ -183,7 +183,7 @@ def test_own_engines_are_warmed_up_replaced_after_an_error_and_closed(
 def test_a_study_of_two_models_has_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[FakeEngine] = []
 
-    def start(model: Any) -> Any:
+    def start(model: Any, on_step: Any) -> Any:
         assert all(engine.closed for engine in engines)
         engines.append(chatter.wordy_engine(lent=False))
         return engines[-1]
