@@ -56,6 +56,7 @@ def compare(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["compare", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_study_is_shown_as_tables_and_kept(study_file: Path, scripted: Any) -> None:
     result = compare(study_file)
     assert result.exit_code == 0, result.output

@@ -150,6 +150,7 @@ def test_a_session_with_keys(run_folder: RunFolder) -> None:
     assert [labels[0], *labels[2:]] == ["fear", None, "undone", "anger", "joy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["interrupt", "end of file", "kill", "terminate", "hang up"])
 def test_however_it_ends_nothing_is_lost(run_folder: RunFolder, end: str) -> None:
     with session(run_folder, "-n", "4") as person:
@@ -192,6 +193,7 @@ def many(tmp_path: Path, build_run: Build, row: Make) -> RunFolder:
     return build_run(tmp_path / "run", [[row(label) for label in labels]], labels=labels)
 
 
+@pytest.mark.slow
 def test_many_labels_are_searched_for(tmp_path: Path, build_run: Build, row: Make) -> None:
     folder = many(tmp_path, build_run, row)
     with session(folder) as person:

@@ -40,6 +40,7 @@ def test_a_label_that_is_called_like_a_key_has_that_key() -> None:
     assert assign_keys({"2": "a", "x y": "z z"}) == {"2": "2", "1": "x y"}  # the name before the title
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=2), st.text("12abuso", max_size=2), max_size=31))
 def test_every_label_has_one_key_and_no_command_is_taken(titles: dict[str, str]) -> None:
     keys = assign_keys(titles)

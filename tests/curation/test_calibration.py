@@ -23,6 +23,7 @@ def draw(n: int, c: int, seed: int, temperature: float) -> tuple[np.ndarray, np.
     return scipy_log_softmax(z, axis=1), true
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 8), st.sampled_from([0.4, 1.0, 2.5, 6.0]))
 def test_the_likeliest_temperature_is_scipys(seed: int, c: int, planted: float) -> None:

@@ -74,6 +74,7 @@ def test_the_estimate_is_jaccard_within_its_standard_error() -> None:
     assert (estimated[true == 1] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.7, 0.9])
 def test_near_duplicates_against_brute_force(threshold: float) -> None:
     texts = edited_texts(500)

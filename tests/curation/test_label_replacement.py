@@ -171,6 +171,7 @@ def test_few_positives_are_named() -> None:
 # -- what it is good for --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "m", "gain"), [("trec6", 90, 0.04), ("trec6", 180, 0.08), ("clinc", 180, 0.13)])
 def test_planted_noise_is_mended(labelled: Labelled, name: str, m: int, gain: float) -> None:
     _, true, vectors = labelled(name)

@@ -162,6 +162,7 @@ def start_writer(folder: Path) -> subprocess.Popen[str]:
     return start_python(WRITER.format(folder=str(folder)), ready="ready")
 
 
+@pytest.mark.slow
 def test_killed_writers(tmp_path: Path) -> None:
     """Two processes write the same texts and are killed, three times over."""
     found = 0

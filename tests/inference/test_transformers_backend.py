@@ -52,6 +52,7 @@ def test_repetition_penalty_worked_by_hand() -> None:
     assert out.tolist() == [[1.0, 1.0, 1.5, 4.0], [-2.0, -4.0, -3.0, -8.0]]
 
 
+@pytest.mark.slow
 def test_drawn_first_tokens_follow_the_models_own_softmax(nano: Any) -> None:
     """The whole path: temperature, then the draw, on nano-llama's real logits."""
     prompt = 'Write a text message that covers the element below.\nElement: an unwanted advertisement\nText message: "'

@@ -72,6 +72,7 @@ def test_asking_for_a_gpu_does_not_start_cuda() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout == "1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "rounded"), [("float32", False), ("bfloat16", True)])
 def test_a_float32_engine_multiplies_in_float32_on_a_gpu(dtype: str, rounded: bool, tmp_path: Path) -> None:
     """vLLM's Triton attention leaves the precision of its products open, and Triton's default is TF32, which keeps 10 bits."""

@@ -249,6 +249,7 @@ def test_a_failure_in_any_thread_stops_the_others_at_once(error: type[BaseExcept
     assert given == [1, 1, 2]  # each of the two threads its own, and what there was before
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_long_sweep_promptly() -> None:
     code = (
         "import torch\nfrom variegate_kernels.pairwise import sweep\nsweep(torch.randn(600, 4), function='angular', impl='tiles')\n"

@@ -116,6 +116,7 @@ def compile_for(chip: int, kernel: str, precision: str, options: dict[str, Any])
     return triton.compile(source, target=GPUTarget("cuda", chip, 32), options=chosen), tiling
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize(
     ("kernel", "chip", "precision", "options"),
@@ -141,6 +142,7 @@ def test_it_compiles_for_the_gpus_it_is_meant_for(
         assert re.search(r"warp_group_dot_wait .*pendings = 1", compiled.asm["ttgir"])
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("precision", checks.PRECISIONS)
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_a_row_outside_the_table_is_an_error_on_the_cpu() -> None:
         apply_bias(torch.zeros(2, 4), torch.zeros(2, 4), torch.tensor([1, 2]))
 
 
+@pytest.mark.slow
 def test_the_package_imports_without_triton() -> None:
     code = "import sys; sys.modules['triton'] = None; import variegate_kernels.suppression; assert 'vllm' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -148,6 +149,7 @@ def check_triton(device: str) -> int:
     return num_cases + 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_triton_interpreted_equals_torch() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}  # read when Triton is imported

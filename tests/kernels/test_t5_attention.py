@@ -97,6 +97,7 @@ def test_many_parts_and_many_threads_give_the_same(monkeypatch: pytest.MonkeyPat
         assert torch.equal(paged_attention(*case.arguments(), impl="numba"), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_threads_after_a_fork() -> None:
     """vLLM may fork its worker: the parent's threads are not there."""
@@ -170,6 +171,7 @@ def test_wrong_arguments_are_named(change: Any, message: str, monkeypatch: pytes
         paged_attention(**{**arguments, **change(arguments)})
 
 
+@pytest.mark.slow
 def test_it_imports_without_triton_and_numba() -> None:
     code = "import sys; sys.modules['triton'] = sys.modules['numba'] = None; import variegate_kernels.t5_attention"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -330,6 +332,7 @@ def test_the_benchmark_measures_what_it_says() -> None:
         torch.testing.assert_close(flex.double(), expected, rtol=2e-6, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_the_benchmark_says_that_it_needs_a_gpu() -> None:
     script = Path(__file__).parents[2] / "benchmarks" / "gpu_t5_attention.py"
     run = subprocess.run(

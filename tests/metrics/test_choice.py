@@ -172,6 +172,7 @@ def test_records_are_never_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
         coverage(x, x, implementation="estimate")
 
 
+@pytest.mark.slow
 def test_without_faiss_top_k_goes_by_torch() -> None:
     code = (
         "import sys\nsys.modules['faiss'] = None\nimport importlib.util, numpy as np\n"

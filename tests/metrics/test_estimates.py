@@ -178,6 +178,7 @@ def test_parallel_rows_are_at_angle_0() -> None:
 # -- inverted index and its correction -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["euclidean", "cosine", "angular"])
 @pytest.mark.parametrize("copies", [0, 200])
 def test_the_interval_holds_chamfer(copies: int, distance: str) -> None:

@@ -125,6 +125,7 @@ def test_tsne_keeps_neighbours_within_a_cluster() -> None:
     assert np.median(steps) < 0.1 * np.median(across)
 
 
+@pytest.mark.slow
 def test_tsne_is_decided_by_its_seed() -> None:
     (x,) = clusters([80])
     first, again, other = (project(x, method="tsne", seed=seed).x for seed in (0, 0, 1))
@@ -148,6 +149,7 @@ def test_tsne_stands_many_equal_rows(copies: int, kinds: int) -> None:
     assert np.isfinite(project(x, method="tsne").x).all()
 
 
+@pytest.mark.slow
 def test_coverage_of_a_set_by_itself_is_whole_and_by_a_far_one_is_none() -> None:
     first, second = clusters([80, 60])
     whole = tsne_coverage(first, first.copy(), radius=0.1)
@@ -157,6 +159,7 @@ def test_coverage_of_a_set_by_itself_is_whole_and_by_a_far_one_is_none() -> None
     assert (whole.metric, whole.n, whole.m, whole.distance) == ("coverage_tsne", 80, 80, "cosine")
 
 
+@pytest.mark.slow
 def test_coverage_is_that_share_of_the_reference_whose_cluster_was_made() -> None:
     first, second = clusters([90, 30])
     made = clusters([70], seed=1)[0]  # of the first cluster alone
@@ -188,6 +191,7 @@ def test_coverage_counts_what_a_look_at_the_map_counts() -> None:
     json.dumps(value.to_json(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "n", "expected"), [(900, 150, (100, 100)), (20, 900, (20, 180)), (900, 60, (140, 60))])
 def test_big_sets_are_drawn_from(monkeypatch: pytest.MonkeyPatch, m: int, n: int, expected: tuple[int, int]) -> None:
     monkeypatch.setattr(projection, "MAX_TSNE_POINTS", 200)

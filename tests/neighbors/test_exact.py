@@ -125,6 +125,7 @@ def test_float64_is_measured_in_float64_by_dense() -> None:
     np.testing.assert_allclose(found.sums.numpy(), cdist(x, x).sum(1), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "implementation"), [(600, "dense"), (600, "tiles"), (600, "faiss"), (8300, "tiles")])
 def test_one_row_far_out_disturbs_no_other(n: int, implementation: str) -> None:
     """Its square leaves float32, and among 8,300 rows its length is in no sample of every second one."""
@@ -369,6 +370,7 @@ print(grown(torch.rand(n, d) + shift - 0.5, sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("implementation", "n", "d", "shift", "mebibytes"),
     [

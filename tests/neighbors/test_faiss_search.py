@@ -109,6 +109,7 @@ def test_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     assert nearest_other(random(10), implementation="tiles").precision == "fp32"
 
 
+@pytest.mark.slow
 def test_measures_load_without_faiss_and_torch_comes_first() -> None:
     """A FAISS for another CUDA version crashes the process when it is imported before torch."""
     code = (

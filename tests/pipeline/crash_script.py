@@ -28,7 +28,7 @@ def main() -> None:
     whole = folder / "whole"
     assert attempt(lambda: work(whole)) == 0
     found = kill_everywhere(
-        lambda stop: folder / str(stop), work, lambda place: data(place) == data(whole) and not list(place.rglob("*.tmp"))
+        lambda stop: folder / str(stop), work, lambda place: data(place) == data(whole) and not list(place.rglob("*.tmp")), every=3
     )
     print(json.dumps(asdict(found)))
 

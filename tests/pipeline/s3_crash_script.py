@@ -37,6 +37,7 @@ def main() -> None:
         work,
         lambda place: data_of(place) == data_of(whole) and not list(place.rglob("*.tmp")),
         operations=OPERATIONS,
+        every=3,
     )
     print(json.dumps({**asdict(found), "works": len(list((whole / "works").iterdir()))}))
 

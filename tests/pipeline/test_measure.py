@@ -540,6 +540,7 @@ _WORDS = st.lists(st.sampled_from(["a", "b", "?", "c'd", "é", "\x1b[1m", "[bold
 _RECORDS = st.lists(st.tuples(_WORDS, st.sampled_from("xyz"), st.tuples(_NUMBERS, _NUMBERS, _NUMBERS)), min_size=2, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(made=_RECORDS, real=st.none() | _RECORDS, distance=st.sampled_from(sorted(DISTANCES)), k=st.integers(1, 2), labelled=st.booleans())
 def test_any_set_gives_a_whole_measurement(made: list[Any], real: list[Any] | None, distance: str, k: int, labelled: bool) -> None:

@@ -65,7 +65,7 @@ def test_every_record_knows_its_share_partner_and_group(made: tuple[Any, Any, Pa
 def test_resumed_after_a_kill_at_any_file_operation_it_ends_the_same(tmp_path: Path) -> None:
     found = run_script(Path(__file__).with_name("promptmix_crash_script.py"), tmp_path, timeout=600)
     assert found["different"] == []
-    assert found["killed"] > 30
+    assert found["killed"] > 8
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)

@@ -137,6 +137,7 @@ def test_what_stands_in_the_json_is_shown_and_never_obeyed(run_folder: RunFolder
     assert "{{ 7 * 7 }}" in page.text
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(seed=st.integers(0, 2**32), junk=st.sampled_from(JUNK))
 def test_no_part_of_another_type_breaks_it(

@@ -109,6 +109,7 @@ def test_colour_is_never_the_only_sign(measurement: dict[str, Any], read_page: R
     assert bars[:2] == [("gauge set", "--share: 1.0000"), ("gauge reference", "--share: 0.7500")]  # joy's Remote-Clique: 0.8 and 0.6
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     seed=st.integers(0, 2**32), junk=st.sampled_from([None, 3, -1, 1.5, 1e300, math.nan, 10**400, True, "", "x", [], {}, [[]], {"a": {}}])

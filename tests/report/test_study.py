@@ -168,6 +168,7 @@ def test_what_stands_in_the_json_is_shown_and_never_obeyed(study: dict[str, Any]
     assert not {"\x1b", "\u202e", "\ud800"} & set(html)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(seed=st.integers(0, 2**32), junk=st.sampled_from(JUNK))
 def test_no_part_of_another_type_breaks_it(study: dict[str, Any], damage: Any, read_page: ReadPage, seed: int, junk: Any) -> None:

@@ -152,6 +152,7 @@ def test_it_needs_nothing_from_elsewhere(measured: dict[str, Any], read_page: Re
     assert "default-src 'none'" in html
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     seed=st.integers(0, 2**32), junk=st.sampled_from([None, 3, -1, 1.5, 1e300, math.nan, 10**400, True, "", "x", [], {}, [[]], {"a": {}}])

@@ -110,6 +110,7 @@ def test_unknown_origin_fields_are_kept(row: Make) -> None:
     assert json.loads(flatten(record.to_json(), columns_of(Classification.of({}), curated=False))["extra"]) == {"mixer": "attention"}
 
 
+@pytest.mark.slow
 def test_hf_folder_loads_offline(tmp_path: Path, build_run: Callable[..., RunFolder], row: Make) -> None:
     labels = ["yes", "no", "1", 'odd: "label" | x']
     folder = build_run(tmp_path / "run", [[row(label, slot) for slot in range(3) for label in labels]], labels=labels)

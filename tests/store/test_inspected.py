@@ -77,6 +77,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_what_is_read_is_what_was_judged_however_it_was_opened(run_folder: RunFolder, steps: list[object]) -> None:
@@ -103,6 +104,7 @@ def test_what_is_read_is_what_was_judged_however_it_was_opened(run_folder: RunFo
 # -- torn and damaged ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_line_cut_short_anywhere_is_left_out_and_cut_away(run_folder: RunFolder) -> None:
     first, second, third, *_ = ids_of(run_folder)
     whole = json.dumps(line(second, "fear")).encode()

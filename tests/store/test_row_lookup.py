@@ -6,6 +6,8 @@ import random
 import tracemalloc
 from pathlib import Path
 
+import pytest
+
 from variegate.store.row_lookup import RowLookup
 from variegate.store.shelf import Shelf
 
@@ -24,6 +26,7 @@ def test_takes_what_a_dict_would_give(tmp_path: Path) -> None:
     assert lookup.take([]) == {}
 
 
+@pytest.mark.slow
 def test_holds_places_and_no_rows(tmp_path: Path) -> None:
     """20,000 rows of 10 kB: what the lookup holds is a few hundred bytes a row."""
     shelf = Shelf(tmp_path)

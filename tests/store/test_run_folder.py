@@ -108,6 +108,7 @@ def test_a_second_process_is_refused_and_the_lock_goes_with_its_holder(tmp_path:
         assert (folder.path / "lock").read_text() == str(os.getpid())
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_instant_leaves_whole_rounds(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"

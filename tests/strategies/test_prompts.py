@@ -8,25 +8,25 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from variegate.errors import ConfigError
 from variegate.kinds.task import LabelConfig
-from variegate.strategies.prompts import Prompts, builtin_prompts, sentence_case, template_names, with_article
+from variegate.strategies.prompts import Prompts, sentence_case, template_names, with_article
 
 LABEL = SimpleNamespace(phrase="about space", title="sci fi", description="Plays in space.")
 
 
 def test_chungs_block_has_three_lines_and_an_open_quotation() -> None:
-    block = builtin_prompts().render("chung_block", text_type="essay", label=LABEL)
+    block = Prompts().render("chung_block", text_type="essay", label=LABEL)
     assert block == 'Write an essay that covers the element below.\nElement: about space\nEssay: "'
 
 
 def test_li_generate_names_style_and_limit_only_where_there_are_any() -> None:
-    render = builtin_prompts().render
+    render = Prompts().render
     bare = 'Write a plot for the category "sci fi". Plays in space.'
     assert render("li_generate", text_type="plot", label=LABEL, style=None, word_limit=None) == bare
     assert render("li_generate", text_type="plot", label=LABEL, style="dry", word_limit=9) == bare + " Style: dry. At most 9 words."
 
 
 def test_mixing_gives_shares_that_sum_to_100() -> None:
-    out = builtin_prompts().render(
+    out = Prompts().render(
         "mix", text_type="plot", label=LABEL, partner=SimpleNamespace(title="love", description="Love."), percent=70
     )
     assert '70% "sci fi" and 30% "love"' in out
@@ -41,7 +41,7 @@ def test_articles_and_capitals() -> None:
 def test_an_override_replaces_one_template_only() -> None:
     prompts = Prompts({"cue": "Go, {{ text_type }}:"})
     assert prompts.render("cue", text_type="tweet") == "Go, tweet:"
-    assert prompts.render("li_diversity") == builtin_prompts().render("li_diversity")
+    assert prompts.render("li_diversity") == Prompts().render("li_diversity")
 
 
 def test_the_text_of_a_value_is_never_a_template() -> None:
@@ -77,17 +77,17 @@ def test_wrong_overrides() -> None:
 
 def test_a_text_is_asked_for_by_its_attributes_and_slots() -> None:
     attributes = [{"title": "card", "description": "to ask about a card"}, {"title": "how long", "description": "asking how long it takes"}]
-    asked = builtin_prompts().render("attributes", text_type="message to a bank", attributes=attributes, slots=["date: 4 April"])
+    asked = Prompts().render("attributes", text_type="message to a bank", attributes=attributes, slots=["date: 4 April"])
     assert asked == (
         "Write a message to a bank that has all of the attributes below.\n- card: to ask about a card\n- how long: asking how long it takes\n"
         'It names: date: 4 April\nMessage to a bank: "'
     )
-    assert "It names" not in builtin_prompts().render("attributes", text_type="message", attributes=attributes, slots=[])
+    assert "It names" not in Prompts().render("attributes", text_type="message", attributes=attributes, slots=[])
 
 
 def test_the_content_beside_a_soft_prompt_is_numbered() -> None:
     """METHODS 3.3: meta-data, the domain, numbered examples, and the next number as the cue."""
-    render = builtin_prompts().render
+    render = Prompts().render
     assert render("attribute_content", domain="hotels", slots=["date: 4 April", "rooms: two"], examples=["first one", "second one"]) == (
         'date: 4 April; rooms: two; in the hotels domain:\n1) first one\n2) second one\n3) "'
     )
@@ -96,7 +96,7 @@ def test_the_content_beside_a_soft_prompt_is_numbered() -> None:
 
 def test_attributes_and_slots_are_asked_of_a_text() -> None:
     for name, cue in (("name_attributes", "Attributes:"), ("name_slots", "Slots:")):
-        assert builtin_prompts().render(name, text_type="message", text="a room please") == f'Message: "a room please"\n{cue}'
+        assert Prompts().render(name, text_type="message", text="a room please") == f'Message: "a room please"\n{cue}'
 
 
 ATTACKS = [
@@ -156,4 +156,4 @@ def test_a_template_changes_nothing_of_ours() -> None:
 @pytest.mark.parametrize("value", [Path("x"), object(), b"x", Prompts, ConfigError("x"), [Path("x")], {"a": object()}])
 def test_a_value_that_is_not_plain_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="a prompt template was given a"):
-        builtin_prompts().render("cue", text_type="tweet", value=value)
+        Prompts().render("cue", text_type="tweet", value=value)

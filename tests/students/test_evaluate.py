@@ -58,6 +58,7 @@ def test_evaluate_gives_the_wilson_interval_of_its_accuracy() -> None:
     assert found["accuracy_ci95"] == pytest.approx(proportion_confint(50, 60, method="wilson"))
 
 
+@pytest.mark.slow
 def test_macro_f1_interval_as_redrawing_the_texts_gives_it() -> None:
     """The module draws cells of the confusion matrix; here texts are drawn, one by one."""
     rng = np.random.default_rng(0)
@@ -77,6 +78,7 @@ def test_macro_f1_interval_as_redrawing_the_texts_gives_it() -> None:
     assert evaluate(predictions(given.tolist(), classes), texts(true.tolist()), seed=1)["macro_f1_ci95"] != found["macro_f1_ci95"]
 
 
+@pytest.mark.slow
 def test_macro_f1_interval_leaves_out_the_labels_that_no_text_has() -> None:
     """The student knows seven labels, the texts hold three: counted in as zeros, the others would move the interval off its value."""
     rng = np.random.default_rng(0)

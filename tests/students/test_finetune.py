@@ -80,6 +80,7 @@ def test_it_learns_and_says_what_it_did(bert: Path, sets: list[LabelledTexts], c
     assert capsys.readouterr().out == ""  # Transformers prints its logs
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_gives_the_best_weights_back(bert: Path, sets: list[LabelledTexts]) -> None:
     """The dev labels are wrong, so that learning lowers the score. The weights are those of a run that ended at the best epoch."""
     train = sets[0]
@@ -98,6 +99,7 @@ def test_early_stopping_stops_and_gives_the_best_weights_back(bert: Path, sets: 
     assert not equal(made, student(config(bert, epochs=best + 2, **plan), train, dev, seed=3))
 
 
+@pytest.mark.slow
 def test_the_best_by_loss_is_the_lowest(bert: Path, sets: list[LabelledTexts]) -> None:
     made = student(config(bert, patience=9, best_by="loss"), sets[0], sets[1])
     losses = [each["dev"]["loss"] for each in made.facts["history"]]
@@ -108,6 +110,7 @@ def test_the_best_by_loss_is_the_lowest(bert: Path, sets: list[LabelledTexts]) -
     assert by_f1.facts["best"]["macro_f1"] == max(scores)
 
 
+@pytest.mark.slow
 def test_same_seed_same_student_and_nothing_else_is_moved(bert: Path, sets: list[LabelledTexts]) -> None:
     train = sets[0]
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
@@ -120,6 +123,7 @@ def test_same_seed_same_student_and_nothing_else_is_moved(bert: Path, sets: list
     assert not equal(one, student(config(bert, epochs=1), train, seed=6))
 
 
+@pytest.mark.slow
 def test_length_grouping_saves_padding(bert: Path, steps: list[dict[str, Any]]) -> None:
     train = planted(480, words=(1, 24))
     padding = {}
@@ -131,6 +135,7 @@ def test_length_grouping_saves_padding(bert: Path, steps: list[dict[str, Any]]) 
     assert padding[True] < 0.3 * padding[False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "warmup"), [({"warmup": 0.25}, 5), ({"warmup": 1}, 5), ({"warmup_steps": 3}, 3), ({"warmup": 0}, 0)])
 def test_the_rate_warms_up_and_falls(bert: Path, steps: list[dict[str, Any]], plan: dict[str, Any], warmup: int) -> None:
     """100 texts in batches of 10, two a step: 5 steps an epoch, 20 in all. The closed form of a linear warm-up and decay."""
@@ -145,6 +150,7 @@ def test_a_constant_schedule_stays_up(bert: Path, steps: list[dict[str, Any]]) -
     assert [each["rate"] for each in steps] == pytest.approx([0, 0.005, 0.01, 0.01, 0.01, 0.01])
 
 
+@pytest.mark.slow
 def test_adamw_8bit_keeps_its_state_in_bytes(tmp_path: Path, sets: list[LabelledTexts], steps: list[dict[str, Any]]) -> None:
     pytest.importorskip("bitsandbytes")
     bert = write_bert(tmp_path / "wide", hidden=64)  # bitsandbytes leaves tensors below 4,096 numbers alone
@@ -160,6 +166,7 @@ def test_adamw_8bit_without_bitsandbytes(bert: Path, monkeypatch: pytest.MonkeyP
         train_student(config(bert, optimizer="adamw_8bit"), planted(20))
 
 
+@pytest.mark.slow
 def test_bfloat16(bert: Path, sets: list[LabelledTexts], tmp_path: Path) -> None:
     """It is trained in, as on every GPU; predictions are made in float32, by the student that was trained and by the one on disk."""
     made = student(config(bert, precision="bfloat16"), sets[0])
@@ -181,6 +188,7 @@ def test_float16_needs_a_gpu(bert: Path) -> None:
 # -- divergence ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_it_at_once(bert: Path, steps: list[dict[str, Any]]) -> None:
     with pytest.raises(VariegateError) as caught:
         train_student(config(bert, learning_rate=1e30, max_grad_norm=1e30, warmup=0), planted(160))
@@ -191,6 +199,7 @@ def test_a_loss_that_is_no_number_ends_it_at_once(bert: Path, steps: list[dict[s
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.slow
 def test_weights_lost_in_the_last_step_are_found(bert: Path, sets: list[LabelledTexts], monkeypatch: pytest.MonkeyPatch) -> None:
     real = module._Watch.on_step_end
 
@@ -217,6 +226,7 @@ def test_a_dev_loss_that_is_no_number(bert: Path) -> None:
 # -- models and lengths ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_cut_is_counted(bert: Path) -> None:
     train, dev, _ = split(planted(120, words=(1, 20)), 80, 40, 0)
     made = student(config(bert, epochs=1, max_tokens=10), train, dev)
@@ -246,6 +256,7 @@ def characters() -> dict[str, int]:
     return {each: place for place, each in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *letters])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["roberta", "distilbert"])
 def test_other_architectures(tmp_path: Path, kind: str) -> None:
     torch.manual_seed(0)
@@ -288,6 +299,7 @@ def test_early_stopping_needs_dev_data(bert: Path) -> None:
         train_student(config(bert, patience=3), planted(20))
 
 
+@pytest.mark.slow
 def test_no_checkpoint_is_left(bert: Path, sets: list[LabelledTexts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

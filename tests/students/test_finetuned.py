@@ -121,6 +121,7 @@ def test_pairs_are_tokenised_as_pairs(bert: Path) -> None:
         tokenize(tokenizer, [("a", "b")], 10, pairs=False, source="x")
 
 
+@pytest.mark.slow
 def test_a_student_of_pairs_and_the_pipeline(bert: Path, sets: list[LabelledTexts], tmp_path: Path) -> None:
     train, test = (paired(each) for each in sets)
     plan = FinetunedStudentConfig(kind="finetune", model=str(bert), epochs=4, learning_rate=3e-3, batch_size=16, max_tokens=32)

@@ -27,6 +27,7 @@ def asked(numbers: range, *, before: str = "") -> list[Asked]:
     return out
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_same_seed_gives_the_same(tmp_path: Path) -> None:
     train = asked(range(12))
     student = train_spans(config(tmp_path, epochs=80, batch_size=4, learning_rate=3e-3), train, seed=0)

@@ -129,7 +129,7 @@ def attempt(work: Callable[[], object], stop: int | None = None, *, operations: 
 
 @dataclass
 class Kills:
-    """killed: how many operations it was killed at. different: the numbers of those after which it did not end as it should."""
+    """killed: at how many operations. different: the numbers of those after which it did not end as it should."""
 
     killed: int = 0
     different: list[int] = field(default_factory=list)
@@ -143,21 +143,23 @@ def kill_everywhere(
     half: Callable[[Path], bool] = lambda _: True,
     operations: Collection[str] = OPERATIONS,
     torn: bool = False,
+    every: int = 1,
 ) -> Kills:
     """Kill `work` at its first file operation, its second, ..., each in a place of its own, and let it go on without.
 
-    half: asked after the kill. right: asked when it has gone on to its end.
+    half: asked after the kill. right: asked when it has gone on to its end. every: of so many operations one is killed at, unless the
+    environment sets ALL_KILLS (`make test-kills`).
     """
-    found = Kills()
+    found, stop = Kills(), 1
     while True:
-        stop = found.killed + 1
         here = place(stop)
         code = attempt(lambda here=here: work(here), stop, operations=operations, torn=torn)  # type: ignore[misc]
         if code != KILLED:
             assert code == 0, f"it failed before file operation {stop}"
             return found
-        found.killed = stop
+        found.killed += 1
         good = half(here)
         ended = attempt(lambda here=here: work(here)) == 0  # type: ignore[misc]
         if not (good and ended and right(here)):
             found.different.append(stop)
+        stop += 1 if os.environ.get("ALL_KILLS") else every

@@ -58,6 +58,7 @@ def test_tests_of_an_engine_are_a_group_wherever_they_stand() -> None:
     assert [each.nodeid for each in items] == ["y.py::llama", "z.py::llama", "y.py::t5", "x.py::heavy", "x.py::light", "y.py::one"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_group_is_run_by_one_process(tmp_path: Path, workers: int) -> None:
     """In the conftest of these very tests, on files of their own."""

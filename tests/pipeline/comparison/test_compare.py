@@ -188,6 +188,7 @@ def test_the_oracle_has_not_seen_the_test_split(run: Run, tmp_path: Path) -> Non
     assert "5 texts of the real train split also stand in the held-out data: oracle and student did not see them" in found["warnings"]
 
 
+@pytest.mark.slow
 def test_fine_tuned_students_of_several_seeds(run: Run, tmp_path: Path) -> None:
     known = [*chatter.FILLERS, *(word for words in chatter.WORDS.values() for word in words)]
     model = write_bert(tmp_path / "bert", words=known)
@@ -277,6 +278,7 @@ def test_an_oracle_of_few_texts_is_not_called_one_without_a_warning(run: Run, tm
     assert "it learnt 3 labels from 18 real texts alone" in page
 
 
+@pytest.mark.slow
 def test_pairs_are_compared_as_pairs(run: Run, tmp_path: Path, encoder: Encoder) -> None:
     """Both texts are read: a hypothesis in the premise's own words, or about another matter. A pair that stands in the test data goes."""
     places, actions = ("town", "lake", "school", "farm", "harbour", "library"), ("opened", "burned", "moved", "flooded", "closed", "grew")
@@ -349,6 +351,7 @@ def test_a_second_call_does_nothing_and_says_the_same(
     assert changed <= {"study.json", "study.yaml", "curation.yaml", "lock"}
 
 
+@pytest.mark.slow
 def test_a_new_option_makes_its_own_cells_alone(
     finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run
 ) -> None:
@@ -361,6 +364,7 @@ def test_a_new_option_makes_its_own_cells_alone(
     assert {id: new[id] for id in old} == old
 
 
+@pytest.mark.slow
 def test_a_changed_run_goes_on_from_the_texts_that_are_there(copied: Callable[..., StudyConfig], run: Run) -> None:
     study, backend = copied(), chatter.wordy_engine()
     larger = {**study.run.model_dump(mode="json"), "target": {"per_label": 10}}
@@ -413,6 +417,7 @@ def copy_the_neighbours(path: Path) -> None:
     shutil.copytree(path.parent.parent / "temperature-2_r0+lr", path.parent, dirs_exist_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "number"), [(cut, 1), (flip_a_bit, 1), (Path.unlink, 1), (copy_the_neighbours, 1), (swap_with_the_neighbours, 2)]
 )
@@ -430,6 +435,7 @@ def test_damaged_scores_are_named_and_made_again(
     assert again.notes == []
 
 
+@pytest.mark.slow
 def test_scores_of_an_earlier_size_come_back(copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     study = copied()
     run(copied(train_size=20))
@@ -488,6 +494,7 @@ def test_another_study_in_the_folder_is_refused(copied: Callable[..., StudyConfi
 # -- interruptions ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 6])
 def test_stopped_while_generating_it_goes_on(finished: tuple[StudyConfig, dict[str, Any]], run: Run, tmp_path: Path, stop: int) -> None:
     study = chatter.make_study(tmp_path)
@@ -499,6 +506,7 @@ def test_stopped_while_generating_it_goes_on(finished: tuple[StudyConfig, dict[s
     assert len(rest.calls) == 8 - (stop - 1)  # two shards a run
 
 
+@pytest.mark.slow
 def test_stopped_while_scoring_it_goes_on(
     finished: tuple[StudyConfig, dict[str, Any]], copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -537,6 +545,7 @@ def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
 # -- failures --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_told_and_the_others_go_on(run: Run, tmp_path: Path) -> None:
     study = chatter.make_study(tmp_path)
     found = run(study, backend=chatter.wordy_engine(fail_for=2.0, error=BackendError("the engine broke")))
@@ -576,6 +585,7 @@ def test_a_cell_with_one_class_left_fails_alone(copied: Callable[..., StudyConfi
     assert "all 24 texts have the label 'money'" in found["cells"][1]["error"]
 
 
+@pytest.mark.slow
 def test_a_fault_of_our_own_is_kept_with_its_traceback(
     copied: Callable[..., StudyConfig], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

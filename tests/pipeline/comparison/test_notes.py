@@ -64,6 +64,7 @@ def test_arms_that_differ_are_not(tmp_path: Path) -> None:
     assert shared_of(*places_of(study)) == 0.1
 
 
+@pytest.mark.slow
 def test_each_two_arms_are_said_once_with_the_mean_of_their_replicates(tmp_path: Path) -> None:
     """Two temperatures share nothing; of what they do not differ in, nothing is said."""
     axes = {"temperature": [0.3, 2.0], **SUPPRESSION, "curation": ["none", "half"]}
@@ -99,6 +100,7 @@ def test_cells_of_one_run_share_its_texts_without_a_word(tmp_path: Path) -> None
     assert notes(study_of(tmp_path, axes={"examples": ["without", "with"]}), "very same texts") == []
 
 
+@pytest.mark.slow
 def test_each_arm_says_what_share_of_it_was_made_under_feedback(tmp_path: Path) -> None:
     """Worked out by hand: 2 of 20 a label are made before anything is known. An arm without feedback says nothing."""
     made = "of its records were made under feedback (suppression, a growing pool or a history)"

@@ -81,6 +81,7 @@ def test_who_needs_a_dev_split(config: Any, expected: bool) -> None:
     assert needs_dev(config) == expected
 
 
+@pytest.mark.slow
 def test_a_lazy_student_is_trained_once_and_loaded_after(tmp_path: Path) -> None:
     study = chatter.make_study(tmp_path)
     encoders = Encoders(study.encoder, Encoder(cache=tmp_path / "vectors"))

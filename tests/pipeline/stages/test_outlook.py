@@ -19,6 +19,7 @@ def files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     ["seed=0", "target.per_label=9", "curate.stages.relabel.margin=0.9", "measure.k=3", "train.student.C=0.1", "evaluate.baselines=false"],

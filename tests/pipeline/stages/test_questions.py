@@ -38,6 +38,7 @@ def run(run_file: Path, *overrides: str, start: Any = None, progress: Any = None
     return run_stages(*load_run_file(run_file, overrides), report=report, start=start, progress=progress)
 
 
+@pytest.mark.slow
 def test_from_the_first_question_to_the_students_answers(run_file: Path, tmp_path: Path) -> None:
     heard = Heard()
     done = run(run_file, progress=heard)

@@ -79,6 +79,7 @@ def test_what_is_there_is_found_again_from_the_folder_alone(copy: Copy, whole: P
     assert results(folder) == results(whole / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "made"),
     [
@@ -112,6 +113,7 @@ def test_a_change_redoes_what_it_touches_and_nothing_else(copy: Copy, override: 
     whole_folder(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", NAMES)
 def test_it_stops_where_it_is_told_to_and_goes_on_from_there(tiny_encoder: Path, tmp_path: Path, whole: Path, until: str) -> None:
     run_file = write_run_file(tmp_path, tiny_encoder)
@@ -135,6 +137,7 @@ class Stop(Heard):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_a_ctrl_c_names_the_stage_and_the_same_call_goes_on(tiny_encoder: Path, tmp_path: Path, whole: Path, name: str) -> None:
     run_file = write_run_file(tmp_path, tiny_encoder)
@@ -154,6 +157,7 @@ def test_killed_in_every_stage_it_ends_as_an_uninterrupted_run(tmp_path: Path) -
     assert found["different"] == []
 
 
+@pytest.mark.slow
 def test_short_of_the_target_it_goes_on_with_what_there_is(tiny_encoder: Path, tmp_path: Path) -> None:
     def edit(request: Request, completion: Completion) -> Completion:
         return replace(completion, text="") if request.target.name == "money" and request.slot < 3 else completion
@@ -165,6 +169,7 @@ def test_short_of_the_target_it_goes_on_with_what_there_is(tiny_encoder: Path, t
     assert statuses(done) == dict.fromkeys(NAMES, "made")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "overrides", "skipped"),
     [
@@ -237,6 +242,7 @@ def test_an_unknown_stage(copy: Copy) -> None:
         make_run(copy(), until="trian", start=never)
 
 
+@pytest.mark.slow
 def test_a_students_folder_that_another_command_made_is_set_aside(copy: Copy) -> None:
     run_file = copy()
     folder = run_file.parent / "run"

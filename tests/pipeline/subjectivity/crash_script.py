@@ -63,7 +63,7 @@ def kill(folder: Path, before: Work, work: Work, *, damaged: bool = False) -> Ki
         """What stands is whole, wherever it was stopped."""
         return damaged or not (place / "asked.json").exists() or verify_asked(place).ok
 
-    return kill_everywhere(fresh, work, right, half=half, operations=WATCHED)
+    return kill_everywhere(fresh, work, right, half=half, operations=WATCHED, every=3)
 
 
 def main() -> None:

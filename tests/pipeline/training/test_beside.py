@@ -161,6 +161,7 @@ def test_what_real_texts_cover_is_the_measure_where_it_is_known(
     assert (said in verdict["held_back"]) == held_back
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_student_takes_as_many_steps_on_few_texts(bert: Path) -> None:
     config = FinetunedStudentConfig(kind="finetune", model=str(bert), epochs=8, learning_rate=2e-3, batch_size=16, max_tokens=32)
     few, linear = EXAMPLES.take(range(18)), LinearStudentConfig(kind="linear_svc", encoder=str(bert))

@@ -69,6 +69,7 @@ def test_nothing_is_stored_unless_asked(bert: Path, small_encoder: Encoder, spli
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_old_training_whole(bert: Path, splits: Splits, tmp_path: Path) -> None:
     output = tmp_path / "s"
     good = FinetunedStudentConfig(kind="finetune", model=str(bert), epochs=1, max_tokens=32)

@@ -25,7 +25,7 @@ from variegate.records import Request, Sampling
 from variegate.seeding import derive_seed, digest
 from variegate.store.asked import ANSWERS, AskedFolder
 from variegate.store.texts import TextSet
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 _SPARE_TOKENS = 8  # behind the longest label's, for a full stop or a line end
 _STOP = ("\n",)
@@ -127,7 +127,7 @@ def collect_votes(
     Raises UsageError where `folder` holds other things, or is of another format; StoreError; what the engine raises.
     """
     progress = progress or Silent()
-    wording = Wording(builtin_prompts().render, task.labels, task.text_type, task.context, settings.model.chat, settings.class_block)
+    wording = Wording(Prompts().render, task.labels, task.text_type, task.context, settings.model.chat, settings.class_block)
     distinct = list(dict.fromkeys(texts))
     with EngineSession(settings.model, progress=progress, start=start, process="worker") as session:
         asked = _asked(wording, settings, session.identity)
