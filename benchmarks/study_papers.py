@@ -2,9 +2,9 @@
 
     python benchmarks/study_papers.py --data DATA --runs FOLDER [--only chung_trec6 --only scope]
 
-`chung_TASK` and `li_TASK` run the bundled studies through `variegate compare`, each in a process of its own; finished cells in
-FOLDER are used again. `worth` trains on each data set of `li_trec6` and `li_subj` beside its baselines, as `variegate train` does.
-`scope` filters clinc150's real out-of-scope queries out of its test split. `agreement` plants annotators
+`chung_TASK`, `li_TASK` and `promptmix_TASK` run the bundled studies through `variegate compare`, each in a process of its own; finished
+cells in FOLDER are used again. `worth` trains on each data set of `li_trec6` and `li_subj` beside its baselines, as `variegate train` does.
+`s3` generates with and without error rounds and trains likewise. `scope` filters clinc150's real out-of-scope queries out of its test split. `agreement` plants annotators
 on real hwu64 texts and sweeps gamma over a student of generated and one of real texts. Writes
 benchmarks/results/study-NAME.json.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,17 @@ from variegate.curation.scope import filter_scope
 from variegate.embeddings import Encoder
 from variegate.metrics.subjectivity import attainable_gammas, gamma_sweep
 from variegate.seeding import derive_seed
+from variegate.store.run_folder import RunFolder
 from variegate.store.texts import read_texts
+from variegate.store.verdicts import open_curation
 from variegate.students.data import LabelledTexts, without_overlap
 from variegate.students.train import train_student
 
-COMPARED = ("chung_clinc150", "chung_banking77", "chung_trec6", "chung_subj", "li_clinc150", "li_banking77", "li_hwu64", "li_trec6", "li_subj")  # fmt: skip
+COMPARED = (
+    *(f"chung_{task}" for task in ("clinc150", "banking77", "trec6", "subj")),
+    *(f"li_{task}" for task in ("clinc150", "banking77", "hwu64", "trec6", "subj")),
+    *(f"promptmix_{task}" for task in ("trec6", "subj", "banking77")),
+)
 WORTH = ("trec6", "subj")
 MEASURES = (
     "label_accuracy",
@@ -45,6 +53,11 @@ MEASURES = (
     "top_5",
     "coverage",
 )  # fmt: skip
+# task -> the bundled run, and what is set so that the smallest real chat model writes it
+S3 = {
+    "trec6": ("s3_trec6", ["model=smollm2-135m", "strategy.rationales=8", "decoding.temperature=0.8", "target.per_label=30"]),
+    "rte": ("s3_rte", ["target.per_label=60"]),
+}
 REPLICATES = 5
 NUM_ANNOTATORS = 7
 
@@ -57,7 +70,8 @@ def compare(name: str, runs: Path) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-m", "variegate.cli.main", "compare", name, "--set", f"output={output}"])
     if done.returncode:
         sys.exit(f"{name}: exit code {done.returncode}")
-    return reduced(json.loads((output / "study.json").read_text(encoding="utf-8")))
+    study = json.loads((output / "study.json").read_text(encoding="utf-8"))
+    return {**reduced(study), **({"changed": changed(study)} if name.startswith("promptmix") else {})}
 
 
 def reduced(study: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +96,22 @@ def reduced(study: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def changed(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the texts that relabelling kept, by the share alpha of the asked class: how many, and how many of them got another label."""
+    counts: dict[tuple[str, float], list[int]] = defaultdict(lambda: [0, 0])
+    for cell in study["cells"]:
+        if cell["axes"]["curation"] == "relabel" and cell["axes"]["examples"] == "without":
+            for row in open_curation(RunFolder(Path(cell["folder"])), "relabel").rows():
+                if (alpha := row["origin"].get("facts", {}).get("alpha")) is not None:
+                    counted = counts[cell["axes"]["strategy"], alpha]
+                    counted[0] += 1
+                    counted[1] += row["label"] != row["given_label"]
+    return [
+        {"strategy": strategy, "alpha": alpha, "texts": texts, "changed": others}
+        for (strategy, alpha), (texts, others) in sorted(counts.items())
+    ]
+
+
 # -- worth -----------------------------------------------------------------------------------------------------
 
 
@@ -90,20 +120,46 @@ def worth(runs: Path) -> dict[str, Any]:
     rows = []
     for task in WORTH:
         for cell in json.loads((runs / f"li_{task}" / "study.json").read_text(encoding="utf-8"))["cells"]:
-            command = [sys.executable, "-m", "variegate.cli.main", "train", cell["folder"], "--drop-overlap", "--no-save", "--json"]
-            scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            rows.append(
-                {
-                    "task": task,
-                    "strategy": cell["axes"]["strategy"],
-                    "replicate": cell["replicate"],
-                    "n_test": scores["test"]["n"],
-                    "students": [{key: each[key] for key in ("name", "n", "accuracy", "accuracy_ci95")} for each in scores["beside"]],
-                    "helps": scores["verdict"]["helps"],
-                    "verdict": scores["verdict"]["sentence"],
-                }
-            )
+            row = {"task": task, "strategy": cell["axes"]["strategy"], "replicate": cell["replicate"]}
+            rows.append({**row, **trained(Path(cell["folder"]))})
     return {"rows": rows}
+
+
+def trained(run: Path, *options: str) -> dict[str, Any]:
+    """What `variegate train` says of a run's student and of those beside it."""
+    command = [sys.executable, "-m", "variegate.cli.main", "train", str(run), "--drop-overlap", "--no-save", "--json", *options]
+    scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {
+        "n_test": scores["test"]["n"],
+        "students": [{key: each[key] for key in ("name", "n", "accuracy", "accuracy_ci95")} for each in scores["beside"]],
+        "helps": scores["verdict"]["helps"],
+        "verdict": scores["verdict"]["sentence"],
+    }
+
+
+# -- S3 --------------------------------------------------------------------------------------------------------
+
+
+def s3(runs: Path) -> dict[str, Any]:
+    """Students of S3's seed data, of that with the texts of its error rounds, and of as many texts without any error round."""
+    rows = []
+    for task, (name, settings) in S3.items():
+        for replicate in range(3):
+            common, folder = [*settings, f"seed={replicate}"], runs / f"s3_{task}"
+            rounds, plain = folder / f"rounds_r{replicate}", folder / f"plain_r{replicate}"
+            generate(name, [*common, f"output={rounds}"])
+            size = len((rounds / "records.jsonl").read_text(encoding="utf-8").splitlines())
+            per_label = math.ceil(size / len(load_task(task).labels))
+            generate(name, [*common, f"output={plain}", "strategy.error_rounds=0", f"target.per_label={per_label}"])
+            for data, run, where in (("seed", rounds, ["--where", "stage=seed"]), ("rounds", rounds, []), ("plain", plain, [])):
+                rows.append({"task": task, "data": data, "replicate": replicate, **trained(run, *where)})
+    return {"rows": rows}
+
+
+def generate(name: str, settings: list[str]) -> None:
+    command = [sys.executable, "-m", "variegate.cli.main", "generate", name, *(each for one in settings for each in ("--set", one))]
+    if code := subprocess.run(command).returncode:
+        sys.exit(f"{name}: exit code {code}")
 
 
 # -- scope -----------------------------------------------------------------------------------------------------
@@ -223,10 +279,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=harness.data_folder, required=True)
     parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--only", action="append", choices=[*COMPARED, "worth", "scope", "agreement"])
+    parser.add_argument("--only", action="append", choices=[*COMPARED, "worth", "s3", "scope", "agreement"])
     args = parser.parse_args()
     os.environ["VARIEGATE_DATA"] = str(args.data)
-    sections = {"worth": lambda: worth(args.runs), "scope": lambda: scope(args.data), "agreement": lambda: agreement(args.data, args.runs)}
+    sections = {
+        "worth": lambda: worth(args.runs),
+        "s3": lambda: s3(args.runs),
+        "scope": lambda: scope(args.data),
+        "agreement": lambda: agreement(args.data, args.runs),
+    }
     for name in args.only or (*COMPARED, *sections):
         results = sections[name]() if name in sections else compare(name, args.runs)
         print(harness.save(f"study-{name}", results), flush=True)
