@@ -93,6 +93,7 @@ def reduced(study: dict[str, Any]) -> dict[str, Any]:
     for side in ("real", "oracle"):
         found = study[side] if side == "real" else study[side]["test"]
         kept[side] = {key: found.get(key) for key in ("n", "accuracy", "accuracy_ci95", "macro_f1", "diversity")}
+    kept["bars"] = {name: {key: bar.get(key) for key in ("n", "accuracy", "accuracy_ci95")} for name, bar in study["bars"].items() if bar}
     return kept
 
 

@@ -10,6 +10,14 @@ from typing import Any
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 _MARKED = re.compile(r"(<!-- study: (\S+) -->\n).*?(<!-- /study -->)", re.DOTALL)
 _POINTS = {"label_accuracy", "student_accuracy", "coverage"}  # shown in points of a hundred
+_WAYS = {
+    "zero": "zero-shot",
+    "few": "few-shot",
+    "mix_2": "PromptMix, two examples a class",
+    "mix_0": "PromptMix, no examples",
+    "none": "no history",
+    "four": "a history of four",
+}
 _WORTH = {
     "majority": "none: the majority class",
     "examples": "the real examples alone",
@@ -35,9 +43,12 @@ def _table(name: str) -> str:
         return _worth(_results(name))
     if name == "agreement":
         return _agreement(_results(name))
+    if name == "s3":
+        return _s3(_results(name))
     kind, _, task = name.partition(":")
     study = _results(f"{kind.split('-')[0]}_{task}")
-    return {"chung": _chung, "chung-effects": _chung_effects, "li": _li}[kind](study)
+    tables = {"chung": _chung, "chung-effects": _chung_effects, "li": _li, "promptmix": _promptmix, "promptmix-changed": _changed}
+    return tables[kind](study)
 
 
 def _rows(header: list[str], rows: list[list[str]]) -> str:
@@ -119,15 +130,14 @@ def _coefficient(term: dict[str, Any]) -> str:
 def _li(study: dict[str, Any]) -> str:
     """One row for each way to generate, and one for the effect of each axis."""
     names = ("remote_clique", "remote_clique_within_labels", "chamfer", "top_5", "coverage", "label_accuracy", "student_accuracy")
-    words = {"zero": "zero-shot", "few": "few-shot", "none": "no history", "four": "a history of four"}
     rows = [
-        [", ".join(words[option] for option in each["axes"].values()), *(_value(each["measures"][name], name) for name in names)]
+        [", ".join(_WAYS[option] for option in each["axes"].values()), *(_value(each["measures"][name], name) for name in names)]
         for each in study["summary"]
     ]
     for options in study["axes"].values():
         first, second = options
         effects = {each["measure"]: each for each in study["effects"] if (each["from"], each["to"]) == (first, second)}
-        rows.append([f"{words[second]} less {words[first]}", *(_difference(effects[name]) for name in names)])
+        rows.append([f"{_WAYS[second]} less {_WAYS[first]}", *(_difference(effects[name]) for name in names)])
     return _rows(
         ["", "Remote-Clique", "within labels", "Chamfer", "top-5 similarity", "coverage", "label accuracy", "student accuracy"], rows
     )
@@ -149,8 +159,59 @@ def _worth(found: dict[str, Any]) -> str:
     helped = [sum(each["helps"] is True for each in found["rows"] if (each["task"], each["strategy"]) == way) for way in ways]
     counts = [sum((each["task"], each["strategy"]) == way for each in found["rows"]) for way in ways]
     rows.append(["the verdict is that the data helps", *(f"{some} of {whole}" for some, whole in zip(helped, counts, strict=True))])
-    shots = {"zero": "zero-shot", "few": "few-shot"}
-    return _rows(["trained on", *(f"{task}, {shots[strategy]}" for task, strategy in ways)], rows)
+    return _rows(["trained on", *(f"{task}, {_WAYS[strategy]}" for task, strategy in ways)], rows)
+
+
+def _promptmix(study: dict[str, Any]) -> str:
+    """One row for each way to generate and label: the data, and a student of it without and with the real examples."""
+    rows = []
+    for strategy in study["axes"]["strategy"]:
+        for curation, words in (("none", "as asked for"), ("relabel", "relabelled")):
+            without, both = (_group(study, strategy=strategy, curation=curation, examples=each) for each in ("without", "with"))
+            names = ("distinct_2", "top_5", "label_accuracy", "student_accuracy")
+            row = [
+                _WAYS[strategy],
+                words,
+                *(_value(without[name], name) for name in names),
+                _value(both["student_accuracy"], "student_accuracy"),
+            ]
+            rows.append(row)
+    for name, words in (("examples", "the real examples alone"), ("majority", "the majority class")):
+        rows.append([words, "", "", "", "", "", f"{100 * study['bars'][name]['accuracy']:.1f}"])
+    return _rows(["", "labels", "distinct bigrams", "top-5 similarity", "label accuracy", "student", "student with examples"], rows)
+
+
+def _changed(study: dict[str, Any]) -> str:
+    """The share of labels that relabelling changed, by the share of the asked class in the prompt; all replicates together."""
+    ways = list(dict.fromkeys(each["strategy"] for each in study["changed"]))
+    counts = {(each["strategy"], each["alpha"]): (each["changed"], each["texts"]) for each in study["changed"]}
+    rows = []
+    for alpha in sorted({alpha for _, alpha in counts}):
+        cells = [counts.get((way, alpha), (0, 0)) for way in ways]
+        rows.append([f"{alpha:.2f}", *(f"{changed / texts:.2f} of {texts:,}" if texts else "" for changed, texts in cells)])
+    return _rows(["share of the asked class", *(_WAYS[way] for way in ways)], rows)
+
+
+def _s3(found: dict[str, Any]) -> str:
+    """Accuracy by what the student was trained on: mean of the replicates, lowest to highest, in points."""
+    rows = []
+    for data, words in (("seed", "seed data"), ("rounds", "seed data and error rounds"), ("plain", "as many, no error rounds")):
+        rows.append([words, *(_range(found, task, data, "set") for task in _tasks(found))])
+    for name in ("examples", "majority"):
+        rows.append([_WORTH[name], *(_range(found, task, "rounds", name) for task in _tasks(found))])
+    return _rows(["trained on", *_tasks(found)], rows)
+
+
+def _tasks(found: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(each["task"] for each in found["rows"]))
+
+
+def _range(found: dict[str, Any], task: str, data: str, name: str) -> str:
+    runs = [each for each in found["rows"] if (each["task"], each["data"]) == (task, data)]
+    students = [next(one for one in each["students"] if one["name"] == name) for each in runs]
+    values, sizes = [100 * each["accuracy"] for each in students], sorted({each["n"] for each in students if each["n"] is not None})
+    texts = f", {sizes[0]} to {sizes[-1]} texts" if len(sizes) > 1 else f", {sizes[0]} texts" if sizes else ""
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}){texts}"
 
 
 def _scope(found: dict[str, Any]) -> str:
