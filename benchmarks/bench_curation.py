@@ -46,7 +46,7 @@ from variegate.errors import UsageError
 from variegate.inference.backend import Backend
 from variegate.inference.start import start_backend
 from variegate.records import Request, Sampling
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 SECTIONS = ("relabel", "compare")
 CHAT = "relabel_chat"
@@ -128,7 +128,7 @@ def relabel_case(case: Case, backend: Backend, encode: Encode, texts: int, repea
         "whole": score.model_copy(update={"scoring": "whole"}),
         "generate": score.model_copy(update={"mode": "generate"}),
     }
-    words = {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": chat}
+    words = {"render": Prompts().render, "text_type": task.text_type, "context": task.context, "chat": chat}
     plan = plan_stage(score, items, task.labels, encode=encode, examples=examples, **words)
     judged: dict[str, Judgement] = {}
 

@@ -14,7 +14,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedTokenizerFast
 
 from variegate.config import TaskConfig, load_task
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 TASKS = ("clinc150", "banking77", "hwu64", "sms_spam")
 Piece = tuple[str, bool]  # text, and whether the model learns to write it
@@ -40,7 +40,7 @@ def read_corpus(data: Path) -> list[tuple[TaskConfig, dict[str, list[str]], str,
 
 def make_document(task: TaskConfig, texts: dict[str, list[str]], label: str, text: str, rng: random.Random) -> list[Piece]:
     """One document in which `text` is written as an answer for `label`, in a template drawn at random."""
-    render = builtin_prompts().render
+    render = Prompts().render
     words = {"text_type": task.text_type, "context": task.context}
     this = task.labels[label]
     names = sorted(texts)

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from nano_documents import TASKS, Piece, Row, make_document, read_corpus, train_tokenizer
 from nano_training import arguments, train
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 VOCABULARY = 3072
 SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -61,7 +61,7 @@ def make_attribute_document(
     this: Utterance, by_domain: dict[str, list[Utterance]], words: dict[str, dict[str, str]], rng: random.Random
 ) -> list[Piece]:
     """One document in which `this` is asked for by its attributes and slots, or they are asked for by it."""
-    render = builtin_prompts().render
+    render = Prompts().render
     text_type = TEXT_TYPES[this.domain]
     kinds = ("attributes", "attribute_content", "both", "name_attributes", "name_slots")
     kind = rng.choices(kinds, weights=(35, 15, 20, 15, 15))[0]

@@ -10,13 +10,13 @@ from variegate.curation.asks import CONTENT_FREE, CONTENT_FREE_TEXTS, REAL, Word
 from variegate.curation.judging import Items
 from variegate.errors import ConfigError, UsageError
 from variegate.records import Message
-from variegate.strategies.prompts import Prompts, builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 TASK = load_task("trec6")
 
 
 def wording(*, chat: bool = False, class_block: bool | Literal["all"] = True) -> Wording:
-    return Wording(builtin_prompts().render, TASK.labels, TASK.text_type, TASK.context, chat, class_block)
+    return Wording(Prompts().render, TASK.labels, TASK.text_type, TASK.context, chat, class_block)
 
 
 def items(texts: list[str]) -> Items:

@@ -21,7 +21,7 @@ from variegate.curation.judging import Items, Judgement
 from variegate.curation.relabel import asked, judge, least_probability, observe, plan_stage
 from variegate.errors import UsageError
 from variegate.records import Message, Request
-from variegate.strategies.prompts import builtin_prompts
+from variegate.strategies.prompts import Prompts
 
 TREC = load_task("trec6")
 WORDS = {"who": "human", "where": "location", "many": "number", "why": "description"}
@@ -36,7 +36,7 @@ def items_of(texts: Sequence[str], labels: Sequence[str]) -> Items:
 
 
 def words_of(task: Any) -> dict[str, Any]:
-    return {"render": builtin_prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
+    return {"render": Prompts().render, "text_type": task.text_type, "context": task.context, "chat": False}
 
 
 def text_of(messages: Sequence[Message]) -> str:
