@@ -26,9 +26,7 @@ def test_li_generate_names_style_and_limit_only_where_there_are_any() -> None:
 
 
 def test_mixing_gives_shares_that_sum_to_100() -> None:
-    out = Prompts().render(
-        "mix", text_type="plot", label=LABEL, partner=SimpleNamespace(title="love", description="Love."), percent=70
-    )
+    out = Prompts().render("mix", text_type="plot", label=LABEL, partner=SimpleNamespace(title="love", description="Love."), percent=70)
     assert '70% "sci fi" and 30% "love"' in out
 
 
