@@ -155,7 +155,7 @@ def test_a_prompt_to_a_chat_model(talk: Make) -> None:
         (
             "user",
             f"Here are 3 categories of openings.\n\n{blocks[first]}\n{blocks[second]}\n{blocks[third]}\n"
-            "Write 3 new openings, each unlike the others and of at most 20 words. Style: dry. Number them from 1 to 3, one a line, and write"
+            "Write 3 new openings, each unlike the others and of at most 20 words. Style: dry. Number them from 1 to 3, one per line, and write"
             " nothing else.\n"
             f'Each should mix two of the categories: 80% "{title[request.target.name]}" and 20% "{title[request.facts["partner"]]}".',
         ),

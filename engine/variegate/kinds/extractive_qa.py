@@ -1,4 +1,4 @@
-"""A context, a question about it, and the answer: words that stand in the context just so. The context is given; the model writes the rest.
+"""A context, a question about it, and the answer: words copied from the context exactly. The context is given; the model writes the rest.
 
 Records have the columns of SQuAD on the Hugging Face hub; data files are those, or the nested JSON of SQuAD 1.1 itself.
 """

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import remarks
+from tests.support.tiny_bert import write_bert
 from variegate.errors import VariegateError
 from variegate.kinds import kind_of
 from variegate.pipeline.gold import Gold
@@ -58,6 +59,21 @@ def test_it_tells_of_each_example_what_the_student_says(tmp_path: Path) -> None:
 def test_what_stands_in_the_select_split_is_not_trained_on(tmp_path: Path) -> None:
     _, facts = do(desk(tmp_path, (ANIMAL, "animals"), select=((f"{ANIMAL.upper()} again", "animals"),)), *TRAIN, (MONEY, "money"))
     assert (facts["num_texts"], facts["left_out"]) == (3, 1)
+
+
+def test_an_encoder_of_other_weights_makes_another_key(tmp_path: Path) -> None:
+    encoder, here = write_bert(tmp_path / "bert"), desk(tmp_path, (ANIMAL, "animals"))
+    for task, args in (
+        ("student", {"student": {"kind": "linear_svc", "encoder": str(encoder)}}),
+        ("extrapolation", {"encoder": str(encoder)}),
+    ):
+        doer = DOERS.find(task)
+        before = doer.depends_on(here, args)
+        assert doer.depends_on(here, args) == before
+        weights = encoder / "model.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert doer.depends_on(here, args) != before
 
 
 def test_texts_of_one_label_are_a_clear_error(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from variegate.embeddings.models import find_model
 from variegate.metrics import coverage
 from variegate.pipeline.works import Desk
 from variegate.seeding import derive_rng
@@ -33,7 +34,7 @@ class ExtrapolationWork:
     name = "extrapolation"
 
     def depends_on(self, desk: Desk, args: Mapping[str, Any]) -> Any:
-        return {"gold": desk.gold.key(), "seed": desk.config.seed}
+        return {"gold": desk.gold.key(), "seed": desk.config.seed, "encoder": find_model(args["encoder"]).fingerprint}
 
     def do(self, desk: Desk, args: Mapping[str, Any]) -> Made:
         from variegate.embeddings import Encoder

@@ -27,6 +27,7 @@ from variegate.pipeline.works import Desk
 from variegate.store.shelf import Made
 from variegate.strategies.pool import Example
 from variegate.students import LabelledTexts, Predictions, train_student, without_overlap
+from variegate.students.train import starts_from
 
 _HARDEST = 1e6  # of a class that the student never saw
 _DIGITS = 6
@@ -36,7 +37,8 @@ class StudentWork:
     name = "student"
 
     def depends_on(self, desk: Desk, args: Mapping[str, Any]) -> Any:
-        return {"gold": desk.gold.key(), "seed": desk.config.seed, "labels": sorted(desk.config.task.labels)}
+        config: AnyStudentConfig = TypeAdapter(AnyStudentConfig).validate_python(args["student"])
+        return {"gold": desk.gold.key(), "seed": desk.config.seed, "labels": sorted(desk.config.task.labels), "model": starts_from(config)}
 
     def do(self, desk: Desk, args: Mapping[str, Any]) -> Made:
         """Raises VariegateError where the texts cannot train a student, and what training raises."""
