@@ -50,10 +50,10 @@ $(VENV)/.ready-gpu: $(VENV)/bin/python pyproject.toml requirements/constraints-g
 	$(PIP) -c requirements/constraints-gpu.txt -e '.[gpu,dev]'
 	touch $@
 
-demo: $(READY)   ## the whole of it on a small task: texts, repaired labels, a student beside its baselines, a verdict (about a minute)
+demo: $(READY)   ## the whole of it on a small task: texts, repaired labels, a student beside its baselines, a verdict (one to two minutes)
 	$(BIN)/variegate demo
 
-demo-real: $(READY)  ## the same with a real chat model of 135 M parameters (about 5 minutes)
+demo-real: $(READY)  ## the same with a real chat model of 135 M parameters (three to eight minutes)
 	$(BIN)/variegate run demo-real
 
 test: $(READY)   ## run all tests
@@ -87,7 +87,7 @@ bench: $(READY)  ## the benchmarks of this machine, into benchmarks/results/
 bench-gpu: $(READY)  ## what nine minutes on a GPU hold, with the shapes of Llama-2-7B and FLAN-T5 XL and random weights
 	$(BIN)/python benchmarks/gpu_first_hour.py
 
-nano: $(READY)   ## train nano-llama and nano-t5 again (about an hour each on 2 cores; needs VARIEGATE_DATA) and measure them
+nano: $(READY)   ## train nano-llama and nano-t5 again (one to two hours each on 2 cores; needs VARIEGATE_DATA) and measure them
 	$(BIN)/python benchmarks/train_nano_llama.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-llama
 	$(BIN)/python benchmarks/measure_nano.py --model nano-llama --data "$(VARIEGATE_DATA)"
 	$(BIN)/python benchmarks/train_nano_t5.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-t5

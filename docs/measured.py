@@ -230,8 +230,8 @@ def benchmarks_block() -> str:
     """The tables of docs/BENCHMARKS.md."""
     generate = load("generate-cpu")
     head = (
-        f"On {place(generate)}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats it; "
-        "the raw results are in `benchmarks/results/`."
+        f"On {place(generate)}; nano-llama in float32; both sides of each ratio in one run, turn by turn, medians. `make bench` repeats most of it, "
+        "`benchmarks/bench_crash.py`, `bench_barrier.py` and `study_suppression.py` the rest; the raw results are in `benchmarks/results/`."
     )
     parts = {
         "Generating": [head, "", *speed(generate), "", *crash(load("crash-cpu"))],

@@ -31,7 +31,7 @@ def test_another_version_is_named_with_the_range_and_the_next_step(version: str)
 def test_those_never_run_are_named_with_what_was() -> None:
     assert [minor for minor in range(26, 34) if untested(f"0.{minor}.1")] == [27, 28, 29, 30, 31, 33]
     assert untested("0.33.0") == (
-        "Warning: vLLM 0.33.0 was never tried with Variegate; tested: 0.32 with all tests; 0.26 with "
+        "Warning: vLLM 0.33.0 did not run the tests of Variegate; tested: 0.32 with all tests; 0.26 with "
         f"{TESTED[(0, 26)]}. Where it fails, install vLLM 0.32"
     )
 
@@ -50,7 +50,7 @@ def test_the_warning_comes_before_vllm_is_started(monkeypatch: pytest.MonkeyPatc
             vllm_backend.VllmBackend(load_model("nano-llama"))
         printed = capfd.readouterr().err
         assert len(printed.splitlines()) == lines
-        assert ("vLLM 0.29.0 was never tried" in printed) == bool(lines)
+        assert ("vLLM 0.29.0 did not run" in printed) == bool(lines)
 
 
 def test_the_project_names_the_same_range_and_installs_the_newest_tested() -> None:

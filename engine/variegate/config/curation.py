@@ -41,13 +41,13 @@ class RelabelStage(Closed):
     model: ModelConfig | None = None
     """None: the model that generated."""
     nearest_classes: int | None = Field(default=5, ge=2)
-    """Candidates for a text: the classes whose mean embedding (real examples and title) is nearest (PromptMix: 5). None: all."""
+    """Candidates for a text: the classes whose mean embedding (title and description, real examples) is nearest (PromptMix: 5). None: all."""
     class_block: bool | Literal["all"] = True
     """List the candidates with their descriptions in the prompt. all: every label of the task, in one block for all texts, whatever
     their candidates: a longer prompt, whose beginning is read once (false: no block)."""
     scoring: Literal["branching", "whole"] | None = None
-    """whole: the probability of all tokens of a label (PromptMix); the more accurate, since it sees what the model would rather have
-    gone on with. branching: at each token where the candidates part, the probabilities among them: the faster, about one request a
+    """whole: the probability of all tokens of a label (PromptMix): it sees what the model would rather have gone on with, and is
+    mostly the more accurate. branching: at each token where the candidates part, the probabilities among them: the faster, about one request a
     text. null: whole, but branching where whole takes longer than writing the label: with a calibration, a margin or
     `class_block: all`."""
     length_normalised: bool = False
@@ -121,7 +121,7 @@ class DenoiseStage(Closed):
 
     kind: Literal["denoise"]
     keep: float = Field(default=0.8, gt=0, le=1)
-    """Share of the records that stays (MSP over-generates by about a fifth)."""
+    """Share of the records that stays (MSP keeps about four fifths of what it generates)."""
     weight: float = Field(default=0.5, ge=0, le=1)
     """Of the frequency term; 1 - weight is that of the distance to the seed."""
     scale: Literal["z", "rank"] = "z"

@@ -37,7 +37,7 @@ def untested(version: str) -> str | None:
     """A line for whoever starts an accepted vLLM that never ran our tests; None for one that did."""
     if _minor(version) in TESTED:
         return None
-    return f"Warning: vLLM {version} was never tried with Variegate; {tested()}. Where it fails, install {newest_tested()}"
+    return f"Warning: vLLM {version} did not run the tests of Variegate; {tested()}. Where it fails, install {newest_tested()}"
 
 
 def tested() -> str:

@@ -37,7 +37,7 @@ OTHER_REASONS = {
     "answer_not_in_context": "the answer to the question does not stand in its context word for word",
     "not_in_list": "a line of an answer that should be a list, and no item of one",
     "no_list": "the answer to a request for several texts holds no list of them",
-    "too_long": "a text of a list has three times the words that were asked for at most: it is an answer of another kind",
+    "too_long": "a text of a list has three times the words that were asked for at most, or over 100 where no limit was: an answer of another kind",
     "not_drawn": "a good text of an answer of which one is kept, drawn at random: set strategy.faithful: false to keep all",
 }
 
