@@ -157,6 +157,9 @@ def test_the_default_is_a_real_model_where_there_is_one(tmp_path: Path, monkeypa
     assert f"variegate preview {tmp_path / 'a.run.yaml'}" in result.stderr
     assert load_run(tmp_path / "a.run.yaml").model.name == ("smollm2-135m" if packaged else "nano-llama")
     assert ("nano-llama is a toy" in (tmp_path / "a.run.yaml").read_text()) is not packaged
+    written = load_run(tmp_path / "a.run.yaml")
+    assert written.decoding.temperature == (0.7 if packaged else 1.0)
+    assert (written.strategy.num_examples, written.strategy.own_label_only) == ((5, True) if packaged else (None, False))
 
 
 def test_a_read_only_place(tmp_path: Path, model: Path, tiny_disk: Path) -> None:

@@ -103,6 +103,7 @@ def starter_task(name: str, examples: Examples, form: Form, *, train: str, schem
 
 def starter_run(name: str, task_file: str, model: str, num_examples: int, schema: str | None) -> str:
     """The run file, with the settings that matter most spelled out."""
+    small = model == "smollm2-135m"
     lines = [
         *_schema_line(schema),
         f"# A run: {name} generated with {model}. Try it with `variegate plan` before `variegate run`.",
@@ -116,13 +117,12 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
         "strategy:",
         "  kind: few_shot",
         "  form: chung",
-        f"  seed_pool: {min(18, num_examples)}  # real examples at the start, balanced over the labels",
-        "  grow_pool: true  # generated texts join the pool",
+        *(_of_small(num_examples) if small else _of_others(num_examples)),
         "",
         "# A higher temperature gives more varied texts and more wrong labels.",
         "decoding:",
-        "  temperature: 1.0",
-        f"  max_tokens: {100}",
+        *(("  temperature: 0.7  # so small a model writes nonsense at 1", "  top_p: 0.95") if small else ("  temperature: 1.0",)),
+        "  max_tokens: 100",
         "  # Make tokens less likely that were written often already; take the # away to switch it on.",
         "  # suppression: {group: label}",
         "",
@@ -139,6 +139,23 @@ def starter_run(name: str, task_file: str, model: str, num_examples: int, schema
         "# train: {student: minilm}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_small(num_examples: int) -> list[str]:
+    """As the bundled run `demo-real` has it."""
+    return [
+        f"  seed_pool: {min(30, num_examples)}  # real examples, balanced over the labels",
+        "  num_examples: 5  # in each prompt",
+        "  own_label_only: true  # all of the label that is asked for: so small a model follows what it is shown",
+        "  grow_pool: false  # and drifts away from what it is shown of its own",
+    ]
+
+
+def _of_others(num_examples: int) -> list[str]:
+    return [
+        f"  seed_pool: {min(18, num_examples)}  # real examples at the start, balanced over the labels",
+        "  grow_pool: true  # generated texts join the pool",
+    ]
 
 
 _OF_NANO = (
