@@ -20,6 +20,7 @@ from variegate.config import ModelConfig
 from variegate.errors import BackendError
 from variegate.inference import t5
 from variegate.inference.backend import Backend, EngineInfo, OnProgress, Usage, too_long, unserved
+from variegate.inference.compiled import found_again
 from variegate.inference.engine_output import EngineOutput
 from variegate.inference.scoring import Progress, Question, Step, tries_of, walk
 from variegate.inference.soft_prompts import SoftPrompts
@@ -103,7 +104,7 @@ class VllmBackend(Backend):
             t5.register()  # vLLM does so by itself, unless VLLM_PLUGINS names others
         arguments = arguments_of(model, gpu=not current_platform.is_cpu(), encoder_decoder=self.prompts.encoder_decoder)
         try:
-            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"), self._output.read_by(steps_in(on_step)):
+            with self._output.hidden(), hidden_module("llvmlite.binding.ffi"), found_again(), self._output.read_by(steps_in(on_step)):
                 return vllm.LLM(**arguments)
         except (ValueError, RuntimeError, OSError, MemoryError, TypeError, KeyError) as error:
             output = self._output.quoted() if has_processes(model) else ""

@@ -16,6 +16,7 @@ from variegate.config import ModelConfig
 from variegate.config.model import ONLINE_QUANTIZATION
 from variegate.devices import cpu_has_bfloat16
 from variegate.errors import BackendError
+from variegate.inference.compiled import instructions
 from variegate.inference.engine_output import shown
 from variegate.inference.suppression import VLLM_PROCESSOR, VLLM_WORKER_EXTENSION
 from variegate.inference.t5 import ARCHITECTURES
@@ -95,6 +96,7 @@ def arguments_of(model: ModelConfig, *, gpu: bool, encoder_decoder: bool) -> dic
         "worker_extension_cls": VLLM_WORKER_EXTENSION,
         "logits_processors": [VLLM_PROCESSOR],
         "use_tqdm_on_load": False,
+        **({} if gpu else {"additional_config": {"instructions": instructions()}}),  # part of the key of what is compiled
         **engine.extra,
     }
     if gpu:
