@@ -88,7 +88,8 @@ def reduced(study: dict[str, Any]) -> dict[str, Any]:
     kept["conditional_effects"] = [
         each
         for each in study["conditional_effects"]
-        if each["axis"] == "curation" and each["measure"] in ("label_accuracy", "student_accuracy")
+        if each["measure"] in (MEASURES[:2] if each["axis"] == "curation" else MEASURES)
+        and (each["axis"] == "curation" or each["within"].get("curation") == "none")
     ]
     for side in ("real", "oracle"):
         found = study[side] if side == "real" else study[side]["test"]

@@ -47,7 +47,14 @@ def _table(name: str) -> str:
         return _s3(_results(name))
     kind, _, task = name.partition(":")
     study = _results(f"{kind.split('-')[0]}_{task}")
-    tables = {"chung": _chung, "chung-effects": _chung_effects, "li": _li, "promptmix": _promptmix, "promptmix-changed": _changed}
+    tables = {
+        "chung": _chung,
+        "chung-effects": _chung_effects,
+        "chung-regression": _regressions,
+        "li": _li,
+        "promptmix": _promptmix,
+        "promptmix-changed": _changed,
+    }
     return tables[kind](study)
 
 
@@ -98,16 +105,22 @@ def _gain(study: dict[str, Any], way: dict[str, str], curation: str) -> dict[str
 
 
 def _chung_effects(study: dict[str, Any]) -> str:
-    """What temperature and suppression changed, over all cells as generated; and the regression."""
+    """What temperature and suppression changed in the texts and their labels as generated, each at every option of the other."""
     names = ("remote_clique", "distinct_2", "top_5", "label_accuracy", "student_accuracy")
-    hottest = (study["axes"]["temperature"][0], study["axes"]["temperature"][-1])
-    pairs = [("temperature", hottest), *(("suppression", ("off", each)) for each in study["axes"]["suppression"] if each != "off")]
     rows = []
-    for axis, options in pairs:
-        effects = {each["measure"]: each for each in study["effects"] if each["axis"] == axis and (each["from"], each["to"]) == options}
-        rows.append([f"{axis} {options[0]} to {options[1]}", *(_difference(effects[name]) for name in names)])
-    table = _rows(["change", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"], rows)
-    return f"{table}\n\n{_regressions(study)}"
+    for axis, other in (("temperature", "suppression"), ("suppression", "temperature")):
+        first, *others = study["axes"][axis]
+        for option in others:
+            for held in study["axes"][other]:
+                effects = {
+                    each["measure"]: each
+                    for each in study["conditional_effects"]
+                    if (each["axis"], each["from"], each["to"]) == (axis, first, option)
+                    and each["within"] == {other: held, "curation": "none"}
+                }
+                words = f"{axis} {first} to {option}, {'T' if other == 'temperature' else other} {held}"
+                rows.append([words, *(_difference(effects[name]) for name in names)])
+    return _rows(["change", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"], rows)
 
 
 def _regressions(study: dict[str, Any]) -> str:
