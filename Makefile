@@ -1,4 +1,4 @@
-# make setup | demo | demo-real | test | test-fast | check | fix | bench | bench-gpu | study | clean | help
+# make setup | demo | demo-real | test | test-fast | test-kills | check | fix | bench | bench-gpu | study | clean | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,7 +23,7 @@ export VARIEGATE_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup demo demo-real test test-fast check fix docs bench bench-gpu nano study clean
+.PHONY: help setup demo demo-real test test-fast test-kills check fix docs bench bench-gpu nano study clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -61,6 +61,9 @@ test: $(READY)   ## run all tests
 
 test-fast: $(READY)  ## run the tests that need no engine and no patience
 	$(BIN)/python -m pytest $(SHARED) -m "not slow and not engine"
+
+test-kills: $(READY)  ## kill -9 at every file operation, where `make test` takes every third or fourth
+	ALL_KILLS=1 $(BIN)/python -m pytest $(SHARED) -m slow -k "kill"
 
 check: $(READY)  ## read-only checks: lint, format, types, import floors, generated docs
 	$(BIN)/ruff check .
