@@ -96,7 +96,7 @@ nano: $(READY)   ## train nano-llama and nano-t5 again (one to two hours each on
 	$(BIN)/python benchmarks/train_nano_t5.py --data "$(VARIEGATE_DATA)" --output engine/variegate/assets/nano-t5
 	$(BIN)/python benchmarks/measure_nano.py --model nano-t5 --data "$(VARIEGATE_DATA)"
 
-study: $(READY)  ## run the studies of docs/STUDY.md again (about an hour on 2 cores; needs VARIEGATE_DATA)
+study: $(READY)  ## run the studies of docs/STUDY.md again (several hours on 2 cores; needs VARIEGATE_DATA and smollm2-135m)
 	$(BIN)/python benchmarks/study_papers.py --data "$(VARIEGATE_DATA)" --runs runs/studies
 	$(BIN)/python docs/generate.py
 
