@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,24 +15,29 @@ import torch
 
 from tests.support.gpu import cpu_only
 from tests.support.processes import environment
+from variegate.config import load_model
 from variegate.inference.compiled import found_again, instructions
 
 SCRIPT = """
+import sys
 from variegate.config import load_model
 from variegate.inference.vllm_backend import VllmBackend
-VllmBackend(load_model("nano-llama")).close()
+VllmBackend(load_model("nano-llama", [f"path={sys.argv[1]}", "engine.load_format=dummy", "engine.max_model_len=64"])).close()
 """
 
 
 @cpu_only("vLLM's GPU backends find it by themselves")
 @pytest.mark.slow
 def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:
-    """Of vLLM itself, each in a process of its own, with a cache of their own."""
-    told = []
+    """Of vLLM itself on a model of one layer, each in a process of its own, with a cache of their own."""
+    model, told = tmp_path / "model", []
+    shutil.copytree(load_model("nano-llama").path, model, ignore=shutil.ignore_patterns("*.safetensors"))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env=environment(VARIEGATE_ENGINE_LOG="1", VLLM_CACHE_ROOT=str(tmp_path)),
+            [sys.executable, "-c", SCRIPT, str(model)],
+            env=environment(VARIEGATE_ENGINE_LOG="1", VLLM_CACHE_ROOT=str(tmp_path / "cache")),
             capture_output=True,
             text=True,
             timeout=600,
