@@ -43,9 +43,9 @@ COMPARED = (
     *(f"promptmix_{task}" for task in ("trec6", "subj", "banking77")),
 )
 WORTH = ("trec6", "subj")
+ACCURACIES = ("label_accuracy", "student_accuracy")
 MEASURES = (
-    "label_accuracy",
-    "student_accuracy",
+    *ACCURACIES,
     "remote_clique",
     "remote_clique_within_labels",
     "chamfer",
@@ -58,6 +58,7 @@ S3 = {
     "trec6": ("s3_trec6", ["model=smollm2-135m", "strategy.rationales=8", "decoding.temperature=0.8", "target.per_label=30"]),
     "rte": ("s3_rte", ["target.per_label=60"]),
 }
+VARIEGATE = (sys.executable, "-m", "variegate.cli.main")
 REPLICATES = 5
 NUM_ANNOTATORS = 7
 
@@ -67,9 +68,7 @@ NUM_ANNOTATORS = 7
 
 def compare(name: str, runs: Path) -> dict[str, Any]:
     output = runs / name
-    done = subprocess.run([sys.executable, "-m", "variegate.cli.main", "compare", name, "--set", f"output={output}"])
-    if done.returncode:
-        sys.exit(f"{name}: exit code {done.returncode}")
+    call("compare", name, [f"output={output}"])
     study = json.loads((output / "study.json").read_text(encoding="utf-8"))
     return {**reduced(study), **({"changed": changed(study)} if name.startswith("promptmix") else {})}
 
@@ -88,7 +87,7 @@ def reduced(study: dict[str, Any]) -> dict[str, Any]:
     kept["conditional_effects"] = [
         each
         for each in study["conditional_effects"]
-        if each["measure"] in (MEASURES[:2] if each["axis"] == "curation" else MEASURES)
+        if each["measure"] in (ACCURACIES if each["axis"] == "curation" else MEASURES)
         and (each["axis"] == "curation" or each["within"].get("curation") == "none")
     ]
     for side in ("real", "oracle"):
@@ -129,7 +128,7 @@ def worth(runs: Path) -> dict[str, Any]:
 
 def trained(run: Path, *options: str) -> dict[str, Any]:
     """What `variegate train` says of a run's student and of those beside it."""
-    command = [sys.executable, "-m", "variegate.cli.main", "train", str(run), "--drop-overlap", "--no-save", "--json", *options]
+    command = [*VARIEGATE, "train", str(run), "--drop-overlap", "--no-save", "--json", *options]
     scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return {
         "n_test": scores["test"]["n"],
@@ -149,18 +148,18 @@ def s3(runs: Path) -> dict[str, Any]:
         for replicate in range(3):
             common, folder = [*settings, f"seed={replicate}"], runs / f"s3_{task}"
             rounds, plain = folder / f"rounds_r{replicate}", folder / f"plain_r{replicate}"
-            generate(name, [*common, f"output={rounds}"])
-            size = len((rounds / "records.jsonl").read_text(encoding="utf-8").splitlines())
+            call("generate", name, [*common, f"output={rounds}"])
+            size = (rounds / "records.jsonl").read_bytes().count(b"\n")
             per_label = math.ceil(size / len(load_task(task).labels))
-            generate(name, [*common, f"output={plain}", "strategy.error_rounds=0", f"target.per_label={per_label}"])
+            call("generate", name, [*common, f"output={plain}", "strategy.error_rounds=0", f"target.per_label={per_label}"])
             for data, run, where in (("seed", rounds, ["--where", "stage=seed"]), ("rounds", rounds, []), ("plain", plain, [])):
                 rows.append({"task": task, "data": data, "replicate": replicate, **trained(run, *where)})
     return {"rows": rows}
 
 
-def generate(name: str, settings: list[str]) -> None:
-    command = [sys.executable, "-m", "variegate.cli.main", "generate", name, *(each for one in settings for each in ("--set", one))]
-    if code := subprocess.run(command).returncode:
+def call(command: str, name: str, settings: list[str]) -> None:
+    """A command of Variegate's in a process of its own. Ends this one where it fails."""
+    if code := subprocess.run([*VARIEGATE, command, name, *(each for one in settings for each in ("--set", one))]).returncode:
         sys.exit(f"{name}: exit code {code}")
 
 

@@ -10,6 +10,13 @@ from typing import Any
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 _MARKED = re.compile(r"(<!-- study: (\S+) -->\n).*?(<!-- /study -->)", re.DOTALL)
 _POINTS = {"label_accuracy", "student_accuracy", "coverage"}  # shown in points of a hundred
+_OF_TEXTS = {
+    "remote_clique": "Remote-Clique",
+    "distinct_2": "distinct bigrams",
+    "top_5": "top-5 similarity",
+    "label_accuracy": "label accuracy",
+    "student_accuracy": "student accuracy",
+}
 _WAYS = {
     "zero": "zero-shot",
     "few": "few-shot",
@@ -86,41 +93,31 @@ def _chung(study: dict[str, Any]) -> str:
         for suppression in study["axes"]["suppression"]:
             way = {"temperature": temperature, "suppression": suppression}
             made = _group(study, **way, curation="none")
-            names = ("remote_clique", "distinct_2", "top_5", "label_accuracy", "student_accuracy")
-            row = [temperature, suppression, *(_value(made[name], name) for name in names)]
-            row += [_difference(_gain(study, way, curation)) for curation in curations]
-            rows.append(row)
-    header = ["T", "suppression", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"]
-    return _rows([*header, *(f"{name}: gain" for name in curations)], rows)
-
-
-def _gain(study: dict[str, Any], way: dict[str, str], curation: str) -> dict[str, Any]:
-    return next(
-        each
-        for each in study["conditional_effects"]
-        if each["axis"] == "curation"
-        and (each["from"], each["to"], each["measure"]) == ("none", curation, "student_accuracy")
-        and each["within"] == way
-    )
+            gains = [_effects(study, "curation", "none", curation, way)["student_accuracy"] for curation in curations]
+            rows.append([temperature, suppression, *(_value(made[name], name) for name in _OF_TEXTS), *map(_difference, gains)])
+    return _rows(["T", "suppression", *_OF_TEXTS.values(), *(f"{name}: gain" for name in curations)], rows)
 
 
 def _chung_effects(study: dict[str, Any]) -> str:
     """What temperature and suppression changed in the texts and their labels as generated, each at every option of the other."""
-    names = ("remote_clique", "distinct_2", "top_5", "label_accuracy", "student_accuracy")
     rows = []
     for axis, other in (("temperature", "suppression"), ("suppression", "temperature")):
         first, *others = study["axes"][axis]
         for option in others:
             for held in study["axes"][other]:
-                effects = {
-                    each["measure"]: each
-                    for each in study["conditional_effects"]
-                    if (each["axis"], each["from"], each["to"]) == (axis, first, option)
-                    and each["within"] == {other: held, "curation": "none"}
-                }
+                effects = _effects(study, axis, first, option, {other: held, "curation": "none"})
                 words = f"{axis} {first} to {option}, {'T' if other == 'temperature' else other} {held}"
-                rows.append([words, *(_difference(effects[name]) for name in names)])
-    return _rows(["change", "Remote-Clique", "distinct bigrams", "top-5 similarity", "label accuracy", "student accuracy"], rows)
+                rows.append([words, *(_difference(effects[name]) for name in _OF_TEXTS)])
+    return _rows(["change", *_OF_TEXTS.values()], rows)
+
+
+def _effects(study: dict[str, Any], axis: str, first: str, second: str, within: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """measure -> what it changes by from one option to the other, the other axes held."""
+    return {
+        each["measure"]: each
+        for each in study["conditional_effects"]
+        if (each["axis"], each["from"], each["to"], each["within"]) == (axis, first, second, within)
+    }
 
 
 def _regressions(study: dict[str, Any]) -> str:
@@ -158,21 +155,21 @@ def _li(study: dict[str, Any]) -> str:
 
 def _worth(found: dict[str, Any]) -> str:
     """Accuracy by what the student was trained on: mean of the replicates, lowest to highest, in points."""
-    ways = list(dict.fromkeys((each["task"], each["strategy"]) for each in found["rows"]))
-    rows = []
-    for name, words in _WORTH.items():
-        cells = []
-        for way in ways:
-            runs = [each for each in found["rows"] if (each["task"], each["strategy"]) == way]
-            students = [next(one for one in each["students"] if one["name"] == name) for each in runs]
-            values = [100 * each["accuracy"] for each in students]
-            texts = "" if students[0]["n"] is None else f", {students[0]['n']} texts"
-            cells.append(f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}){texts}")
-        rows.append([words, *cells])
-    helped = [sum(each["helps"] is True for each in found["rows"] if (each["task"], each["strategy"]) == way) for way in ways]
-    counts = [sum((each["task"], each["strategy"]) == way for each in found["rows"]) for way in ways]
-    rows.append(["the verdict is that the data helps", *(f"{some} of {whole}" for some, whole in zip(helped, counts, strict=True))])
-    return _rows(["trained on", *(f"{task}, {_WAYS[strategy]}" for task, strategy in ways)], rows)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in found["rows"]:
+        groups.setdefault((each["task"], each["strategy"]), []).append(each)
+    rows = [[words, *(_spread(runs, name) for runs in groups.values())] for name, words in _WORTH.items()]
+    helped = [f"{sum(each['helps'] is True for each in runs)} of {len(runs)}" for runs in groups.values()]
+    rows.append(["the verdict is that the data helps", *helped])
+    return _rows(["trained on", *(f"{task}, {_WAYS[strategy]}" for task, strategy in groups)], rows)
+
+
+def _spread(runs: list[dict[str, Any]], name: str) -> str:
+    """Of this student's accuracy over the runs: the mean (lowest to highest), and on how many texts it was trained."""
+    students = [next(one for one in each["students"] if one["name"] == name) for each in runs]
+    values, sizes = [100 * each["accuracy"] for each in students], sorted({each["n"] for each in students if each["n"] is not None})
+    texts = f", {sizes[0]} to {sizes[-1]} texts" if len(sizes) > 1 else f", {sizes[0]} texts" if sizes else ""
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}){texts}"
 
 
 def _promptmix(study: dict[str, Any]) -> str:
@@ -207,24 +204,15 @@ def _changed(study: dict[str, Any]) -> str:
 
 def _s3(found: dict[str, Any]) -> str:
     """Accuracy by what the student was trained on: mean of the replicates, lowest to highest, in points."""
-    rows = []
-    for data, words in (("seed", "seed data"), ("rounds", "seed data and error rounds"), ("plain", "as many, no error rounds")):
-        rows.append([words, *(_range(found, task, data, "set") for task in _tasks(found))])
-    for name in ("examples", "majority"):
-        rows.append([_WORTH[name], *(_range(found, task, "rounds", name) for task in _tasks(found))])
-    return _rows(["trained on", *_tasks(found)], rows)
+    tasks = list(dict.fromkeys(each["task"] for each in found["rows"]))
 
+    def cells(data: str, name: str) -> list[str]:
+        return [_spread([each for each in found["rows"] if (each["task"], each["data"]) == (task, data)], name) for task in tasks]
 
-def _tasks(found: dict[str, Any]) -> list[str]:
-    return list(dict.fromkeys(each["task"] for each in found["rows"]))
-
-
-def _range(found: dict[str, Any], task: str, data: str, name: str) -> str:
-    runs = [each for each in found["rows"] if (each["task"], each["data"]) == (task, data)]
-    students = [next(one for one in each["students"] if one["name"] == name) for each in runs]
-    values, sizes = [100 * each["accuracy"] for each in students], sorted({each["n"] for each in students if each["n"] is not None})
-    texts = f", {sizes[0]} to {sizes[-1]} texts" if len(sizes) > 1 else f", {sizes[0]} texts" if sizes else ""
-    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}){texts}"
+    made = {"seed": "seed data", "rounds": "seed data and error rounds", "plain": "as many, no error rounds"}
+    rows = [[words, *cells(data, "set")] for data, words in made.items()]
+    rows += [[_WORTH[name], *cells("rounds", name)] for name in ("examples", "majority")]
+    return _rows(["trained on", *tasks], rows)
 
 
 def _scope(found: dict[str, Any]) -> str:

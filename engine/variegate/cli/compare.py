@@ -28,16 +28,13 @@ def command(study_file: Path, overrides: tuple[str, ...], replicates: int | None
 
     Exit codes: 0 done, 1 some cells failed (the others are compared), 2 wrong input, 130 interrupted.
     """
+    from variegate.cli.generate import assignments
     from variegate.config.load_study import load_study
-    from variegate.store.run_folder import is_ours
 
-    named = {"replicates": replicates, "output": output}
-    every = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
     own = study_file / "study.yaml"
-    if own.is_file() and is_ours(study_file):
-        # A folder that is named is the one that is worked on, wherever it was when it was made.
-        every = [f"output={json.dumps(str(study_file))}", *every]
-    study = load_study(str(own if own.is_file() else study_file), every)
+    folder = study_file if own.is_file() else None
+    every = assignments(folder, overrides, {"replicates": replicates, "output": output})
+    study = load_study(str(study_file if folder is None else own), every)
     if dry_run:
         _list(study, as_json)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +50,20 @@ def read_run_file(
     """The same, with what becomes of the run's records."""
     from variegate.config.load import find_config
     from variegate.config.load_stages import load_run_file
+
+    own = run_file / "run.yaml"
+    named = {"target.per_label": per_label, "output": output, "seed": seed}
+    path = own if own.is_file() else find_config("run", str(run_file), Path())
+    return load_run_file(path, assignments(run_file if path == own else None, overrides, named))
+
+
+def assignments(folder: Path | None, overrides: Iterable[str], named: Mapping[str, Any]) -> list[str]:
+    """KEY=VALUE, as `--set` takes them; the last of a key counts. folder: one that was named in place of a file: if it is ours, it
+    is the one that is worked on, wherever it was when it was made. named: of options of their own, None where not given."""
     from variegate.store.run_folder import is_ours
 
-    named = {"target.per_label": per_label, "output": output, "seed": seed}
-    every = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
-    path = run_file / "run.yaml" if (run_file / "run.yaml").is_file() else find_config("run", str(run_file), Path())
-    if path.parent == run_file and is_ours(run_file):
-        # A folder that is named is the one that is worked on, wherever it was when it was made.
-        every = [f"output={json.dumps(str(run_file))}", *every]
-    return load_run_file(path, every)
+    moved = [f"output={json.dumps(str(folder))}"] if folder is not None and is_ours(folder) else []
+    return [*moved, *overrides, *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
 
 
 @click.command()

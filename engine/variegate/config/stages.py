@@ -34,6 +34,9 @@ class MeasureConfig(Closed):
     """Neighbours in top-k similarity."""
 
 
+DEFAULT_SEEDS = 3  # of a student that depends on its seed
+
+
 class TrainConfig(Closed):
     student: AnyStudentConfig = LinearStudentConfig(kind="logistic_regression")
     """A bundled student's name, a path, or its fields."""

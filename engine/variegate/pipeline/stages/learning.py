@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import orjson
 
 from variegate.config.load_stages import is_on_disk
-from variegate.config.stages import TrainConfig
+from variegate.config.stages import DEFAULT_SEEDS, TrainConfig
 from variegate.config.student import SpanStudentConfig, StudentConfig
 from variegate.errors import StoreError, UsageError, VariegateError
 from variegate.kinds import kind_of
@@ -43,7 +43,6 @@ from variegate.students.student import read_about
 from variegate.students.train import starts_from
 
 _RECIPE = 1  # another one where a student, or the default of a setting in the keys, is no longer the same
-_DEFAULT_SEEDS = 3
 
 
 class Train:
@@ -101,7 +100,7 @@ class Train:
 
     @property
     def seeds(self) -> range:
-        count = self.config.seeds or (_DEFAULT_SEEDS if depends_on_seed(self.student) else 1)
+        count = self.config.seeds or (DEFAULT_SEEDS if depends_on_seed(self.student) else 1)
         return range(self.config.seed, self.config.seed + count)
 
     @property

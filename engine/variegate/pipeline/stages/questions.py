@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import orjson
 
 from variegate.config.load_stages import is_on_disk
-from variegate.config.stages import TrainConfig
+from variegate.config.stages import DEFAULT_SEEDS, TrainConfig
 from variegate.config.student import SpanStudentConfig
 from variegate.errors import StoreError, UsageError
 from variegate.kinds import kind_of
@@ -29,7 +29,6 @@ from variegate.store.run_folder import STAGES
 from variegate.students.train import starts_from
 
 _RECIPE = 1
-_DEFAULT_SEEDS = 3
 
 
 class TrainOnQuestions:
@@ -94,7 +93,7 @@ class TrainOnQuestions:
 
     @property
     def seeds(self) -> range:
-        return range(self.config.seed, self.config.seed + (self.config.seeds or _DEFAULT_SEEDS))
+        return range(self.config.seed, self.config.seed + (self.config.seeds or DEFAULT_SEEDS))
 
     @property
     def folder(self) -> Path:
